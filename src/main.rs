@@ -1,0 +1,2 @@
+//! ShiftDNS.
+fn main() {}

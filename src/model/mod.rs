@@ -1,0 +1,18 @@
+//! The domain's values: services, endpoints, revisions, shares, policies, problems.
+//!
+//! Everything here is data with its own arithmetic; nothing here knows of DNS messages, Kubernetes' wire
+//! format, sockets or clocks. The words are those of the crate's front page and are not varied.
+
+mod key;
+mod policy;
+mod problem;
+mod service;
+mod share;
+
+pub use key::{ServiceKey, WorkloadKey, WorkloadKind};
+pub use policy::{AnswerMode, Policy, Strategy, TtlPolicy, Weights, WeightsError};
+pub use problem::{Origin, Problem};
+pub use service::{
+    Endpoint, EndpointPort, Family, Port, Protocol, Revision, ServiceKind, ServiceView, Workload,
+};
+pub use share::{Reason, Share};

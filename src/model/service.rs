@@ -1,0 +1,208 @@
+//! A service as floors 2 and 3 see it: what it is, what stands behind it, which revision each endpoint runs.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Origin, ServiceKey, WorkloadKey};
+
+/// Everything that decides a service's names and answers, joined from several objects at one moment.
+///
+/// Built for a dirty service and dropped after compilation. Endpoints, revisions and workloads are sorted by
+/// their fields (never in the order of a hash map), so that equal clusters give equal views.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceView {
+    /// `namespace/name`.
+    pub key: ServiceKey,
+    /// The Service's UID; empty where a manifest has none.
+    pub uid: Arc<str>,
+    /// When the Service was created; the older of two claimants wins.
+    pub created: Option<Timestamp>,
+    /// Where the Service was read from.
+    pub origin: Option<Origin>,
+    /// What kind of names it has.
+    pub kind: ServiceKind,
+    /// `spec.ports`, in the Service's order.
+    pub ports: Vec<Port>,
+    /// The annotations with the prefix `shiftdns.io/`, prefix removed, sorted by key.
+    pub annotations: Vec<(Arc<str>, Arc<str>)>,
+    /// `spec.publishNotReadyAddresses`: unready endpoints show as ready, and weights make no sense.
+    pub publish_not_ready: bool,
+    /// Deduplicated over slices by target UID and address; sorted by address.
+    pub endpoints: Vec<Endpoint>,
+    /// Revisions of the workloads behind the service, also those without endpoints; sorted by workload, then hash.
+    pub revisions: Vec<Revision>,
+    /// Workloads that own an endpoint's pod, or whose pod template the Service selects; sorted by key.
+    pub workloads: Vec<Workload>,
+}
+
+/// What kind of names a service has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceKind {
+    /// One virtual address per family; `spec.clusterIPs`, in order.
+    ClusterIp {
+        /// The virtual addresses.
+        addresses: Vec<IpAddr>,
+    },
+    /// The names are the endpoints.
+    Headless,
+    /// A CNAME.
+    ExternalName {
+        /// `spec.externalName`, as written.
+        target: Arc<str>,
+    },
+}
+
+/// The transport protocol of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// `_tcp`
+    Tcp,
+    /// `_udp`
+    Udp,
+    /// `_sctp`
+    Sctp,
+}
+
+impl Protocol {
+    /// The label of SRV names, such as `_tcp`.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Tcp => "_tcp",
+            Self::Udp => "_udp",
+            Self::Sctp => "_sctp",
+        }
+    }
+}
+
+/// One of `spec.ports`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// `None` where unnamed; such a port has no `_port._proto` name.
+    pub name: Option<Arc<str>>,
+    /// TCP where unset.
+    pub protocol: Protocol,
+    /// The Service's own port.
+    pub number: u16,
+    /// A numeric `targetPort`; equal to `number` where unset, `None` where it is a name.
+    pub target: Option<u16>,
+}
+
+/// A port of the slice an endpoint came from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndpointPort {
+    /// Equal to the name of the Service's port; `None` where unnamed.
+    pub name: Option<Arc<str>>,
+    /// TCP where unset.
+    pub protocol: Protocol,
+    /// The port the endpoint listens on.
+    pub number: u16,
+}
+
+/// IPv4 or IPv6: A or AAAA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// A records.
+    V4,
+    /// AAAA records.
+    V6,
+}
+
+impl Family {
+    /// The family of an address.
+    pub fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+}
+
+/// One address of one target behind a service; a dual-stack pod is two endpoints with one UID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where clients are sent.
+    pub address: IpAddr,
+    /// The target's UID, else empty.
+    pub uid: Arc<str>,
+    /// The name of the target pod.
+    pub pod: Option<Arc<str>>,
+    /// `hostname` of the slice's endpoint.
+    pub hostname: Option<Arc<str>>,
+    /// The slice's condition; unset counts as true.
+    pub ready: bool,
+    /// The pod is Ready, also while terminating; unset counts as `ready`.
+    pub serving: bool,
+    /// The pod is being deleted.
+    pub terminating: bool,
+    /// `topology.kubernetes.io/zone` of its node, as the slice says.
+    pub zone: Option<Arc<str>>,
+    /// The node it runs on.
+    pub node: Option<Arc<str>>,
+    /// Since when the pod is Ready (`lastTransitionTime`).
+    pub ready_since: Option<Timestamp>,
+    /// Restarts of its containers, added up.
+    pub restarts: u32,
+    /// Index into [`ServiceView::revisions`]; `None`: unversioned.
+    pub revision: Option<usize>,
+    /// The ports of its slice, in the slice's order; named target ports may differ between versions.
+    pub ports: Arc<[EndpointPort]>,
+}
+
+impl Endpoint {
+    /// The family of its address.
+    pub fn family(&self) -> Family {
+        Family::of(self.address)
+    }
+}
+
+/// One pod template of a workload. Two revisions may carry the same version label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision {
+    /// The identity for weights: `pod-template-hash`, or the bare hash of a ControllerRevision; for a backend
+    /// Service its name; for a bare pod its version label.
+    pub hash: Arc<str>,
+    /// What people call it: the version label, else the image tag, else the hash. Not yet a DNS label.
+    pub label: Arc<str>,
+    /// Index into [`ServiceView::workloads`]; `None` for bare pods, unknown owners and backends.
+    pub workload: Option<usize>,
+    /// The revision number, higher is newer in the order of roll-outs (not of creation).
+    pub number: Option<i64>,
+    /// When its ReplicaSet or ControllerRevision was created.
+    pub created: Option<Timestamp>,
+    /// Its pods that are not terminating, ready or not.
+    pub pods: u32,
+}
+
+/// A workload behind a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Kind, namespace and name.
+    pub key: WorkloadKey,
+    /// Desired pods: `spec.replicas`, for a DaemonSet `status.desiredNumberScheduled`.
+    pub replicas: u32,
+    /// Pods that may be missing during an update, percentages resolved as the workload's controller does.
+    pub max_unavailable: u32,
+    /// `spec.paused` of a Deployment.
+    pub paused: bool,
+    /// The controller has seen the latest spec and reports every pod updated and available.
+    pub complete: bool,
+}
+
+impl Workload {
+    /// The number of pods its owner declares sufficient for the whole load, at least 1.
+    pub fn capacity_basis(&self) -> u32 {
+        self.replicas.saturating_sub(self.max_unavailable).max(1)
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
