@@ -1,0 +1,223 @@
+//! Records encoded ahead of the queries that ask for them.
+//!
+//! A [`Body`] is a run of records whose owner is a pointer to the question (octet 12), so one body serves every
+//! name that has these records, whatever its length or the case it was asked in. It knows where each record
+//! ends: an answer is cut between records, never inside one.
+
+use std::net::IpAddr;
+
+use super::name::Name;
+use super::{class, rtype};
+
+/// A pointer to octet 12: the name in the question.
+pub(super) const QUESTION_POINTER: [u8; 2] = [0xC0, 0x0C];
+
+/// Encoded records of one set, each with the question as its owner.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Body {
+    bytes: Box<[u8]>,
+    ends: Ends,
+}
+
+/// Where records end. Addresses, by far the most, all have one length and need no table.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Ends {
+    Every(u32),
+    At(Box<[u32]>),
+}
+
+impl Body {
+    /// The number of records.
+    pub fn count(&self) -> usize {
+        match &self.ends {
+            Ends::Every(len) => self.bytes.len() / (*len).max(1) as usize,
+            Ends::At(ends) => ends.len(),
+        }
+    }
+
+    /// The octets of `count` records from `first` on; empty if there are not so many.
+    pub fn run(&self, first: usize, count: usize) -> &[u8] {
+        let range = self.start(first)..self.start(first.saturating_add(count));
+        self.bytes.get(range).unwrap_or_default()
+    }
+
+    /// Where record `index` starts, which is where the one before it ends.
+    fn start(&self, index: usize) -> usize {
+        match &self.ends {
+            Ends::Every(len) => (*len as usize).saturating_mul(index),
+            Ends::At(_) if index == 0 => 0,
+            Ends::At(ends) => ends.get(index - 1).map_or(usize::MAX, |end| *end as usize),
+        }
+    }
+
+    /// All octets of all records.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Collects the records of a [`Body`].
+#[derive(Debug, Default)]
+pub struct BodyBuilder {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl BodyBuilder {
+    /// The body's length so far.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there is no record yet.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Adds a record of class IN. RDATA above 65,535 octets cannot be written and is left out.
+    pub fn push(&mut self, rtype: u16, ttl: u32, rdata: &[u8]) {
+        let Ok(len) = u16::try_from(rdata.len()) else {
+            return;
+        };
+        self.bytes.extend_from_slice(&QUESTION_POINTER);
+        self.bytes.extend_from_slice(&fixed_part(rtype, ttl, len));
+        self.bytes.extend_from_slice(rdata);
+        let end = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+        self.ends.push(end);
+    }
+
+    /// Adds an A or AAAA record.
+    pub fn push_address(&mut self, ttl: u32, address: IpAddr) {
+        match address {
+            IpAddr::V4(address) => self.push(rtype::A, ttl, &address.octets()),
+            IpAddr::V6(address) => self.push(rtype::AAAA, ttl, &address.octets()),
+        }
+    }
+
+    /// The finished body.
+    pub fn build(self) -> Body {
+        let len = self.ends.first().copied().unwrap_or(0);
+        let even = |(end, count): (&u32, u32)| u64::from(*end) == u64::from(len) * u64::from(count);
+        let ends = if self.ends.iter().zip(1..).all(even) {
+            Ends::Every(len)
+        } else {
+            Ends::At(self.ends.into())
+        };
+        Body {
+            bytes: self.bytes.into(),
+            ends,
+        }
+    }
+}
+
+/// Type, class IN, TTL and RDATA length.
+pub(super) fn fixed_part(rtype: u16, ttl: u32, rdata_len: u16) -> [u8; 10] {
+    let [t0, t1] = rtype.to_be_bytes();
+    let [c0, c1] = class::IN.to_be_bytes();
+    let [l0, l1, l2, l3] = ttl.to_be_bytes();
+    let [d0, d1] = rdata_len.to_be_bytes();
+    [t0, t1, c0, c1, l0, l1, l2, l3, d0, d1]
+}
+
+/// SRV records, and the addresses of their targets for the additional section.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Srv {
+    /// The SRV records.
+    pub answers: Body,
+    /// The addresses of their targets.
+    pub glue: Glue,
+}
+
+/// Addresses of targets; each owner is a pointer to the target's name inside the answer, set while copied.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Glue {
+    pub(super) bytes: Box<[u8]>,
+    pub(super) units: Box<[GlueUnit]>,
+}
+
+/// All addresses of one target: sent together or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct GlueUnit {
+    /// Where the target's name stands, counted from the start of the answers.
+    pub(super) target: u32,
+    /// Where its records start and end in the glue's octets, owners left out.
+    pub(super) start: u32,
+    pub(super) end: u32,
+}
+
+/// Collects the records of an [`Srv`].
+#[derive(Debug, Default)]
+pub struct SrvBuilder {
+    answers: BodyBuilder,
+    glue: Vec<u8>,
+    units: Vec<GlueUnit>,
+    rdata: Vec<u8>,
+}
+
+impl SrvBuilder {
+    /// The answers' length so far.
+    pub fn len(&self) -> usize {
+        self.answers.len()
+    }
+
+    /// Whether there is no record yet.
+    pub fn is_empty(&self) -> bool {
+        self.answers.is_empty()
+    }
+
+    /// Adds an SRV record of priority 0; the target is not compressed (RFC 2782). `glue` are the target's
+    /// addresses: to be given once a target, the repeated ones are left out by giving none.
+    pub fn push(
+        &mut self,
+        ttl: u32,
+        weight: u16,
+        port: u16,
+        target: &Name,
+        glue: &[IpAddr],
+        glue_ttl: u32,
+    ) {
+        self.rdata.clear();
+        self.rdata.extend_from_slice(&0_u16.to_be_bytes());
+        self.rdata.extend_from_slice(&weight.to_be_bytes());
+        self.rdata.extend_from_slice(&port.to_be_bytes());
+        self.rdata.extend_from_slice(target.as_wire());
+        // The owner takes 2 octets, the fixed part 10, priority, weight and port 6.
+        let target_at = self.answers.len() + 18;
+        self.answers.push(rtype::SRV, ttl, &self.rdata);
+        if glue.is_empty() {
+            return;
+        }
+        let start = self.glue.len();
+        for address in glue {
+            match address {
+                IpAddr::V4(v4) => {
+                    self.glue
+                        .extend_from_slice(&fixed_part(rtype::A, glue_ttl, 4));
+                    self.glue.extend_from_slice(&v4.octets());
+                }
+                IpAddr::V6(v6) => {
+                    self.glue
+                        .extend_from_slice(&fixed_part(rtype::AAAA, glue_ttl, 16));
+                    self.glue.extend_from_slice(&v6.octets());
+                }
+            }
+        }
+        let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        self.units.push(GlueUnit {
+            target: offset(target_at),
+            start: offset(start),
+            end: offset(self.glue.len()),
+        });
+    }
+
+    /// The finished records.
+    pub fn build(self) -> Srv {
+        Srv {
+            answers: self.answers.build(),
+            glue: Glue {
+                bytes: self.glue.into(),
+                units: self.units.into(),
+            },
+        }
+    }
+}

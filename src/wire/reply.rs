@@ -1,0 +1,312 @@
+//! Writing an answer.
+//!
+//! ```text
+//! [ header | question as received | answers | authority | additional | OPT ]
+//!                                  ^ room for OPT is set aside before the first record
+//! ```
+//! When space runs out: additional records are left out without a word; answers are cut after a whole record
+//! and TC is set; OPT always stays (RFC 2181, section 9; RFC 6891, section 7). Not an octet follows the last
+//! record.
+
+use super::body::{Body, Glue, QUESTION_POINTER, fixed_part};
+use super::query::{Header, Query};
+use super::{Rcode, rtype};
+
+/// An OPT record without options: owner, type, size, flags, RDATA length.
+const OPT_LEN: usize = 11;
+/// Code and length in front of an option's data.
+const OPTION_HEAD_LEN: usize = 4;
+/// Pointers have 14 bits (RFC 1035, section 4.1.4).
+const POINTER_MAX: usize = 0x3FFF;
+
+/// What an answer tells beside its records (RFC 8914).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Ede {
+    /// The data may be out of date.
+    StaleAnswer = 3,
+    /// The server has not read the cluster yet.
+    NotReady = 14,
+    /// The name is in none of our zones.
+    NotAuthoritative = 20,
+}
+
+/// Who owns the records of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner<'n> {
+    /// The name in the question.
+    Question,
+    /// A name that stands at this offset of the message.
+    At(usize),
+    /// A name that stands nowhere in the message.
+    Name(&'n [u8]),
+}
+
+/// An answer under construction.
+#[derive(Debug)]
+pub struct Reply<'o> {
+    out: &'o mut Vec<u8>,
+    header: Header,
+    limit: usize,
+    rcode: Rcode,
+    authoritative: bool,
+    recursion_available: bool,
+    truncated: bool,
+    opt: Option<Opt<'o>>,
+    ede: Option<Ede>,
+    answers: u16,
+    authorities: u16,
+    additionals: u16,
+}
+
+#[derive(Debug)]
+struct Opt<'o> {
+    dnssec_ok: bool,
+    udp_size: u16,
+    nsid: Option<&'o [u8]>,
+}
+
+impl Opt<'_> {
+    fn len(&self, ede: Option<Ede>) -> usize {
+        let nsid = self.nsid.map_or(0, |nsid| OPTION_HEAD_LEN + nsid.len());
+        OPT_LEN
+            + nsid
+            + if ede.is_some() {
+                OPTION_HEAD_LEN + 2
+            } else {
+                0
+            }
+    }
+}
+
+/// Writes a header with `rcode` and nothing behind it; no flag but QR, and RD where a query set it.
+pub(crate) fn header_only(out: &mut Vec<u8>, header: Header, rcode: Rcode) {
+    out.clear();
+    out.extend_from_slice(&header.id.to_be_bytes());
+    let echoed = header.opcode == 0 && header.recursion_desired;
+    out.push(0x80 | header.opcode << 3 | u8::from(echoed));
+    out.push((rcode as u16 & 0x0F) as u8);
+    out.extend_from_slice(&[0; 8]);
+}
+
+impl<'o> Reply<'o> {
+    /// Starts the answer to `query` in `out`, which is emptied. `limit` is the transport's: the answer never
+    /// gets longer. `udp_size` is what our OPT announces, `nsid` what is told to those who ask.
+    pub fn begin(
+        out: &'o mut Vec<u8>,
+        query: &Query<'_>,
+        limit: usize,
+        udp_size: u16,
+        nsid: Option<&'o [u8]>,
+    ) -> Self {
+        out.clear();
+        out.extend_from_slice(&[0; 12]);
+        out.extend_from_slice(query.question);
+        Self {
+            out,
+            header: query.header,
+            limit,
+            rcode: Rcode::NoError,
+            authoritative: false,
+            recursion_available: false,
+            truncated: false,
+            opt: query.edns.map(|edns| Opt {
+                dnssec_ok: edns.dnssec_ok,
+                udp_size,
+                nsid: nsid.filter(|_| edns.nsid),
+            }),
+            ede: None,
+            answers: 0,
+            authorities: 0,
+            additionals: 0,
+        }
+    }
+
+    /// Sets AA.
+    pub fn set_authoritative(&mut self) {
+        self.authoritative = true;
+    }
+
+    /// Sets RA.
+    pub fn set_recursion_available(&mut self) {
+        self.recursion_available = true;
+    }
+
+    /// Sets the response code.
+    pub fn set_rcode(&mut self, rcode: Rcode) {
+        self.rcode = rcode;
+    }
+
+    /// Adds an extended error, told only to who sent an OPT record, and only where it fits.
+    pub fn set_ede(&mut self, ede: Ede) {
+        self.ede = Some(ede);
+    }
+
+    /// The response code so far.
+    pub fn rcode(&self) -> Rcode {
+        self.rcode
+    }
+
+    /// The number of answers so far.
+    pub fn answer_count(&self) -> u16 {
+        self.answers
+    }
+
+    /// Where the next record will stand.
+    pub fn offset(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Adds `count` records of `body` from `first` on to the answers; whole records up to the limit, TC if some
+    /// are left out. After the first cut nothing is added any more.
+    pub fn answer(&mut self, body: &Body, first: usize, count: usize, owner: Owner<'_>) {
+        if self.truncated {
+            return;
+        }
+        let run = body.run(first, count);
+        if owner == Owner::Question && self.fits(run.len(), OPT_LEN) {
+            self.out.extend_from_slice(run);
+            self.answers = self
+                .answers
+                .saturating_add(u16::try_from(count).unwrap_or(u16::MAX));
+            return;
+        }
+        for index in first..first.saturating_add(count) {
+            let record = body.run(index, 1);
+            if !self.record(record, owner) {
+                self.truncated = true;
+                return;
+            }
+            self.answers = self.answers.saturating_add(1);
+        }
+    }
+
+    /// Adds one record of the authority section; TC if it does not fit, because a negative answer without its
+    /// SOA cannot be cached (RFC 2308, section 2).
+    pub fn authority(&mut self, rtype: u16, ttl: u32, rdata: &[u8], owner: Owner<'_>) {
+        let Ok(len) = u16::try_from(rdata.len()) else {
+            return;
+        };
+        let before = self.out.len();
+        self.push_owner(owner);
+        self.out.extend_from_slice(&fixed_part(rtype, ttl, len));
+        self.out.extend_from_slice(rdata);
+        if self.truncated || !self.fits(0, OPT_LEN) {
+            self.out.truncate(before);
+            self.truncated = true;
+        } else {
+            self.authorities = self.authorities.saturating_add(1);
+        }
+    }
+
+    /// Adds addresses of targets to the additional section, whole targets while they fit. `answers_at` is where
+    /// the answers they belong to begin in the message.
+    pub fn additional(&mut self, glue: &Glue, answers_at: usize) {
+        let reserve = self.opt.as_ref().map_or(0, |opt| opt.len(self.ede));
+        for unit in &*glue.units {
+            let target = answers_at.saturating_add(unit.target as usize);
+            let records = glue.bytes.get(unit.start as usize..unit.end as usize);
+            let Some(mut records) = records.filter(|_| target <= POINTER_MAX && !self.truncated)
+            else {
+                return;
+            };
+            let before = (self.out.len(), self.additionals);
+            while let Some(len) = super::u16_at(records, 8) {
+                let (record, rest) = records.split_at(records.len().min(10 + usize::from(len)));
+                self.push_owner(Owner::At(target));
+                self.out.extend_from_slice(record);
+                self.additionals = self.additionals.saturating_add(1);
+                records = rest;
+            }
+            if self.out.len() + reserve > self.limit {
+                self.out.truncate(before.0);
+                self.additionals = before.1;
+                return;
+            }
+        }
+    }
+
+    /// Completes the message: OPT, flags and counts. Returns the response code and whether TC is set.
+    pub fn finish(mut self) -> (Rcode, bool) {
+        let mut additionals = self.additionals;
+        if let Some(opt) = self.opt.take() {
+            self.push_opt(&opt);
+            additionals = additionals.saturating_add(1);
+        }
+        let rcode = if self.rcode as u16 > 0x0F && additionals == self.additionals {
+            Rcode::ServFail
+        } else {
+            self.rcode
+        };
+        let first = 0x80
+            | u8::from(self.authoritative) << 2
+            | u8::from(self.truncated) << 1
+            | u8::from(self.header.recursion_desired);
+        let second = u8::from(self.recursion_available) << 7 | (rcode as u16 & 0x0F) as u8;
+        let [id0, id1] = self.header.id.to_be_bytes();
+        let [an0, an1] = self.answers.to_be_bytes();
+        let [ns0, ns1] = self.authorities.to_be_bytes();
+        let [ar0, ar1] = additionals.to_be_bytes();
+        let header = [id0, id1, first, second, 0, 1, an0, an1, ns0, ns1, ar0, ar1];
+        if let Some(place) = self.out.get_mut(..header.len()) {
+            place.copy_from_slice(&header);
+        }
+        (rcode, self.truncated)
+    }
+
+    fn fits(&self, more: usize, reserve: usize) -> bool {
+        let reserve = if self.opt.is_some() { reserve } else { 0 };
+        self.out.len() + more + reserve <= self.limit
+    }
+
+    /// Adds one encoded record under `owner`; `false` and nothing added if it does not fit.
+    fn record(&mut self, record: &[u8], owner: Owner<'_>) -> bool {
+        let before = self.out.len();
+        self.push_owner(owner);
+        self.out
+            .extend_from_slice(record.get(QUESTION_POINTER.len()..).unwrap_or_default());
+        let fits = self.fits(0, OPT_LEN);
+        if !fits {
+            self.out.truncate(before);
+        }
+        fits
+    }
+
+    fn push_owner(&mut self, owner: Owner<'_>) {
+        match owner {
+            Owner::Question => self.out.extend_from_slice(&QUESTION_POINTER),
+            Owner::At(at) => {
+                let at = u16::try_from(at.min(POINTER_MAX)).unwrap_or(0x0C);
+                self.out.extend_from_slice(&(0xC000 | at).to_be_bytes());
+            }
+            Owner::Name(name) => self.out.extend_from_slice(name),
+        }
+    }
+
+    fn push_opt(&mut self, opt: &Opt<'_>) {
+        let room = self.limit.saturating_sub(self.out.len());
+        let ede = self.ede.filter(|_| opt.len(self.ede) <= room);
+        let nsid = opt.nsid.filter(|_| opt.len(ede) <= room);
+        let opt_len = Opt { nsid, ..*opt }.len(ede);
+        let rdata_len = u16::try_from(opt_len.saturating_sub(OPT_LEN)).unwrap_or(0);
+        self.out.push(0);
+        self.out.extend_from_slice(&rtype::OPT.to_be_bytes());
+        self.out.extend_from_slice(&opt.udp_size.to_be_bytes());
+        self.out.push((self.rcode as u16 >> 4) as u8);
+        self.out.push(0);
+        self.out
+            .extend_from_slice(&[u8::from(opt.dnssec_ok) << 7, 0]);
+        self.out.extend_from_slice(&rdata_len.to_be_bytes());
+        if let Some(nsid) = nsid {
+            self.out.extend_from_slice(&3_u16.to_be_bytes());
+            self.out
+                .extend_from_slice(&u16::try_from(nsid.len()).unwrap_or(0).to_be_bytes());
+            self.out.extend_from_slice(nsid);
+        }
+        if let Some(ede) = ede {
+            self.out.extend_from_slice(&15_u16.to_be_bytes());
+            self.out.extend_from_slice(&2_u16.to_be_bytes());
+            self.out.extend_from_slice(&(ede as u16).to_be_bytes());
+        }
+    }
+}
