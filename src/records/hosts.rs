@@ -1,0 +1,97 @@
+//! Hosts: the names of single targets below a service.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::model::{Endpoint, ServiceView};
+
+/// The name of a target below its service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Its label: the endpoint's hostname, else (where asked for) the pod's name, else the address with dashes.
+    pub label: Arc<str>,
+    /// Its addresses, sorted; both families where a target has both under one hostname.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The hosts of a service, and which host each endpoint is.
+pub(super) struct Hosts {
+    /// Sorted by label.
+    pub(super) list: Vec<Host>,
+    /// By endpoint: index into `list`; `usize::MAX` for those that do not count.
+    by_endpoint: Vec<usize>,
+}
+
+impl Hosts {
+    pub(super) fn of(view: &ServiceView, counting: &[usize], pod_names: bool) -> Self {
+        let mut labels: Vec<(Arc<str>, usize)> = counting
+            .iter()
+            .map(|index| (label_of(&view.endpoints[*index], pod_names), *index))
+            .collect();
+        labels.sort();
+        let mut hosts = Self {
+            list: Vec::with_capacity(labels.len()),
+            by_endpoint: vec![usize::MAX; view.endpoints.len()],
+        };
+        for (label, index) in labels {
+            if hosts.list.last().is_none_or(|host| host.label != label) {
+                let addresses = Vec::with_capacity(1);
+                hosts.list.push(Host { label, addresses });
+            }
+            hosts.by_endpoint[index] = hosts.list.len() - 1;
+            if let Some(host) = hosts.list.last_mut() {
+                host.addresses.push(view.endpoints[index].address);
+            }
+        }
+        for host in &mut hosts.list {
+            host.addresses.sort_unstable();
+            host.addresses.dedup();
+        }
+        hosts
+    }
+
+    pub(super) fn of_endpoint(&self, index: usize) -> usize {
+        self.by_endpoint[index]
+    }
+
+    pub(super) fn has(&self, label: &str) -> bool {
+        self.list.binary_search_by(|host| (*host.label).cmp(label)).is_ok()
+    }
+}
+
+fn label_of(endpoint: &Endpoint, pod_names: bool) -> Arc<str> {
+    let pod = endpoint.pod.as_ref().filter(|_| pod_names);
+    // A pod's name may hold dots and be longer than a label; then the address serves.
+    let pod = pod.filter(|name| name.len() <= 63 && !name.contains('.'));
+    match endpoint.hostname.as_ref().or(pod) {
+        Some(name) => name.to_ascii_lowercase().into(),
+        None => address_label(endpoint.address).into(),
+    }
+}
+
+/// The address as a label: `10-1-2-3`, `2001-db8--1`; a hyphen at the end gets a `0`, so that the label still
+/// reads as an address.
+pub fn address_label(address: IpAddr) -> String {
+    let mut label = address.to_string().replace(['.', ':'], "-");
+    if label.ends_with('-') {
+        label.push('0');
+    }
+    label
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address_label;
+
+    #[test]
+    fn addresses_become_labels() {
+        for (address, label) in [
+            ("10.1.2.3", "10-1-2-3"),
+            ("2001:db8::1", "2001-db8--1"),
+            ("2001:db8::", "2001-db8--0"),
+            ("::1", "--1"),
+        ] {
+            assert_eq!(address_label(address.parse().unwrap()), label);
+        }
+    }
+}
