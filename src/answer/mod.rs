@@ -1,14 +1,71 @@
-//! The one request path: bytes in, bytes out.
+//! The one request path: bytes in, bytes out, for every transport.
+//!
+//! [`respond`] is given a message, who sent it and how, the [`View`] of what is published, the caller's
+//! [`Worker`] (its chance and its counts) and the time; it writes the answer into the caller's buffer. It reads
+//! no clock, makes no chance, does no I/O, does not log, and on the common path allocates nothing and takes no
+//! lock but that of one shard of the store.
+//!
+//! ```text
+//!   message ── not a query? ───────> silence, FORMERR, NOTIMP
+//!      │
+//!      ├─ EDNS version, TSIG, class ─> BADVERS, NOTAUTH, REFUSED or CH TXT
+//!      ├─ in none of our zones ──────> REFUSED, EDE 20
+//!      ├─ cluster not read yet ──────> SERVFAIL, EDE 14
+//!      v
+//!   Node ── set of the type ──> records ── CNAME into our zones? ── once more, at most 8 times
+//!      ├─ no such set ────────> NODATA, SOA
+//!      └─ no Node ────────────> NXDOMAIN, SOA
+//! ```
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
 
-use std::net::IpAddr;
+mod view;
+mod worker;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use crate::wire::{
+    Ede, Owner, Query, QueryName, Rcode, Rejection, Reply, class, header_only, rtype,
+};
+use crate::zone::{Found, Node, Place, Set, Sets, Zone};
+
+pub use view::{Identity, Limits, View};
+pub use worker::{Counts, TYPES, Worker};
+
+/// How many links of a CNAME chain are followed.
+const LINKS_MAX: usize = 8;
+/// The smallest datagram every client takes (RFC 1035, section 4.2.1).
+const UDP_SIZE_MIN: usize = 512;
+/// The longest message of a stream (RFC 1035, section 4.2.2).
+const STREAM_SIZE_MAX: usize = 65_535;
+/// The length of a message's header: where the name in the question stands.
+const QUESTION_AT: usize = 12;
 
 /// How a query came in; the same bytes go out on all of them, but for the size limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
-    /// Datagrams: at most 1232 octets, or what the client says.
+    /// Datagrams: at most what we and the client allow.
     Udp,
     /// Streams with a two-octet length in front of each message.
     Tcp,
+}
+
+impl Transport {
+    /// Every transport, for tables of counters.
+    pub const ALL: [Self; 2] = [Self::Udp, Self::Tcp];
+
+    /// Its name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
 }
 
 /// What became of a query.
@@ -20,32 +77,289 @@ pub enum Verdict {
     Reply,
 }
 
-/// What a query may see: store, zones, identity, limits.
-#[derive(Debug, Default)]
-pub struct View {}
-
-/// Chance and counts of one caller of [`respond`].
-#[derive(Debug, Default)]
-pub struct Worker {}
-
-/// Answers one message. `out` is cleared first; on [`Verdict::Reply`] it holds exactly the answer.
-/// `now` is the wall clock in whole seconds since the epoch.
+/// Answers one message. `out` is emptied first; on [`Verdict::Reply`] it holds exactly the answer.
+///
+/// `_peer` is who asked, for rules about clients; there are none yet. `now` is the wall clock in whole seconds
+/// since the epoch.
 pub fn respond(
     packet: &[u8],
     _peer: IpAddr,
-    _transport: Transport,
-    _view: &View,
-    _worker: &mut Worker,
-    _now: u64,
+    transport: Transport,
+    view: &View,
+    worker: &mut Worker,
+    now: u64,
     out: &mut Vec<u8>,
 ) -> Verdict {
-    out.clear();
-    let Some(header) = packet.get(..12) else {
-        return Verdict::Silence;
+    let query = match Query::parse(packet) {
+        Ok(query) => query,
+        Err(Rejection::Silence) => {
+            out.clear();
+            worker.count_dropped(transport);
+            return Verdict::Silence;
+        }
+        Err(Rejection::HeaderOnly(header, rcode)) => {
+            header_only(out, header, rcode);
+            worker.count_query(transport, None, rcode);
+            return Verdict::Reply;
+        }
     };
-    out.extend_from_slice(header);
-    if let Some(flags) = out.get_mut(2) {
-        *flags |= 0x80;
+    let limit = match (transport, query.edns) {
+        (Transport::Tcp, _) => STREAM_SIZE_MAX,
+        (Transport::Udp, None) => UDP_SIZE_MIN,
+        (Transport::Udp, Some(edns)) => {
+            usize::from(edns.udp_size.min(view.limits.udp_size)).max(UDP_SIZE_MIN)
+        }
+    };
+    let wants_nsid = query.edns.is_some_and(|edns| edns.nsid);
+    let nsid = if wants_nsid { view.nsid() } else { None };
+    let nsid = nsid.as_ref().map(|text| text.as_bytes());
+    let mut reply = Reply::begin(out, &query, limit, view.limits.udp_size, nsid);
+    if view.limits.recursion_available {
+        reply.set_recursion_available();
     }
+    Responder {
+        query: &query,
+        view,
+        now,
+    }
+    .answer(worker, &mut reply);
+    let (rcode, _) = reply.finish();
+    worker.count_query(transport, Some(query.qtype), rcode);
     Verdict::Reply
+}
+
+struct Responder<'q> {
+    query: &'q Query<'q>,
+    view: &'q View,
+    now: u64,
+}
+
+/// What one look-up of a chain came to.
+enum Step {
+    /// Records were added, or the name stands for nothing to follow.
+    Done,
+    /// The name exists without the type.
+    NoData,
+    /// The name does not exist.
+    Missing,
+    /// A CNAME was added; its target stands at this offset.
+    Follow(Arc<QueryName>, usize),
+}
+
+impl Responder<'_> {
+    fn answer(&self, worker: &mut Worker, reply: &mut Reply<'_>) {
+        let query = self.query;
+        if query.edns.is_some_and(|edns| edns.version > 0) {
+            return reply.set_rcode(Rcode::BadVers);
+        }
+        if query.tsig.is_some() {
+            // There are no keys, so none is known; and a signed query is not answered as if it were not.
+            return reply.set_rcode(Rcode::NotAuth);
+        }
+        match query.qclass {
+            class::IN => {}
+            class::CH => return self.answer_chaos(reply),
+            _ => return reply.set_rcode(Rcode::Refused),
+        }
+        let transfer = matches!(query.qtype, rtype::AXFR | rtype::IXFR);
+        let place = self.view.zones.locate(&query.name).filter(|_| !transfer);
+        let Some(place) = place else {
+            reply.set_rcode(Rcode::Refused);
+            if !transfer {
+                reply.set_ede(Ede::NotAuthoritative);
+            }
+            return;
+        };
+        if !self.view.is_synced() {
+            reply.set_rcode(Rcode::ServFail);
+            return reply.set_ede(Ede::NotReady);
+        }
+        if self.view.is_stale(self.now) {
+            reply.set_ede(Ede::StaleAnswer);
+        }
+        reply.set_authoritative();
+        self.follow(place, worker, reply);
+    }
+
+    /// `version.bind`, `id.server`, `hostname.bind`, where configured (RFC 4892).
+    fn answer_chaos(&self, reply: &mut Reply<'_>) {
+        let text = self.view.identity.chaos(&self.query.name);
+        match text.filter(|_| matches!(self.query.qtype, rtype::TXT | rtype::ANY)) {
+            Some(body) => {
+                reply.set_authoritative();
+                reply.answer(body, 0, 1, Owner::Question);
+            }
+            None => reply.set_rcode(Rcode::Refused),
+        }
+    }
+
+    /// Looks the question up, then the targets of CNAMEs that lie in our zones.
+    fn follow(&self, place: Place<'_>, worker: &mut Worker, reply: &mut Reply<'_>) {
+        let mut target: Option<(Arc<QueryName>, usize)> = None;
+        let mut place = place;
+        for _ in 0..=LINKS_MAX {
+            let (name, at) = match &target {
+                None => (&self.query.name, QUESTION_AT),
+                Some((name, at)) => (&**name, *at),
+            };
+            let owner = if at == QUESTION_AT {
+                Owner::Question
+            } else {
+                Owner::At(at)
+            };
+            match self.look_up(name, &place, owner, worker, reply) {
+                Step::Done => return,
+                Step::NoData => return negative(place.zone, name, at, reply),
+                Step::Missing => {
+                    // The code speaks of the last name of the chain (RFC 6604, section 2.1).
+                    reply.set_rcode(Rcode::NxDomain);
+                    return negative(place.zone, name, at, reply);
+                }
+                Step::Follow(next, at) => {
+                    let Some(next_place) = self.view.zones.locate(&next) else {
+                        return;
+                    };
+                    place = next_place;
+                    target = Some((next, at));
+                }
+            }
+        }
+    }
+
+    fn look_up(
+        &self,
+        name: &QueryName,
+        place: &Place<'_>,
+        owner: Owner<'_>,
+        worker: &mut Worker,
+        reply: &mut Reply<'_>,
+    ) -> Step {
+        let labels = name.label_count();
+        if self.query.qtype == rtype::SOA && labels == place.zone.label_count() {
+            let (rdata, len) = place.zone.soa().rdata();
+            reply.answer_one(
+                rtype::SOA,
+                place.zone.soa().ttl,
+                rdata.get(..len).unwrap_or_default(),
+                owner,
+            );
+            return Step::Done;
+        }
+        let key = name.suffix(place.key_labels);
+        let prefix = labels - place.key_labels;
+        let read = |node: &Node| match node.find(name, prefix) {
+            Found::Sets(sets) => self.add_set(sets, owner, worker, reply),
+            Found::Srv(srv) if matches!(self.query.qtype, rtype::SRV | rtype::ANY) => {
+                add_srv(srv, owner, reply);
+                Step::Done
+            }
+            Found::Srv(_) | Found::Empty => Step::NoData,
+            Found::Missing => Step::Missing,
+        };
+        match self.view.store.find(key, read) {
+            Some(step) => step,
+            None if place.pod => self.pod(name, place, owner, reply),
+            None => Step::Missing,
+        }
+    }
+
+    fn add_set(
+        &self,
+        sets: &Sets,
+        owner: Owner<'_>,
+        worker: &mut Worker,
+        reply: &mut Reply<'_>,
+    ) -> Step {
+        let qtype = self.query.qtype;
+        let set = match qtype {
+            rtype::ANY => sets.any(),
+            _ => sets.get(qtype).or_else(|| sets.get(rtype::CNAME)),
+        };
+        match set {
+            None => return Step::NoData,
+            Some(Set::Fixed(body)) => reply.answer(body, 0, body.count(), owner),
+            Some(Set::Srv(srv)) => add_srv(srv, owner, reply),
+            Some(Set::Drawn(drawn)) => {
+                let picks = drawn.sampler.select(worker.draw(drawn.slot));
+                if let Some(first) = picks.first() {
+                    worker.count_answer(drawn.counts.get(first as usize).copied());
+                }
+                for run in picks.runs() {
+                    reply.answer(&drawn.body, run.start as usize, run.count as usize, owner);
+                }
+            }
+            Some(Set::Alias { body, target }) => {
+                // Owner (a pointer) 2, type to RDATA length 10: there stands the target.
+                let at = reply.offset() + QUESTION_AT;
+                reply.answer(body, 0, 1, owner);
+                if qtype != rtype::CNAME && qtype != rtype::ANY {
+                    return Step::Follow(Arc::clone(target), at);
+                }
+            }
+        }
+        Step::Done
+    }
+
+    /// `10-1-2-3.namespace.pod.zone`, made from the question where pod names are not verified.
+    fn pod(
+        &self,
+        name: &QueryName,
+        place: &Place<'_>,
+        owner: Owner<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Step {
+        let namespace = name.suffix(place.zone.label_count() + 2);
+        let known =
+            self.view.limits.pods_unverified && self.view.store.find(namespace, |_| ()).is_some();
+        let Some(address) = address_of_label(name.label(0)).filter(|_| known) else {
+            return Step::Missing;
+        };
+        let ttl = place.zone.soa().ttl;
+        match (address, self.query.qtype) {
+            (IpAddr::V4(v4), rtype::A | rtype::ANY) => {
+                reply.answer_one(rtype::A, ttl, &v4.octets(), owner)
+            }
+            (IpAddr::V6(v6), rtype::AAAA | rtype::ANY) => {
+                reply.answer_one(rtype::AAAA, ttl, &v6.octets(), owner);
+            }
+            _ => return Step::NoData,
+        }
+        Step::Done
+    }
+}
+
+fn add_srv(srv: &crate::wire::Srv, owner: Owner<'_>, reply: &mut Reply<'_>) {
+    let answers_at = reply.offset();
+    reply.answer(&srv.answers, 0, srv.answers.count(), owner);
+    reply.additional(&srv.glue, answers_at);
+}
+
+/// NODATA or NXDOMAIN: the SOA of the zone, its owner a pointer into the name, which stands at `at`.
+fn negative(zone: &Zone, name: &QueryName, at: usize, reply: &mut Reply<'_>) {
+    let (rdata, len) = zone.soa().rdata();
+    let rdata = rdata.get(..len).unwrap_or_default();
+    let apex = at + name.as_wire().len() - zone.name.as_wire().len();
+    let owner = if apex == QUESTION_AT {
+        Owner::Question
+    } else {
+        Owner::At(apex)
+    };
+    reply.authority(rtype::SOA, zone.soa().ttl_of_negatives(), rdata, owner);
+}
+
+/// Reads `10-1-2-3` or `2001-db8--1`.
+fn address_of_label(label: &[u8]) -> Option<IpAddr> {
+    let mut text = [0_u8; 63];
+    let text = text.get_mut(..label.len())?;
+    let mut read = |hyphen: u8| {
+        for (to, from) in text.iter_mut().zip(label) {
+            *to = if *from == b'-' { hyphen } else { *from };
+        }
+        std::str::from_utf8(text).ok().map(str::to_owned)
+    };
+    if label.contains(&b'.') || label.contains(&b':') {
+        return None;
+    }
+    let v4 = read(b'.')?.parse::<Ipv4Addr>().ok().map(IpAddr::V4);
+    v4.or_else(|| read(b':')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6))
 }

@@ -55,7 +55,9 @@ impl Hosts {
     }
 
     pub(super) fn has(&self, label: &str) -> bool {
-        self.list.binary_search_by(|host| (*host.label).cmp(label)).is_ok()
+        self.list
+            .binary_search_by(|host| (*host.label).cmp(label))
+            .is_ok()
     }
 }
 

@@ -25,8 +25,8 @@ use crate::model::{
 };
 use crate::rollout::{Basis, Outcome, Role};
 
-pub use hosts::{Host, address_label};
 use hosts::Hosts;
+pub use hosts::{Host, address_label};
 
 /// The time-to-live of each kind of record, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,9 +272,21 @@ impl<'a> Compiler<'a> {
             .filter(|index| outcome.counts(&view.endpoints[*index]))
             .collect();
         counting.sort_by_cached_key(|index| {
-            let Endpoint { zone, node, uid, address, .. } = &view.endpoints[*index];
+            let Endpoint {
+                zone,
+                node,
+                uid,
+                address,
+                ..
+            } = &view.endpoints[*index];
             let version = outcome.endpoint_versions[*index];
-            (version, zone.clone(), node.clone(), Arc::clone(uid), *address)
+            (
+                version,
+                zone.clone(),
+                node.clone(),
+                Arc::clone(uid),
+                *address,
+            )
         });
         Self {
             view,
@@ -296,7 +308,11 @@ impl<'a> Compiler<'a> {
     /// Whether a ClusterIP service answers endpoints: it was asked to, and clients that take only the address
     /// would reach the port they know.
     fn answers_endpoints(&self, records: &mut Records) -> bool {
-        let backends = self.view.annotations.iter().any(|(key, _)| **key == *"backends");
+        let backends = self
+            .view
+            .annotations
+            .iter()
+            .any(|(key, _)| **key == *"backends");
         if !self.outcome.policy.endpoints && !backends {
             return false;
         }
@@ -322,7 +338,9 @@ impl<'a> Compiler<'a> {
                     .map(|p| p.number)
                     .find(|number| *number != port.number)
             });
-            let declared = port.target.filter(|target| *target != port.number && self.counting.is_empty());
+            let declared = port
+                .target
+                .filter(|target| *target != port.number && self.counting.is_empty());
             Some((port, of_endpoints.or(declared)?))
         })
     }
@@ -333,7 +351,10 @@ impl<'a> Compiler<'a> {
             members: addresses
                 .iter()
                 .filter(|address| Family::of(**address) == family)
-                .map(|address| Member { address: *address, version: 0 })
+                .map(|address| Member {
+                    address: *address,
+                    version: 0,
+                })
                 .collect(),
             choice: Choice::Fixed,
         };
@@ -343,14 +364,23 @@ impl<'a> Compiler<'a> {
             version: None,
             share: 0,
         };
-        let ports = named_ports(self.view.ports.iter().map(|p| (p.name.as_ref(), p.protocol)));
+        let ports = named_ports(
+            self.view
+                .ports
+                .iter()
+                .map(|p| (p.name.as_ref(), p.protocol)),
+        );
         let own = View {
             a: fixed(Family::V4),
             aaaa: fixed(Family::V6),
             srv: ports
                 .iter()
                 .map(|name| {
-                    let of_name = self.view.ports.iter().filter(|port| name.is(port.name.as_ref(), port.protocol));
+                    let of_name = self
+                        .view
+                        .ports
+                        .iter()
+                        .filter(|port| name.is(port.name.as_ref(), port.protocol));
                     of_name.map(srv).collect()
                 })
                 .collect(),
@@ -371,8 +401,15 @@ impl<'a> Compiler<'a> {
     /// A service whose names are its endpoints: the split, the hosts, and a view of each version and role.
     fn endpoint_names(&self, records: &mut Records) -> Names {
         self.reverse_of_hosts(records);
-        let of_service = self.view.ports.iter().map(|port| (port.name.as_ref(), port.protocol));
-        let of_slices = self.counting.iter().flat_map(|index| &*self.endpoint(*index).ports);
+        let of_service = self
+            .view
+            .ports
+            .iter()
+            .map(|port| (port.name.as_ref(), port.protocol));
+        let of_slices = self
+            .counting
+            .iter()
+            .flat_map(|index| &*self.endpoint(*index).ports);
         let of_slices = of_slices.map(|port| (port.name.as_ref(), port.protocol));
         let mut names = Names {
             ports: named_ports(of_service.chain(of_slices)),
@@ -429,7 +466,8 @@ impl<'a> Compiler<'a> {
     /// its hash.
     fn add_versions(&self, names: &mut Names, lines: &[String]) {
         let versions = &self.outcome.versions;
-        let mut labels: Vec<&Arc<str>> = versions.iter().flat_map(|v| [&v.alias, &v.hash]).collect();
+        let mut labels: Vec<&Arc<str>> =
+            versions.iter().flat_map(|v| [&v.alias, &v.hash]).collect();
         labels.sort();
         labels.dedup();
         for label in labels {
@@ -437,7 +475,10 @@ impl<'a> Compiler<'a> {
                 versions[version].alias == *label || versions[version].hash == *label
             };
             let mut view = self.plain_view(&names.ports, called);
-            let of_version = lines.iter().enumerate().filter(|(version, _)| called(*version));
+            let of_version = lines
+                .iter()
+                .enumerate()
+                .filter(|(version, _)| called(*version));
             view.text = of_version.map(|(_, line)| line.clone()).collect();
             names.versions.push((Arc::clone(label), names.views.len()));
             if !names.plain.iter().any(|(role, _)| role == label) {
@@ -480,7 +521,10 @@ impl<'a> Compiler<'a> {
         for set in [&mut view.a, &mut view.aaaa] {
             let mut shares: Vec<(u16, u32)> = Vec::new();
             for member in &set.members {
-                if shares.last().is_none_or(|(version, _)| *version != member.version) {
+                if shares
+                    .last()
+                    .is_none_or(|(version, _)| *version != member.version)
+                {
                     shares.push((member.version, share(usize::from(member.version))));
                 }
             }
@@ -492,14 +536,19 @@ impl<'a> Compiler<'a> {
             };
         }
         for record in view.srv.iter_mut().flatten().chain(&mut view.srv_bare) {
-            record.share = record.version.map_or(0, |version| share(usize::from(version)));
+            record.share = record
+                .version
+                .map_or(0, |version| share(usize::from(version)));
         }
         view
     }
 
     /// All counting endpoints of the versions that `include` takes, each with the same weight.
     fn plain_view(&self, ports: &[PortName], include: impl Fn(usize) -> bool) -> View {
-        let chosen: Vec<usize> = self.counting.iter().copied()
+        let chosen: Vec<usize> = self
+            .counting
+            .iter()
+            .copied()
             .filter(|index| include(self.version_of(*index)))
             .collect();
         let family = |family: Family| Addresses {
@@ -526,7 +575,11 @@ impl<'a> Compiler<'a> {
     }
 
     /// One record for each of the `chosen` endpoints' hosts and each of its slice's ports that `wanted` takes.
-    fn srv(&self, chosen: &[usize], wanted: impl Fn(Option<&Arc<str>>, Protocol) -> bool) -> Vec<Srv> {
+    fn srv(
+        &self,
+        chosen: &[usize],
+        wanted: impl Fn(Option<&Arc<str>>, Protocol) -> bool,
+    ) -> Vec<Srv> {
         let mut records: Vec<Srv> = Vec::with_capacity(chosen.len());
         let mut seen = std::collections::BTreeSet::new();
         for index in chosen {
@@ -568,7 +621,9 @@ fn named_ports<'p>(ports: impl Iterator<Item = (Option<&'p Arc<str>>, Protocol)>
 /// Whether every member weighs the same: share divided by count is one ratio for all versions.
 fn equal_weights(set: &Addresses, shares: &[(u16, u32)]) -> bool {
     let count = |version: u16| set.members.iter().filter(|m| m.version == version).count() as u64;
-    let mut ratios = shares.iter().map(|(version, share)| (u64::from(*share), count(*version)));
+    let mut ratios = shares
+        .iter()
+        .map(|(version, share)| (u64::from(*share), count(*version)));
     let Some((share, members)) = ratios.next() else {
         return true;
     };

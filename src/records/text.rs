@@ -8,9 +8,19 @@ use crate::rollout::{Outcome, Track, Version};
 /// Keys without a value are left out.
 pub(super) fn versions(outcome: &Outcome, view: &ServiceView) -> Vec<String> {
     let line = |version: &Version| {
-        let Version { label, alias, hash, share, ready, reason, .. } = version;
+        let Version {
+            label,
+            alias,
+            hash,
+            share,
+            ready,
+            reason,
+            ..
+        } = version;
         let mut text = format!("version={label} alias={alias}");
-        let revision = version.revision.and_then(|index| view.revisions[index].number);
+        let revision = version
+            .revision
+            .and_then(|index| view.revisions[index].number);
         push(&mut text, "revision", revision);
         push(&mut text, "hash", Some(hash));
         push(&mut text, "share", Some(share));
@@ -32,7 +42,11 @@ pub(super) fn rollout(outcome: &Outcome, view: &ServiceView, ttl: u32) -> Vec<St
     let line = |track: &Track| {
         let alias = |version: Option<usize>| version.map(|v| &outcome.versions[v].alias);
         let workload = &view.workloads[track.workload].key.name;
-        let mut text = format!("workload={workload} state={:?} kind={}", track.state, track.kind.as_str());
+        let mut text = format!(
+            "workload={workload} state={:?} kind={}",
+            track.state,
+            track.kind.as_str()
+        );
         push(&mut text, "target", alias(track.target));
         push(&mut text, "stable", alias(track.stable));
         format!("{text} {tail}")

@@ -86,6 +86,18 @@ impl BodyBuilder {
         self.ends.push(end);
     }
 
+    /// Adds a TXT record of class CH with TTL 0 (RFC 4892); a longer string is cut at 255 octets.
+    pub fn push_chaos_text(&mut self, text: &str) {
+        let text = text.as_bytes().get(..255).unwrap_or(text.as_bytes());
+        let before = self.bytes.len();
+        let len = u8::try_from(text.len()).unwrap_or(u8::MAX);
+        self.push(rtype::TXT, 0, &[&[len], text].concat());
+        // Owner 2, type 2, then the class.
+        if let Some(place) = self.bytes.get_mut(before + 4..before + 6) {
+            place.copy_from_slice(&class::CH.to_be_bytes());
+        }
+    }
+
     /// Adds an A or AAAA record.
     pub fn push_address(&mut self, ttl: u32, address: IpAddr) {
         match address {

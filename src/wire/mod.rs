@@ -69,19 +69,22 @@ pub enum Rcode {
     NotImp = 4,
     /// Not ours, or not for this client.
     Refused = 5,
+    /// Signed with a key that is not known (RFC 8945, section 5.2.1).
+    NotAuth = 9,
     /// An EDNS version above 0.
     BadVers = 16,
 }
 
 impl Rcode {
     /// Every code this server gives, for tables of counters.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NoError,
         Self::FormErr,
         Self::ServFail,
         Self::NxDomain,
         Self::NotImp,
         Self::Refused,
+        Self::NotAuth,
         Self::BadVers,
     ];
 
@@ -94,6 +97,7 @@ impl Rcode {
             Self::NxDomain => "NXDOMAIN",
             Self::NotImp => "NOTIMP",
             Self::Refused => "REFUSED",
+            Self::NotAuth => "NOTAUTH",
             Self::BadVers => "BADVERS",
         }
     }

@@ -273,6 +273,14 @@ impl QueryName {
     }
 }
 
+impl PartialEq for QueryName {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_wire() == other.as_wire()
+    }
+}
+
+impl Eq for QueryName {}
+
 impl From<&Name> for QueryName {
     fn from(name: &Name) -> Self {
         // An owned name is at most 255 octets of whole labels, so reading it cannot fail.

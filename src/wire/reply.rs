@@ -181,20 +181,17 @@ impl<'o> Reply<'o> {
         }
     }
 
+    /// Adds one record that was not encoded ahead to the answers.
+    pub fn answer_one(&mut self, rtype: u16, ttl: u32, rdata: &[u8], owner: Owner<'_>) {
+        if self.record_of(rtype, ttl, rdata, owner) {
+            self.answers = self.answers.saturating_add(1);
+        }
+    }
+
     /// Adds one record of the authority section; TC if it does not fit, because a negative answer without its
     /// SOA cannot be cached (RFC 2308, section 2).
     pub fn authority(&mut self, rtype: u16, ttl: u32, rdata: &[u8], owner: Owner<'_>) {
-        let Ok(len) = u16::try_from(rdata.len()) else {
-            return;
-        };
-        let before = self.out.len();
-        self.push_owner(owner);
-        self.out.extend_from_slice(&fixed_part(rtype, ttl, len));
-        self.out.extend_from_slice(rdata);
-        if self.truncated || !self.fits(0, OPT_LEN) {
-            self.out.truncate(before);
-            self.truncated = true;
-        } else {
+        if self.record_of(rtype, ttl, rdata, owner) {
             self.authorities = self.authorities.saturating_add(1);
         }
     }
@@ -270,6 +267,20 @@ impl<'o> Reply<'o> {
             self.out.truncate(before);
         }
         fits
+    }
+
+    /// Adds a record from its parts; `false`, nothing added and TC set if it does not fit.
+    fn record_of(&mut self, rtype: u16, ttl: u32, rdata: &[u8], owner: Owner<'_>) -> bool {
+        let before = self.out.len();
+        self.push_owner(owner);
+        let len = u16::try_from(rdata.len()).unwrap_or(u16::MAX);
+        self.out.extend_from_slice(&fixed_part(rtype, ttl, len));
+        self.out.extend_from_slice(rdata);
+        if self.truncated || !self.fits(0, OPT_LEN) {
+            self.out.truncate(before);
+            self.truncated = true;
+        }
+        !self.truncated
     }
 
     fn push_owner(&mut self, owner: Owner<'_>) {

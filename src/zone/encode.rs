@@ -53,7 +53,11 @@ pub fn encode(records: &Records, origin: &Name, slots: &Slots) -> Option<Encoded
         Content::Names(names) => Some(encoder.names(names)),
     };
     let problems = encoder.problems;
-    Some(Encoded { name, node, problems })
+    Some(Encoded {
+        name,
+        node,
+        problems,
+    })
 }
 
 struct Encoder<'a> {
@@ -91,8 +95,16 @@ impl Encoder<'_> {
             .iter()
             .map(|host| self.name.below([host.label.as_bytes()]).ok())
             .collect();
-        for (host, _) in names.hosts.iter().zip(&targets).filter(|(_, target)| target.is_none()) {
-            self.problem(format!("`{}` makes a name longer than 255 octets and is left out", host.label));
+        for (host, _) in names
+            .hosts
+            .iter()
+            .zip(&targets)
+            .filter(|(_, target)| target.is_none())
+        {
+            self.problem(format!(
+                "`{}` makes a name longer than 255 octets and is left out",
+                host.label
+            ));
         }
         let own_addresses = own_addresses(names);
         let glue = |target: SrvTarget| match target {
@@ -102,10 +114,20 @@ impl Encoder<'_> {
                 Some((targets.get(index)?.as_ref()?, &*host.addresses))
             }
         };
-        let mut cache = Bodies { names, glue: &glue, left_out: 0, srv: Vec::new(), drawn: Vec::new() };
+        let mut cache = Bodies {
+            names,
+            glue: &glue,
+            left_out: 0,
+            srv: Vec::new(),
+            drawn: Vec::new(),
+        };
         let mut views: Vec<ViewNode> = Vec::with_capacity(names.views.len());
         for (index, view) in names.views.iter().enumerate() {
-            let slots = if index == 0 { self.slots } else { &Slots::default() };
+            let slots = if index == 0 {
+                self.slots
+            } else {
+                &Slots::default()
+            };
             views.push(cache.view(view, slots));
         }
         let left_out = cache.left_out;
@@ -114,10 +136,17 @@ impl Encoder<'_> {
                 "{left_out} SRV records do not fit in a message of 65535 octets and are left out"
             ));
         }
-        let sets = views.first().map(|own| own.sets.clone()).unwrap_or_default();
+        let sets = views
+            .first()
+            .map(|own| own.sets.clone())
+            .unwrap_or_default();
         let below = Below {
             hosts: hosts(names, &targets),
-            ports: names.ports.iter().map(|p| (p.protocol, label(&p.name))).collect(),
+            ports: names
+                .ports
+                .iter()
+                .map(|p| (p.protocol, label(&p.name)))
+                .collect(),
             views: views.into(),
             plain: labelled(&names.plain),
             versions: labelled(&names.versions),
@@ -135,7 +164,9 @@ impl Encoder<'_> {
 /// The addresses that an SRV record pointing to the service itself brings along.
 fn own_addresses(names: &Names) -> Vec<IpAddr> {
     let own = names.views.first();
-    let members = own.into_iter().flat_map(|view| view.a.members.iter().chain(&view.aaaa.members));
+    let members = own
+        .into_iter()
+        .flat_map(|view| view.a.members.iter().chain(&view.aaaa.members));
     members.map(|member| member.address).collect()
 }
 
@@ -155,7 +186,10 @@ where
     fn view(&mut self, view: &'a View, slots: &Slots) -> ViewNode {
         let srv = view.srv.iter().map(|records| self.srv(records)).collect();
         let mut sets = Vec::with_capacity(4);
-        for (of, addresses, slot) in [(rtype::A, &view.a, slots.a), (rtype::AAAA, &view.aaaa, slots.aaaa)] {
+        for (of, addresses, slot) in [
+            (rtype::A, &view.a, slots.a),
+            (rtype::AAAA, &view.aaaa, slots.aaaa),
+        ] {
             if !addresses.members.is_empty() {
                 sets.push((of, self.addresses(addresses, slot, &slots.versions)));
             }
@@ -166,7 +200,10 @@ where
         if let Some(body) = text_body(&view.text, self.names.ttl_text) {
             sets.push((rtype::TXT, body));
         }
-        ViewNode { sets: Sets::new(sets), srv }
+        ViewNode {
+            sets: Sets::new(sets),
+            srv,
+        }
     }
 
     fn addresses(&mut self, addresses: &'a Addresses, slot: Option<u32>, counts: &[u32]) -> Set {
@@ -206,7 +243,9 @@ where
                 SrvTarget::Service => 0,
                 SrvTarget::Host(index) => index,
             };
-            let first = with_glue.get_mut(host).is_some_and(|seen| !std::mem::replace(seen, true));
+            let first = with_glue
+                .get_mut(host)
+                .is_some_and(|seen| !std::mem::replace(seen, true));
             let glue = if first { addresses } else { &[] };
             builder.push(ttl, weight, record.port, target, glue, ttl);
         }
@@ -219,7 +258,10 @@ fn record_weights(records: &[records::Srv]) -> Vec<u16> {
     let mut shares: Vec<(Option<u16>, u32, u32)> = Vec::new();
     for record in records {
         let share = record.share.max(1);
-        match shares.iter_mut().find(|(version, ..)| *version == record.version) {
+        match shares
+            .iter_mut()
+            .find(|(version, ..)| *version == record.version)
+        {
             Some((_, _, count)) => *count += 1,
             None => shares.push((record.version, share, 1)),
         }
@@ -235,8 +277,12 @@ fn record_weights(records: &[records::Srv]) -> Vec<u16> {
     let weights: Vec<u64> = records
         .iter()
         .map(|record| {
-            let index = shares.iter().position(|(version, ..)| *version == record.version);
-            index.and_then(|index| per_version.get(index).copied()).unwrap_or(1)
+            let index = shares
+                .iter()
+                .position(|(version, ..)| *version == record.version);
+            index
+                .and_then(|index| per_version.get(index).copied())
+                .unwrap_or(1)
         })
         .collect();
     srv_weights(&weights)
@@ -267,11 +313,19 @@ fn encode_addresses(addresses: &Addresses, ttl: u32, slot: Option<u32>, counts: 
         .iter()
         .filter_map(|member| counts.get(usize::from(member.version)).copied())
         .collect();
-    Set::Drawn(Arc::new(Drawn { body, sampler, slot, counts }))
+    Set::Drawn(Arc::new(Drawn {
+        body,
+        sampler,
+        slot,
+        counts,
+    }))
 }
 
 fn count_of(addresses: &Addresses, version: u16) -> u32 {
-    let members = addresses.members.iter().filter(|member| member.version == version);
+    let members = addresses
+        .members
+        .iter()
+        .filter(|member| member.version == version);
     u32::try_from(members.count()).unwrap_or(u32::MAX)
 }
 
@@ -283,19 +337,31 @@ fn member_weights(addresses: &Addresses, shares: &[(u16, u32)]) -> Vec<u64> {
         .collect();
     let weights = endpoint_weights(&counted);
     let of = |member: &records::Member| {
-        let index = shares.iter().position(|(version, _)| *version == member.version);
-        index.and_then(|index| weights.get(index).copied()).unwrap_or(0)
+        let index = shares
+            .iter()
+            .position(|(version, _)| *version == member.version);
+        index
+            .and_then(|index| weights.get(index).copied())
+            .unwrap_or(0)
     };
     addresses.members.iter().map(of).collect()
 }
 
 fn hosts(names: &Names, targets: &[Option<Name>]) -> Labelled<Sets> {
-    let fitting = names.hosts.iter().zip(targets).filter(|(_, target)| target.is_some());
+    let fitting = names
+        .hosts
+        .iter()
+        .zip(targets)
+        .filter(|(_, target)| target.is_some());
     let mut hosts: Vec<(Box<[u8]>, Sets)> = fitting
         .map(|(host, _)| {
             let family = |v4: bool| {
                 let mut body = BodyBuilder::default();
-                for address in host.addresses.iter().filter(|address| address.is_ipv4() == v4) {
+                for address in host
+                    .addresses
+                    .iter()
+                    .filter(|address| address.is_ipv4() == v4)
+                {
                     body.push_address(names.ttl, *address);
                 }
                 (!body.is_empty()).then(|| Set::Fixed(Arc::new(body.build())))
@@ -310,7 +376,8 @@ fn hosts(names: &Names, targets: &[Option<Name>]) -> Labelled<Sets> {
 }
 
 fn labelled(views: &[(Arc<str>, usize)]) -> Labelled<u32> {
-    let entry = |(text, view): &(Arc<str>, usize)| (label(text), u32::try_from(*view).unwrap_or(u32::MAX));
+    let entry =
+        |(text, view): &(Arc<str>, usize)| (label(text), u32::try_from(*view).unwrap_or(u32::MAX));
     let mut entries: Vec<_> = views.iter().map(entry).collect();
     entries.sort_by(|(one, _), (other, _)| one.cmp(other));
     entries.into()
@@ -321,7 +388,12 @@ fn label(text: &str) -> Box<[u8]> {
 }
 
 fn texts(strings: &[String], ttl: u32) -> Sets {
-    Sets::new(text_body(strings, ttl).map(|set| (rtype::TXT, set)).into_iter().collect())
+    Sets::new(
+        text_body(strings, ttl)
+            .map(|set| (rtype::TXT, set))
+            .into_iter()
+            .collect(),
+    )
 }
 
 /// A TXT set of one record a string; `None` without strings. Longer strings are cut at their limit.

@@ -13,4 +13,7 @@ mod zones;
 
 pub use encode::{Encoded, Slots, encode};
 pub use node::{Drawn, Found, Node, Set, Sets};
-pub use zones::{Place, Reverse, Soa, SoaNames, Zone, ZoneKind, Zones, reverse_name, reverse_zones};
+pub use zones::{
+    Place, Reverse, Soa, SoaNames, Zone, ZoneKind, Zones, address_node, pointer_node, reverse_name,
+    reverse_zones,
+};

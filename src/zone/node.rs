@@ -82,7 +82,10 @@ impl Sets {
 
     /// The set of a type.
     pub fn get(&self, rtype: u16) -> Option<&Set> {
-        self.0.iter().find(|(of, _)| *of == rtype).map(|(_, set)| set)
+        self.0
+            .iter()
+            .find(|(of, _)| *of == rtype)
+            .map(|(_, set)| set)
     }
 
     /// The set that answers ANY (RFC 8482, section 4.1).
@@ -158,7 +161,11 @@ impl Below {
         let label = name.label(rest);
         if label.first() != Some(&b'_') {
             if let Some(sets) = get(&self.hosts, label) {
-                return if rest == 0 { Found::Sets(sets) } else { Found::Missing };
+                return if rest == 0 {
+                    Found::Sets(sets)
+                } else {
+                    Found::Missing
+                };
             }
             return self.find_view(get(&self.plain, label), name, rest);
         }
@@ -167,7 +174,10 @@ impl Below {
             b"_role" => self.find_labelled(&self.roles, name, rest),
             b"_versions" if rest == 0 => found_if_any(&self.versions_text),
             b"_rollout" if rest == 0 => found_if_any(&self.rollout_text),
-            _ => self.views.first().map_or(Found::Missing, |own| self.find_port(own, name, prefix)),
+            _ => self
+                .views
+                .first()
+                .map_or(Found::Missing, |own| self.find_port(own, name, prefix)),
         }
     }
 
@@ -196,7 +206,11 @@ impl Below {
             b"_sctp" => Protocol::Sctp,
             _ => return Found::Missing,
         };
-        let mut of_protocol = self.ports.iter().zip(&*view.srv).filter(|((p, _), _)| *p == protocol);
+        let mut of_protocol = self
+            .ports
+            .iter()
+            .zip(&*view.srv)
+            .filter(|((p, _), _)| *p == protocol);
         match prefix {
             1 if of_protocol.next().is_some() => Found::Empty,
             2 => {
@@ -215,7 +229,11 @@ impl Below {
 }
 
 fn found_if_any(sets: &Sets) -> Found<'_> {
-    if sets.is_empty() { Found::Missing } else { Found::Sets(sets) }
+    if sets.is_empty() {
+        Found::Missing
+    } else {
+        Found::Sets(sets)
+    }
 }
 
 fn get<'l, T>(labels: &'l Labelled<T>, label: &[u8]) -> Option<&'l T> {

@@ -1,0 +1,154 @@
+//! What a query may see.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::store::Store;
+use crate::wire::{Body, BodyBuilder, QueryName};
+use crate::zone::Zones;
+
+/// Store, zones, identity and limits; shared by all workers, written by the engine alone.
+#[derive(Debug)]
+pub struct View {
+    /// The published names.
+    pub store: Store,
+    /// The names that are ours.
+    pub zones: Zones,
+    /// What is told of this server.
+    pub identity: Identity,
+    /// What an answer may be.
+    pub limits: Limits,
+    synced: AtomicBool,
+    /// Seconds since the epoch at which the source was lost; 0 while it is not.
+    lost_at: AtomicU64,
+    generation: AtomicU64,
+}
+
+/// Limits and options of answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest datagram sent, in octets, and what our OPT announces.
+    pub udp_size: u16,
+    /// RA is set, for resolvers that insist on it in front of a stub domain.
+    pub recursion_available: bool,
+    /// Names of pods are made from the question.
+    pub pods_unverified: bool,
+    /// Seconds after the loss of the source from which answers carry "stale answer".
+    pub stale_after_secs: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // DNS flag day 2020: fits every path without fragments.
+            udp_size: 1232,
+            recursion_available: false,
+            pods_unverified: false,
+            stale_after_secs: 60,
+        }
+    }
+}
+
+/// What is told of this server to those who ask; empty: nothing.
+#[derive(Debug, Default)]
+pub struct Identity {
+    id: String,
+    chaos_id: Option<Body>,
+    chaos_version: Option<Body>,
+}
+
+impl Identity {
+    /// `id` for NSID, `id.server` and `hostname.bind`; `version` for `version.bind`; empty ones are refused.
+    pub fn new(id: &str, version: &str) -> Self {
+        let text = |text: &str| {
+            let mut body = BodyBuilder::default();
+            body.push_chaos_text(text);
+            (!text.is_empty()).then(|| body.build())
+        };
+        Self {
+            // NSID is an option in every sort of answer: short enough to leave room in the smallest.
+            id: id.chars().take(64).collect(),
+            chaos_id: text(id),
+            chaos_version: text(version),
+        }
+    }
+
+    pub(super) fn chaos(&self, name: &QueryName) -> Option<&Body> {
+        match name.as_wire() {
+            b"\x07version\x04bind\x00" => self.chaos_version.as_ref(),
+            b"\x02id\x06server\x00" | b"\x08hostname\x04bind\x00" => self.chaos_id.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+impl View {
+    /// A view of `store` and `zones`: not synced, generation 0.
+    pub fn new(store: Store, zones: Zones, identity: Identity, limits: Limits) -> Self {
+        Self {
+            store,
+            zones,
+            identity,
+            limits,
+            synced: AtomicBool::new(false),
+            lost_at: AtomicU64::new(0),
+            generation: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether every kind of object has been read; before, no name is answered.
+    pub fn is_synced(&self) -> bool {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// From here on names are answered.
+    pub fn set_synced(&self) {
+        self.synced.store(true, Ordering::Release);
+    }
+
+    /// Whether the source has been lost for longer than the limit.
+    pub fn is_stale(&self, now_secs: u64) -> bool {
+        let lost_at = self.lost_at.load(Ordering::Relaxed);
+        lost_at != 0 && now_secs.saturating_sub(lost_at) >= self.limits.stale_after_secs
+    }
+
+    /// Seconds since the source was lost; 0 while it is not.
+    pub fn data_age_secs(&self, now_secs: u64) -> u64 {
+        match self.lost_at.load(Ordering::Relaxed) {
+            0 => 0,
+            lost_at => now_secs.saturating_sub(lost_at),
+        }
+    }
+
+    /// The source was lost at this moment; an earlier loss stands.
+    pub fn set_lost(&self, now_secs: u64) {
+        let _ =
+            self.lost_at
+                .compare_exchange(0, now_secs.max(1), Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// The source is back.
+    pub fn set_fresh(&self) {
+        self.lost_at.store(0, Ordering::Relaxed);
+    }
+
+    /// The number of publications so far.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// One more publication.
+    pub fn set_generation(&self, generation: u64) {
+        self.generation.store(generation, Ordering::Relaxed);
+    }
+
+    /// `<replica>/<generation>`; `None` where no id is configured. Made for those who ask: rare.
+    pub(super) fn nsid(&self) -> Option<String> {
+        if self.identity.id.is_empty() {
+            return None;
+        }
+        let mut text = self.identity.id.clone();
+        let _ = write!(text, "/{}", self.generation());
+        Some(text)
+    }
+}

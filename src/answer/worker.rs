@@ -1,0 +1,160 @@
+//! Chance and counts of one caller.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use super::Transport;
+use crate::wire::{Rcode, rtype};
+use crate::zone::draw::{draw, mix64, seed_of};
+
+/// The types that are counted by name; all others are `other`.
+pub const TYPES: [(u16, &str); 10] = [
+    (rtype::A, "A"),
+    (rtype::AAAA, "AAAA"),
+    (rtype::SRV, "SRV"),
+    (rtype::PTR, "PTR"),
+    (rtype::TXT, "TXT"),
+    (rtype::CNAME, "CNAME"),
+    (rtype::SOA, "SOA"),
+    (rtype::NS, "NS"),
+    (rtype::ANY, "ANY"),
+    // Last: everything else, and messages without a readable question.
+    (0, "other"),
+];
+
+/// Slots a chunk of the slab holds, and how many chunks there may be: 4 million slots, of which only the chunks
+/// in use take memory.
+const CHUNK: usize = 1024;
+const CHUNKS_MAX: usize = 4096;
+
+/// Chance and counts of one caller of [`super::respond`].
+#[derive(Debug)]
+pub struct Worker {
+    seed: u64,
+    /// By slot: how many draws were made. Grows when a slot is drawn for the first time.
+    draws: Vec<u64>,
+    /// Draws without a slot.
+    common: u64,
+    counts: Arc<Counts>,
+}
+
+/// What one worker has counted. The worker alone writes, so plain loads and stores do; others read at scrape.
+#[derive(Debug)]
+pub struct Counts {
+    queries: [[[AtomicU64; Rcode::ALL.len()]; TYPES.len()]; Transport::ALL.len()],
+    dropped: [AtomicU64; Transport::ALL.len()],
+    answers: Box<[OnceLock<Box<[AtomicU64]>>]>,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            queries: Default::default(),
+            dropped: Default::default(),
+            answers: (0..CHUNKS_MAX).map(|_| OnceLock::new()).collect(),
+        }
+    }
+}
+
+impl Counts {
+    /// Queries answered, by transport, index into [`TYPES`] and code.
+    pub fn queries(&self, transport: Transport, type_index: usize, rcode: Rcode) -> u64 {
+        let of_type = self
+            .queries
+            .get(transport as usize)
+            .and_then(|t| t.get(type_index));
+        let cell = of_type.and_then(|codes| codes.get(rcode_index(rcode)));
+        cell.map_or(0, |cell| cell.load(Ordering::Relaxed))
+    }
+
+    /// Messages left unanswered.
+    pub fn dropped(&self, transport: Transport) -> u64 {
+        self.dropped
+            .get(transport as usize)
+            .map_or(0, |cell| cell.load(Ordering::Relaxed))
+    }
+
+    /// Answers in which the version of this slot came first.
+    pub fn answers(&self, slot: u32) -> u64 {
+        let chunk = self
+            .answers
+            .get(slot as usize / CHUNK)
+            .and_then(OnceLock::get);
+        let cell = chunk.and_then(|chunk| chunk.get(slot as usize % CHUNK));
+        cell.map_or(0, |cell| cell.load(Ordering::Relaxed))
+    }
+}
+
+fn rcode_index(rcode: Rcode) -> usize {
+    Rcode::ALL.iter().position(|of| *of == rcode).unwrap_or(0)
+}
+
+/// Adds one to a cell that only this thread writes: no locked instruction is needed.
+fn add_one(cell: &AtomicU64) {
+    cell.store(
+        cell.load(Ordering::Relaxed).wrapping_add(1),
+        Ordering::Relaxed,
+    );
+}
+
+impl Worker {
+    /// A worker whose draws follow from `seed`, which should differ from worker to worker.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            draws: Vec::new(),
+            common: 0,
+            counts: Arc::default(),
+        }
+    }
+
+    /// Its counts, to be read by others.
+    pub fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
+    }
+
+    /// The next draw of a slot, or of the common sequence.
+    pub(super) fn draw(&mut self, slot: Option<u32>) -> u64 {
+        let Some(slot) = slot else {
+            self.common = self.common.wrapping_add(1);
+            return mix64(self.seed ^ self.common.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        };
+        let index = slot as usize;
+        if index >= self.draws.len() {
+            self.draws.resize((index + 1).next_power_of_two(), 0);
+        }
+        let Some(count) = self.draws.get_mut(index) else {
+            return 0;
+        };
+        let number = *count;
+        *count = number.wrapping_add(1);
+        draw(seed_of(self.seed, slot), number)
+    }
+
+    pub(super) fn count_answer(&self, slot: Option<u32>) {
+        let Some(slot) = slot else {
+            return;
+        };
+        if let Some(chunk) = self.counts.answers.get(slot as usize / CHUNK) {
+            let chunk = chunk.get_or_init(|| (0..CHUNK).map(|_| AtomicU64::new(0)).collect());
+            if let Some(cell) = chunk.get(slot as usize % CHUNK) {
+                add_one(cell);
+            }
+        }
+    }
+
+    pub(super) fn count_query(&self, transport: Transport, qtype: Option<u16>, rcode: Rcode) {
+        let named = qtype.and_then(|qtype| TYPES.iter().position(|(of, _)| *of == qtype));
+        let of_type = self.counts.queries.get(transport as usize);
+        let of_type = of_type.and_then(|types| types.get(named.unwrap_or(TYPES.len() - 1)));
+        if let Some(cell) = of_type.and_then(|codes| codes.get(rcode_index(rcode))) {
+            add_one(cell);
+        }
+    }
+
+    pub(super) fn count_dropped(&self, transport: Transport) {
+        if let Some(cell) = self.counts.dropped.get(transport as usize) {
+            add_one(cell);
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The control loop: events in, publications out, questions answered.
+//!
+//! One thread owns the [`Engine`]; everybody else has a [`Handle`]. So there is one writer, and a question sees
+//! the cluster between two batches, never inside one.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info, warn};
+
+use super::{Detail, Engine, Summary};
+use crate::model::{Problem, ServiceKey};
+use crate::objects::{Change, Kind};
+
+/// Batches that may wait; a source that is faster than the engine waits for it.
+const QUEUE_LEN_MAX: usize = 64;
+/// Problems logged one by one at a time; the rest is a number, all of them are in the API.
+const PROBLEMS_LOGGED_MAX: usize = 20;
+
+/// What reaches the engine.
+#[derive(Debug)]
+pub enum Event {
+    /// A source read something: fold it in as one batch.
+    Batch {
+        /// What changed.
+        changes: Vec<Change>,
+        /// What the source itself could not read, all of it at this moment.
+        problems: Vec<Problem>,
+    },
+    /// A source cannot be read; what it gave before is served on.
+    SourceLost {
+        /// The cause, for people.
+        cause: String,
+    },
+    /// All services.
+    List(oneshot::Sender<Vec<Arc<Summary>>>),
+    /// One service.
+    Detail(ServiceKey, oneshot::Sender<Option<Box<Detail>>>),
+    /// All problems.
+    Problems(oneshot::Sender<Vec<Problem>>),
+    /// The number of objects of each kind.
+    Objects(oneshot::Sender<[(Kind, usize); 10]>),
+}
+
+/// The engine is gone: the process is ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the engine has stopped")]
+pub struct Stopped;
+
+/// The way to the engine; clones reach the same one. When the last is dropped, the engine ends.
+#[derive(Clone, Debug)]
+pub struct Handle(mpsc::Sender<Event>);
+
+impl Handle {
+    /// Hands a batch over from a thread that may block; waits while the engine is behind.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub fn send_blocking(&self, event: Event) -> Result<(), Stopped> {
+        self.0.blocking_send(event).map_err(|_| Stopped)
+    }
+
+    /// As [`Handle::send_blocking`], for tasks.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn send(&self, event: Event) -> Result<(), Stopped> {
+        self.0.send(event).await.map_err(|_| Stopped)
+    }
+
+    /// All services.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn list(&self) -> Result<Vec<Arc<Summary>>, Stopped> {
+        self.ask(Event::List).await
+    }
+
+    /// One service; `None` if there is none of that name.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn detail(&self, key: ServiceKey) -> Result<Option<Box<Detail>>, Stopped> {
+        self.ask(|reply| Event::Detail(key, reply)).await
+    }
+
+    /// All problems.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn problems(&self) -> Result<Vec<Problem>, Stopped> {
+        self.ask(Event::Problems).await
+    }
+
+    /// The number of objects of each kind.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn object_counts(&self) -> Result<[(Kind, usize); 10], Stopped> {
+        self.ask(Event::Objects).await
+    }
+
+    async fn ask<T>(&self, event: impl FnOnce(oneshot::Sender<T>) -> Event) -> Result<T, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.send(event(reply)).await?;
+        answer.await.map_err(|_| Stopped)
+    }
+}
+
+/// Starts the engine's thread.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn start(engine: Engine) -> std::io::Result<Handle> {
+    let (sender, events) = mpsc::channel(QUEUE_LEN_MAX);
+    thread::Builder::new()
+        .name("engine".to_owned())
+        .spawn(move || Loop::new(engine).run(events))?;
+    Ok(Handle(sender))
+}
+
+struct Loop {
+    engine: Engine,
+    /// Of the source itself.
+    source_problems: Vec<Problem>,
+    /// What has been logged and still stands.
+    logged: BTreeSet<Problem>,
+}
+
+impl Loop {
+    fn new(engine: Engine) -> Self {
+        Self {
+            engine,
+            source_problems: Vec::new(),
+            logged: BTreeSet::new(),
+        }
+    }
+
+    fn run(mut self, mut events: mpsc::Receiver<Event>) {
+        while let Some(event) = events.blocking_recv() {
+            match event {
+                Event::Batch { changes, problems } => self.batch(changes, problems),
+                Event::SourceLost { cause } => {
+                    let now = Timestamp::now().as_second();
+                    self.engine.view.set_lost(u64::try_from(now).unwrap_or(0));
+                    error!(
+                        cause,
+                        "the source cannot be read; serving what it gave before"
+                    );
+                }
+                // Who asked may have gone; then the answer goes nowhere.
+                Event::List(reply) => drop(reply.send(self.engine.list())),
+                Event::Detail(key, reply) => {
+                    let detail = self.engine.detail(&key, Timestamp::now());
+                    drop(reply.send(detail.map(Box::new)));
+                }
+                Event::Problems(reply) => drop(reply.send(self.problems().into_iter().collect())),
+                Event::Objects(reply) => drop(reply.send(self.engine.object_counts())),
+            }
+        }
+    }
+
+    fn batch(&mut self, changes: Vec<Change>, problems: Vec<Problem>) {
+        let started = Instant::now();
+        let was_synced = self.engine.view.is_synced();
+        let applied = self.engine.apply(changes, Timestamp::now());
+        self.engine.view.set_fresh();
+        self.source_problems = problems;
+        let changed = applied.changed;
+        if changed.any() {
+            let micros = started.elapsed().as_micros();
+            info!(
+                generation = applied.generation,
+                services = applied.services,
+                added = changed.added,
+                replaced = changed.replaced,
+                removed = changed.removed,
+                micros,
+                "published"
+            );
+        }
+        if !was_synced && self.engine.view.is_synced() {
+            info!(
+                services = self.engine.services.len(),
+                "synced: names are answered"
+            );
+        }
+        self.log_problems();
+    }
+
+    fn problems(&self) -> BTreeSet<Problem> {
+        let own = self.engine.problems();
+        own.into_iter()
+            .chain(self.source_problems.iter().cloned())
+            .collect()
+    }
+
+    fn log_problems(&mut self) {
+        let problems = self.problems();
+        let mut new = problems.difference(&self.logged);
+        for problem in new.by_ref().take(PROBLEMS_LOGGED_MAX) {
+            warn!("{problem}");
+        }
+        let more = new.count();
+        if more > 0 {
+            warn!(more, "more problems; the API lists all of them");
+        }
+        for solved in self.logged.difference(&problems).take(PROBLEMS_LOGGED_MAX) {
+            info!("solved: {solved}");
+        }
+        self.logged = problems;
+    }
+}

@@ -1,0 +1,149 @@
+//! Slots: the places where a service's draws and answers are counted, kept across its generations.
+//!
+//! A draw's counter goes on while weights change, so that a new generation does not start every worker at the
+//! same point. An answer's count belongs to one revision of one service and is what `/metrics` shows of it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::model::ServiceKey;
+use crate::rollout::Outcome;
+use crate::zone::Slots;
+
+/// Which service and version each answer count stands for.
+///
+/// Behind a lock because the engine writes it when versions come and go while a scrape reads it; queries never
+/// look at it.
+#[derive(Debug, Default)]
+pub struct CountedVersions(RwLock<BTreeMap<u32, (ServiceKey, Arc<str>, Arc<str>)>>);
+
+impl CountedVersions {
+    /// Slot, service, alias and hash of every counted version.
+    pub fn snapshot(&self) -> Vec<(u32, ServiceKey, Arc<str>, Arc<str>)> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let entry = |(slot, (key, alias, hash)): (&u32, &(ServiceKey, Arc<str>, Arc<str>))| {
+            (*slot, key.clone(), Arc::clone(alias), Arc::clone(hash))
+        };
+        known.iter().map(entry).collect()
+    }
+}
+
+/// Gives slots out.
+#[derive(Debug, Default)]
+pub(super) struct Allocator {
+    next_draw: u32,
+    free_draws: Vec<u32>,
+    /// Counts are not reused: a series that starts at another's value would read as answers.
+    /// TODO-scale: one of 4 million for each revision a service ever had; at a roll-out a second, six weeks.
+    next_count: u32,
+    counted: Arc<CountedVersions>,
+}
+
+impl Allocator {
+    pub(super) fn counted(&self) -> Arc<CountedVersions> {
+        Arc::clone(&self.counted)
+    }
+
+    fn draw(&mut self) -> u32 {
+        self.free_draws.pop().unwrap_or_else(|| {
+            self.next_draw += 1;
+            self.next_draw - 1
+        })
+    }
+
+    fn count(&mut self, key: &ServiceKey, alias: &Arc<str>, hash: &Arc<str>) -> u32 {
+        let slot = self.next_count;
+        self.next_count = self.next_count.saturating_add(1);
+        self.name_count(slot, key, alias, hash);
+        slot
+    }
+
+    fn name_count(&self, slot: u32, key: &ServiceKey, alias: &Arc<str>, hash: &Arc<str>) {
+        let mut known = self
+            .counted
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.insert(slot, (key.clone(), Arc::clone(alias), Arc::clone(hash)));
+    }
+
+    fn forget_count(&self, slot: u32) {
+        let mut known = self
+            .counted
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.remove(&slot);
+    }
+}
+
+/// The slots of one service.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ServiceSlots {
+    draws: Option<(u32, u32)>,
+    /// By revision hash: alias and slot.
+    counts: BTreeMap<Arc<str>, (Arc<str>, u32)>,
+}
+
+impl ServiceSlots {
+    /// Slots for the versions of `outcome`: known ones stay, new ones are given out, those of revisions that are
+    /// gone are forgotten.
+    pub(super) fn assign(
+        &mut self,
+        key: &ServiceKey,
+        outcome: &Outcome,
+        from: &mut Allocator,
+    ) -> Slots {
+        self.draws.get_or_insert_with(|| (from.draw(), from.draw()));
+        for version in &outcome.versions {
+            match self.counts.get_mut(&version.hash) {
+                Some((alias, _)) if *alias == version.alias => {}
+                Some((alias, slot)) => {
+                    *alias = Arc::clone(&version.alias);
+                    from.name_count(*slot, key, alias, &version.hash);
+                }
+                None => {
+                    let slot = from.count(key, &version.alias, &version.hash);
+                    let entry = (Arc::clone(&version.alias), slot);
+                    self.counts.insert(Arc::clone(&version.hash), entry);
+                }
+            }
+        }
+        self.counts.retain(|hash, (_, slot)| {
+            let known = outcome.versions.iter().any(|version| version.hash == *hash);
+            if !known {
+                from.forget_count(*slot);
+            }
+            known
+        });
+        self.known(outcome)
+    }
+
+    /// The slots given out already.
+    pub(super) fn known(&self, outcome: &Outcome) -> Slots {
+        let slot = |hash: &Arc<str>| self.counts.get(hash).map(|(_, slot)| *slot);
+        let Some((a, aaaa)) = self.draws else {
+            return Slots::default();
+        };
+        Slots {
+            a: Some(a),
+            aaaa: Some(aaaa),
+            versions: outcome
+                .versions
+                .iter()
+                .filter_map(|version| slot(&version.hash))
+                .collect(),
+        }
+    }
+
+    /// Gives everything back.
+    pub(super) fn release(&mut self, to: &mut Allocator) {
+        if let Some((a, aaaa)) = self.draws.take() {
+            to.free_draws.extend([a, aaaa]);
+        }
+        for (_, slot) in self.counts.values() {
+            to.forget_count(*slot);
+        }
+        self.counts.clear();
+    }
+}

@@ -1,0 +1,510 @@
+//! The zones we answer for: which names are ours, and what an apex and a negative answer carry.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use ipnet::IpNet;
+
+use super::encode::{fixed_set, text_set};
+use super::node::{Node, Set};
+use crate::records::Ttls;
+use crate::wire::{BodyBuilder, Name, NameError, QueryName, rtype};
+
+/// The version of the Kubernetes DNS specification that is followed.
+const DNS_VERSION: &str = "1.1.0";
+/// Seconds; what secondaries are told, in the proportions of RFC 1912, section 2.2.
+const REFRESH: u32 = 7200;
+const RETRY: u32 = 1800;
+const EXPIRE: u32 = 86_400;
+
+/// What a zone holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ZoneKind {
+    /// Names of services and pods.
+    Cluster,
+    /// Reverse names, of the addresses in these ranges only: outside them the name is somebody else's.
+    Reverse(Vec<IpNet>),
+}
+
+/// One zone: its apex, and its SOA with the current serial.
+#[derive(Debug)]
+pub struct Zone {
+    /// The apex.
+    pub name: Name,
+    /// What it holds.
+    pub kind: ZoneKind,
+    labels: usize,
+    soa: Soa,
+}
+
+/// The SOA record of a zone; its serial is written by the engine and read by every answer.
+#[derive(Debug)]
+pub struct Soa {
+    names: Box<[u8]>,
+    serial: AtomicU32,
+    /// Seconds: the record's own time to live.
+    pub ttl: u32,
+    /// Seconds: MINIMUM, the time to live of negative answers.
+    pub negative_ttl: u32,
+}
+
+/// The two names in a SOA record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SoaNames {
+    /// The primary server.
+    pub mname: Name,
+    /// The person responsible, the `@` written as a dot.
+    pub rname: Name,
+}
+
+impl Soa {
+    /// The RDATA with the serial of this moment, in a buffer on the stack, and its length.
+    pub fn rdata(&self) -> ([u8; 532], usize) {
+        let mut rdata = [0; 532];
+        let serial = self.serial.load(Ordering::Relaxed);
+        let tail = [serial, REFRESH, RETRY, EXPIRE, self.negative_ttl].map(u32::to_be_bytes);
+        let octets = self.names.iter().chain(tail.as_flattened());
+        let mut len = 0;
+        for (place, octet) in rdata.iter_mut().zip(octets) {
+            *place = *octet;
+            len += 1;
+        }
+        (rdata, len)
+    }
+
+    /// The time to live of a negative answer (RFC 2308, section 3).
+    pub fn ttl_of_negatives(&self) -> u32 {
+        self.ttl.min(self.negative_ttl)
+    }
+}
+
+impl Zone {
+    /// A zone at `name`. `ttls` and `negative_ttl` are in seconds.
+    pub fn new(
+        name: Name,
+        kind: ZoneKind,
+        names: &SoaNames,
+        ttls: &Ttls,
+        negative_ttl: u32,
+    ) -> Self {
+        Self {
+            labels: name.labels().count(),
+            name,
+            kind,
+            soa: Soa {
+                names: [names.mname.as_wire(), names.rname.as_wire()]
+                    .concat()
+                    .into(),
+                serial: AtomicU32::new(0),
+                ttl: ttls.cluster_ip,
+                negative_ttl,
+            },
+        }
+    }
+
+    /// Its SOA.
+    pub fn soa(&self) -> &Soa {
+        &self.soa
+    }
+
+    /// The number of labels of its apex.
+    pub fn label_count(&self) -> usize {
+        self.labels
+    }
+
+    /// The serial that answers carry.
+    pub fn serial(&self) -> u32 {
+        self.soa.serial.load(Ordering::Relaxed)
+    }
+
+    /// Moves the serial on: the clock's seconds, or one more than before, whichever is later, so that it never
+    /// decreases while the process lives.
+    pub fn bump_serial(&self, now_secs: u64) {
+        let clock = u32::try_from(now_secs & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+        let serial = clock.max(self.serial().wrapping_add(1));
+        self.soa.serial.store(serial, Ordering::Relaxed);
+    }
+
+    /// The names that a zone has of itself: the apex with NS; in a cluster's zone also the schema version, the
+    /// name server, and `svc` and `pod`, which exist while they are empty.
+    ///
+    /// `server` is the name server's name; its addresses are given where that name lies in this zone.
+    ///
+    /// # Errors
+    /// Where a name does not fit below the apex.
+    pub fn own_nodes(
+        &self,
+        server: &Name,
+        server_addresses: &[IpAddr],
+    ) -> Result<Vec<(Name, Node)>, NameError> {
+        let ttl = self.soa.ttl;
+        let mut ns = BodyBuilder::default();
+        ns.push(rtype::NS, ttl, server.as_wire());
+        let mut nodes = vec![(
+            self.name.clone(),
+            Node::of(vec![(rtype::NS, fixed_set(ns.build()))]),
+        )];
+        if self.kind != ZoneKind::Cluster {
+            return Ok(nodes);
+        }
+        let version = Node::of(vec![(rtype::TXT, text_set(DNS_VERSION, ttl))]);
+        nodes.push((self.name.below([b"dns-version".as_slice()])?, version));
+        nodes.push((self.name.below([b"svc".as_slice()])?, Node::default()));
+        nodes.push((self.name.below([b"pod".as_slice()])?, Node::default()));
+        if server.is_within(&self.name) && *server != self.name {
+            nodes.push((
+                server.clone(),
+                Node::of(address_sets(server_addresses, ttl)),
+            ));
+        }
+        Ok(nodes)
+    }
+}
+
+/// Address sets in the order given, one a family.
+fn address_sets(addresses: &[IpAddr], ttl: u32) -> Vec<(u16, Set)> {
+    [(rtype::A, true), (rtype::AAAA, false)]
+        .into_iter()
+        .filter_map(|(of, v4)| {
+            let mut body = BodyBuilder::default();
+            for address in addresses.iter().filter(|address| address.is_ipv4() == v4) {
+                body.push_address(ttl, *address);
+            }
+            (!body.is_empty()).then(|| (of, Set::Fixed(Arc::new(body.build()))))
+        })
+        .collect()
+}
+
+/// A name that has these addresses and nothing below.
+pub fn address_node(addresses: &[IpAddr], ttl: u32) -> Node {
+    Node::of(address_sets(addresses, ttl))
+}
+
+/// A reverse name that points to `targets`.
+pub fn pointer_node(targets: &[Name], ttl: u32) -> Node {
+    let mut body = BodyBuilder::default();
+    for target in targets {
+        body.push(rtype::PTR, ttl, target.as_wire());
+    }
+    Node::of(vec![(rtype::PTR, fixed_set(body.build()))])
+}
+
+/// Where in our zones a name lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'z> {
+    /// The zone with the longest apex that the name is in.
+    pub zone: &'z Zone,
+    /// How many of the name's rightmost labels are the key to look up: those of a service for all names at and
+    /// below it, else all.
+    pub key_labels: usize,
+    /// For `address.namespace.pod.zone`: the name is that of a pod.
+    pub pod: bool,
+}
+
+/// All zones.
+#[derive(Debug, Default)]
+pub struct Zones {
+    /// In the order of the configuration; the first cluster zone is that of PTR targets.
+    list: Vec<Zone>,
+}
+
+impl Zones {
+    /// These zones.
+    pub fn new(list: Vec<Zone>) -> Self {
+        Self { list }
+    }
+
+    /// The zones in the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = &Zone> {
+        self.list.iter()
+    }
+
+    /// The cluster zones in the order of the configuration.
+    pub fn clusters(&self) -> impl Iterator<Item = &Zone> {
+        self.list
+            .iter()
+            .filter(|zone| zone.kind == ZoneKind::Cluster)
+    }
+
+    /// Where `name` lies; `None`: in no zone of ours. The longest apex wins, label by label.
+    ///
+    /// TODO-scale: linear in zones; a handful is usual, fine below 50.
+    pub fn locate(&self, name: &QueryName) -> Option<Place<'_>> {
+        let labels = name.label_count();
+        let mut best: Option<&Zone> = None;
+        for zone in &self.list {
+            let longer = best.is_none_or(|best| zone.labels > best.labels);
+            if longer && labels >= zone.labels && name.suffix(zone.labels) == zone.name.as_wire() {
+                best = Some(zone);
+            }
+        }
+        let zone = best?;
+        let below = labels - zone.labels;
+        match &zone.kind {
+            ZoneKind::Cluster => {
+                let kind = if below >= 3 {
+                    name.label(below - 1)
+                } else {
+                    &[]
+                };
+                let key_labels = if kind == b"svc" {
+                    zone.labels + 3
+                } else {
+                    labels
+                };
+                let pod = below == 3 && kind == b"pod";
+                Some(Place {
+                    zone,
+                    key_labels,
+                    pod,
+                })
+            }
+            ZoneKind::Reverse(ranges) => {
+                let ours =
+                    below == 0 || reverse_range(name).is_some_and(|asked| touches(ranges, asked));
+                ours.then_some(Place {
+                    zone,
+                    key_labels: labels,
+                    pod: false,
+                })
+            }
+        }
+    }
+
+    /// Moves every serial on.
+    pub fn bump_serials(&self, now_secs: u64) {
+        for zone in &self.list {
+            zone.bump_serial(now_secs);
+        }
+    }
+}
+
+/// Whether the range asked lies in one of ours, or is an ancestor of one.
+fn touches(ranges: &[IpNet], asked: IpNet) -> bool {
+    ranges
+        .iter()
+        .any(|range| range.contains(&asked) || asked.contains(range))
+}
+
+/// A reverse zone: its apex, and the ranges of it that are ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reverse {
+    /// The apex.
+    pub name: Name,
+    /// The ranges.
+    pub ranges: Vec<IpNet>,
+}
+
+/// The reverse zones of `cidrs`.
+///
+/// A range that ends on an octet (IPv6: a nibble) is one zone. One that does not is several of the next length,
+/// all inside it: `10.96.0.0/12` is the sixteen zones `96.10.in-addr.arpa` to `111.10.in-addr.arpa`. Inside a
+/// single `/24` (a range of /25 to /31) that would make a zone of each address; it is the covering zone, of
+/// which only the names in the range are ours.
+pub fn reverse_zones(cidrs: &[IpNet]) -> Vec<Reverse> {
+    let mut zones: Vec<Reverse> = Vec::new();
+    for cidr in cidrs {
+        let (step, last) = match cidr {
+            IpNet::V4(_) => (8, 24),
+            IpNet::V6(_) => (4, 128),
+        };
+        let rounded = cidr.prefix_len().div_ceil(step) * step;
+        let apexes: Vec<IpNet> = match cidr {
+            IpNet::V4(v4) if rounded > last && v4.prefix_len() < 32 => {
+                vec![IpNet::new(cidr.network(), last).map_or(*cidr, |net| net.trunc())]
+            }
+            _ => cidr
+                .subnets(rounded)
+                .map_or_else(|_| vec![*cidr], Iterator::collect),
+        };
+        for apex in apexes {
+            let Some(name) = range_name(&apex) else {
+                continue;
+            };
+            match zones.iter_mut().find(|zone| zone.name == name) {
+                Some(zone) => zone.ranges.push(*cidr),
+                None => zones.push(Reverse {
+                    name,
+                    ranges: vec![*cidr],
+                }),
+            }
+        }
+    }
+    zones
+}
+
+/// The reverse name of an address (RFC 1035, section 3.5; RFC 3596, section 2.5).
+pub fn reverse_name(address: IpAddr) -> Option<Name> {
+    range_name(&IpNet::from(address))
+}
+
+/// The reverse name of a range that ends on an octet or nibble.
+fn range_name(range: &IpNet) -> Option<Name> {
+    let prefix = usize::from(range.prefix_len());
+    let text = match range.network() {
+        IpAddr::V4(address) => {
+            let octets = address.octets().into_iter().take(prefix / 8);
+            let labels: Vec<String> = octets.map(|octet| octet.to_string()).collect();
+            labels
+                .into_iter()
+                .rev()
+                .chain(["in-addr.arpa".to_owned()])
+                .collect::<Vec<_>>()
+        }
+        IpAddr::V6(address) => {
+            let nibbles = address
+                .octets()
+                .into_iter()
+                .flat_map(|octet| [octet >> 4, octet & 15]);
+            let labels: Vec<String> = nibbles.take(prefix / 4).map(|n| format!("{n:x}")).collect();
+            labels
+                .into_iter()
+                .rev()
+                .chain(["ip6.arpa".to_owned()])
+                .collect::<Vec<_>>()
+        }
+    };
+    Name::parse(&text.join(".")).ok()
+}
+
+/// The range a reverse name stands for; `None` for names that are no reverse name.
+fn reverse_range(name: &QueryName) -> Option<IpNet> {
+    let count = name.label_count();
+    let top = [name.label(count.checked_sub(2)?), name.label(count - 1)];
+    let digits = (0..count - 2).rev().map(|index| name.label(index));
+    let mut octets = [0_u8; 16];
+    let mut len = 0_usize;
+    match top {
+        [b"in-addr", b"arpa"] => {
+            for label in digits {
+                let text = std::str::from_utf8(label).ok()?;
+                *octets.get_mut(len).filter(|_| len < 4)? = text.parse().ok()?;
+                len += 1;
+            }
+            let [a, b, c, d, ..] = octets;
+            let address = Ipv4Addr::new(a, b, c, d);
+            IpNet::new(address.into(), u8::try_from(len * 8).ok()?).ok()
+        }
+        [b"ip6", b"arpa"] => {
+            for label in digits {
+                let [digit] = label else {
+                    return None;
+                };
+                let nibble = u8::try_from(char::from(*digit).to_digit(16)?).ok()?;
+                *octets.get_mut(len / 2)? |= if len % 2 == 0 { nibble << 4 } else { nibble };
+                len += 1;
+            }
+            let address = Ipv6Addr::from(octets);
+            IpNet::new(address.into(), u8::try_from(len * 4).ok()?).ok()
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_reverse(cidr: &str, expected: &[&str]) {
+        let zones = reverse_zones(&[cidr.parse().unwrap()]);
+        let names: Vec<String> = zones.iter().map(|zone| zone.name.to_string()).collect();
+        assert_eq!(names, expected, "{cidr}");
+    }
+
+    #[test]
+    fn reverse_zones_lie_inside_their_range() {
+        check_reverse("10.96.0.0/16", &["96.10.in-addr.arpa."]);
+        check_reverse("10.0.0.0/8", &["10.in-addr.arpa."]);
+        check_reverse(
+            "10.96.0.0/15",
+            &["96.10.in-addr.arpa.", "97.10.in-addr.arpa."],
+        );
+        check_reverse(
+            "10.1.2.0/23",
+            &["2.1.10.in-addr.arpa.", "3.1.10.in-addr.arpa."],
+        );
+        check_reverse("10.1.2.128/25", &["2.1.10.in-addr.arpa."]);
+        check_reverse("fd00:10:96::/48", &["6.9.0.0.0.1.0.0.0.0.d.f.ip6.arpa."]);
+        check_reverse("fd00::/7", &["c.f.ip6.arpa.", "d.f.ip6.arpa."]);
+    }
+
+    #[test]
+    fn off_an_octet_only_names_inside_the_range_are_ours() {
+        let reverse = reverse_zones(&["10.1.2.128/25".parse().unwrap()]).remove(0);
+        let root = || Name::root();
+        let names = SoaNames {
+            mname: root(),
+            rname: root(),
+        };
+        let kind = ZoneKind::Reverse(reverse.ranges);
+        let zones = Zones::new(vec![Zone::new(
+            reverse.name,
+            kind,
+            &names,
+            &Ttls::default(),
+            5,
+        )]);
+        let ours = |text: &str| {
+            let name = QueryName::from(&Name::parse(text).unwrap());
+            zones.locate(&name).is_some()
+        };
+        assert!(ours("129.2.1.10.in-addr.arpa"));
+        assert!(ours("2.1.10.in-addr.arpa"));
+        assert!(!ours("127.2.1.10.in-addr.arpa"));
+        assert!(!ours("3.1.10.in-addr.arpa"));
+        assert!(!ours("x.2.1.10.in-addr.arpa"));
+    }
+
+    #[test]
+    fn the_longest_apex_wins_label_by_label() {
+        let zone = |text: &str| {
+            let names = SoaNames {
+                mname: Name::root(),
+                rname: Name::root(),
+            };
+            Zone::new(
+                Name::parse(text).unwrap(),
+                ZoneKind::Cluster,
+                &names,
+                &Ttls::default(),
+                5,
+            )
+        };
+        let zones = Zones::new(vec![
+            zone("local"),
+            zone("cluster.local"),
+            zone("b.cluster.local"),
+        ]);
+        for (name, apex, key_labels) in [
+            ("a.b.cluster.local", "b.cluster.local.", 4),
+            ("ab.cluster.local", "cluster.local.", 3),
+            ("xcluster.local", "local.", 2),
+            ("_http._tcp.web.shop.svc.cluster.local", "cluster.local.", 5),
+            ("web.shop.svc.cluster.local", "cluster.local.", 5),
+            ("shop.svc.cluster.local", "cluster.local.", 4),
+            ("10-1-2-3.shop.pod.cluster.local", "cluster.local.", 5),
+        ] {
+            let name = QueryName::from(&Name::parse(name).unwrap());
+            let place = zones.locate(&name).unwrap();
+            assert_eq!(
+                (&*place.zone.name.to_string(), place.key_labels),
+                (apex, key_labels),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn serials_never_decrease() {
+        let names = SoaNames {
+            mname: Name::root(),
+            rname: Name::root(),
+        };
+        let zone = Zone::new(Name::root(), ZoneKind::Cluster, &names, &Ttls::default(), 5);
+        for (now, expected) in [(100, 100), (100, 101), (50, 102), (200, 200)] {
+            zone.bump_serial(now);
+            assert_eq!(zone.serial(), expected);
+        }
+    }
+}
