@@ -93,6 +93,19 @@ impl Default for TcpSettings {
     }
 }
 
+impl TcpSettings {
+    /// The same with limits that can be added to a clock: "never" is a year.
+    fn in_bounds(self) -> Self {
+        const YEAR: Duration = Duration::from_secs(365 * 86_400);
+        Self {
+            idle: self.idle.min(YEAR),
+            message: self.message.min(YEAR),
+            lifetime: self.lifetime.min(YEAR),
+            ..self
+        }
+    }
+}
+
 /// Opens all sockets; nothing is read from them yet.
 ///
 /// It waits for nothing; it is async because sockets are registered with the runtime that polls it.
@@ -158,7 +171,7 @@ impl Bound {
             view: Arc::clone(&view),
             desk: Mutex::new(tcp::Desk::new(streams)),
             places: Arc::new(places::Places::new(&self.tcp, Arc::clone(&self.counters))),
-            settings: self.tcp,
+            settings: self.tcp.in_bounds(),
             counters: Arc::clone(&self.counters),
         });
         let mut tasks = JoinSet::new();

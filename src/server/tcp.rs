@@ -47,7 +47,7 @@ const OUTPUT_FULL: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Streams {
     pub(super) view: Arc<View>,
-    /// Held for one answer and never across an await: a few microseconds, against a task switch for anything finer.
+    /// Held for one answer and never across an await, so a plain lock: it is free again sooner than a task could sleep.
     pub(super) desk: Mutex<Desk>,
     pub(super) places: Arc<Places>,
     pub(super) settings: TcpSettings,

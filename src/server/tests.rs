@@ -506,6 +506,22 @@ async fn c_cap() {
     from("127.0.0.5").await.ask(10).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_may_be_endless() {
+    let tcp = TcpSettings {
+        idle: Duration::MAX,
+        message: Duration::MAX,
+        lifetime: Duration::MAX,
+        ..unlimited()
+    };
+    running("127.0.0.1:0", tcp)
+        .await
+        .connect()
+        .await
+        .ask(7)
+        .await;
+}
+
 // Beginning and end.
 
 #[tokio::test(flavor = "multi_thread")]

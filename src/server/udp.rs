@@ -44,7 +44,8 @@ pub(super) struct Socket {
 impl Socket {
     /// Takes over a bound socket of `address`.
     pub(super) fn new(socket: net::UdpSocket, address: SocketAddr) -> io::Result<Self> {
-        // Sets what `RecvMeta` needs, and "don't fragment", as RFC 9715, section 3.1, wants it for answers.
+        // Asks for what `RecvMeta` tells, and sets "don't fragment" (RFC 9715): answers of 1232 octets pass anywhere, and
+        // one that does not pass the interface is an error here rather than fragments that anyone may forge.
         let state = UdpSocketState::new((&socket).into())?;
         state.set_recv_buffer_size((&socket).into(), RECEIVE_BUFFER)?;
         // The kernel tells twice of what it gave, as it counts its own overhead.
