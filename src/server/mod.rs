@@ -1,1 +1,232 @@
-//! To be written.
+//! DNS on sockets: datagrams and streams, all of them in front of one [`respond`](crate::answer::respond).
+//!
+//! Given the addresses to listen on, [`bind`] opens the sockets early, so that a port in use is told before anything
+//! else is done; [`Bound::start`] begins to read from them. What a message means is not known here: octets go in, octets
+//! come out. Errors of a socket are counted ([`Counters`]) and never end its task.
+//!
+//! ```text
+//!  a listen address                                            a worker each        one behind a lock
+//!   |-- udp socket, udp socket, ...  (SO_REUSEPORT) -> udp::serve ----\                  |
+//!   '-- tcp listener -> tcp::accept -> a place (caps) -> a connection -+-> respond <-----'
+//! ```
+//!
+//! An IPv6 address never takes IPv4 in: `[::]:53` is the IPv6 wildcard alone (`IPV6_V6ONLY`), whatever the host's default,
+//! so that it can stand beside `0.0.0.0:53` and no peer has two forms.
+
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod bind;
+mod counters;
+mod udp;
+
+// Streams: who may connect, and what is said then.
+mod places;
+mod tcp;
+
+mod backoff;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time;
+
+use crate::answer::{Verdict, View, Worker};
+
+pub use bind::BindError;
+pub use counters::{Counters, Counts};
+
+/// Where to listen, and how much a stranger may hold.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Each is served over UDP and TCP. With port 0 the system chooses one port for both.
+    pub listen: Vec<SocketAddr>,
+    /// UDP sockets a listen address, each with its own task; the kernel spreads the clients over them. At least one.
+    pub workers: usize,
+    /// The limits of connections.
+    pub tcp: TcpSettings,
+}
+
+/// What a connection may take: places, time, and nothing else.
+#[derive(Clone, Debug)]
+pub struct TcpSettings {
+    /// Connections in all.
+    ///
+    /// A connection that waits holds 4 KiB of input and up to 16 KiB of output: 20 MiB for 1000. One that is busy
+    /// holds at most 64 KiB of input and twice that of output, for as long as `message`: 192 MiB for 1000.
+    pub connections: usize,
+    /// Connections a network: a /24 of IPv4, a /56 of IPv6 (what one customer is usually given).
+    ///
+    /// With half of all it takes two networks to fill the places, and while one is full the other half is left to
+    /// everyone else.
+    pub connections_per_prefix: usize,
+    /// From the end of an answer (or the accept) to the first octet of the next message.
+    pub idle: Duration,
+    /// From the first octet of a message to its last, and until the client has taken some of what is written to it.
+    pub message: Duration,
+    /// From accept to close, whatever happens between. A full table is empty again after this time; a client that lives
+    /// longer connects again.
+    pub lifetime: Duration,
+}
+
+impl Default for TcpSettings {
+    fn default() -> Self {
+        Self {
+            connections: 1000,
+            connections_per_prefix: 500,
+            idle: Duration::from_secs(10),
+            message: Duration::from_secs(1),
+            // A resolver that keeps a connection pays 12 handshakes an hour.
+            lifetime: Duration::from_secs(300),
+        }
+    }
+}
+
+impl TcpSettings {
+    /// The same with limits that can be added to a clock: "never" is a year.
+    fn in_bounds(self) -> Self {
+        const YEAR: Duration = Duration::from_secs(365 * 86_400);
+        Self {
+            idle: self.idle.min(YEAR),
+            message: self.message.min(YEAR),
+            lifetime: self.lifetime.min(YEAR),
+            ..self
+        }
+    }
+}
+
+/// Opens all sockets; nothing is read from them yet.
+///
+/// It waits for nothing; it is async because sockets are registered with the runtime that polls it.
+///
+/// # Errors
+///
+/// The first address that cannot be had.
+pub async fn bind(settings: &Settings) -> Result<Bound, BindError> {
+    let doors = settings
+        .listen
+        .iter()
+        .map(|&address| bind::open(address, settings.workers.max(1)))
+        .collect::<Result<_, _>>()?;
+    Ok(Bound {
+        doors,
+        tcp: settings.tcp.clone(),
+        counters: Arc::default(),
+    })
+}
+
+/// Sockets that are held and not yet served; the kernel queues what arrives.
+#[derive(Debug)]
+pub struct Bound {
+    doors: Vec<Door>,
+    tcp: TcpSettings,
+    counters: Arc<Counters>,
+}
+
+/// The sockets of one listen address; they share its port.
+#[derive(Debug)]
+struct Door {
+    address: SocketAddr,
+    datagrams: Vec<udp::Socket>,
+    streams: TcpListener,
+}
+
+impl Bound {
+    /// The addresses in the order of the settings, with the ports that were chosen.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.doors.iter().map(|door| door.address).collect()
+    }
+
+    /// How many workers [`Bound::start`] needs: one a UDP socket.
+    pub fn workers_needed(&self) -> usize {
+        self.doors.iter().map(|door| door.datagrams.len()).sum()
+    }
+
+    /// What the server counts, before and after its start.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Begins to answer, on the runtime that calls it. Each UDP socket owns one of `workers`; all connections share `streams`.
+    ///
+    /// # Panics
+    ///
+    /// Unless there are [`Bound::workers_needed`] workers: a socket that no one reads would swallow its part of the
+    /// clients.
+    pub fn start(self, view: Arc<View>, workers: Vec<Worker>, streams: Worker) -> Server {
+        assert_eq!(workers.len(), self.workers_needed(), "a worker a socket");
+        let (stop, stopping) = watch::channel(false);
+        let streams = Arc::new(tcp::Streams {
+            view: Arc::clone(&view),
+            desk: Mutex::new(tcp::Desk::new(streams)),
+            places: Arc::new(places::Places::new(&self.tcp, Arc::clone(&self.counters))),
+            settings: self.tcp.in_bounds(),
+            counters: Arc::clone(&self.counters),
+        });
+        let mut tasks = JoinSet::new();
+        let mut workers = workers.into_iter();
+        for door in self.doors {
+            for (socket, worker) in door.datagrams.into_iter().zip(workers.by_ref()) {
+                let (view, counters) = (Arc::clone(&view), Arc::clone(&self.counters));
+                tasks.spawn(udp::serve(socket, view, worker, counters, stopping.clone()));
+            }
+            let streams = Arc::clone(&streams);
+            tasks.spawn(tcp::accept(door.streams, streams, stopping.clone()));
+        }
+        Server { tasks, stop }
+    }
+}
+
+/// A running server. Dropping it closes everything at once; [`Server::shutdown`] is the polite way.
+#[derive(Debug)]
+pub struct Server {
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Accepts nothing more, answers what has arrived already, and closes; never longer than `drain`.
+    ///
+    /// What has arrived: datagrams that are queued in the sockets, and messages of which a connection holds an octet
+    /// (their rest is awaited within the limit of a message).
+    pub async fn shutdown(mut self, drain: Duration) {
+        self.stop.send_replace(true);
+        let finished = async { while self.tasks.join_next().await.is_some() {} };
+        if time::timeout(drain, finished).await.is_err() {
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+/// Returns when the server shall stop, which is also when no one is left to say so.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _gone = stop.wait_for(|stop| *stop).await;
+}
+
+/// Runs one `respond`. A panic in it costs the query that caused it, and is counted, but not the socket: a message that
+/// kills would otherwise silence a worker for good.
+fn guarded(counters: &Counters, respond: impl FnOnce() -> Verdict) -> Verdict {
+    // What `respond` changes are counts and draws; they mean something at any point of it.
+    panic::catch_unwind(AssertUnwindSafe(respond)).unwrap_or_else(|_| {
+        counters.panics.add();
+        Verdict::Silence
+    })
+}
+
+/// The wall clock, in whole seconds since the epoch.
+fn now_secs() -> u64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

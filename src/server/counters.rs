@@ -1,0 +1,83 @@
+//! What the server itself knows; what is answered is counted by the workers.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Written by the server's tasks, read by whoever shows them.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub(super) connections_open: Count,
+    pub(super) connections_refused: Count,
+    pub(super) closed_idle: Count,
+    pub(super) closed_message: Count,
+    pub(super) closed_write: Count,
+    pub(super) closed_lifetime: Count,
+    pub(super) accept_errors: Count,
+    pub(super) receive_errors: Count,
+    pub(super) send_errors: Count,
+    pub(super) port_zero: Count,
+    pub(super) panics: Count,
+}
+
+/// The counters at one time. All but the first only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Connections that are open.
+    pub connections_open: u64,
+    /// Connections closed at once because all places, or those of their network, were taken.
+    pub connections_refused: u64,
+    /// Connections on which no message began in time.
+    pub closed_idle: u64,
+    /// Connections on which a message began and did not end in time.
+    pub closed_message: u64,
+    /// Connections whose client did not take its answers in time.
+    pub closed_write: u64,
+    /// Connections that reached their total limit.
+    pub closed_lifetime: u64,
+    /// Accepts that failed, most often for want of file descriptors.
+    pub accept_errors: u64,
+    /// Receives of datagrams that failed.
+    pub receive_errors: u64,
+    /// Answers dropped because the socket did not take them.
+    pub send_errors: u64,
+    /// Datagrams from source port 0, which are never answered.
+    pub port_zero: u64,
+    /// Queries that made the answering code panic.
+    pub panics: u64,
+}
+
+impl Counters {
+    /// Each value is exact; they are not read at the same instant.
+    pub fn read(&self) -> Counts {
+        Counts {
+            connections_open: self.connections_open.get(),
+            connections_refused: self.connections_refused.get(),
+            closed_idle: self.closed_idle.get(),
+            closed_message: self.closed_message.get(),
+            closed_write: self.closed_write.get(),
+            closed_lifetime: self.closed_lifetime.get(),
+            accept_errors: self.accept_errors.get(),
+            receive_errors: self.receive_errors.get(),
+            send_errors: self.send_errors.get(),
+            port_zero: self.port_zero.get(),
+            panics: self.panics.get(),
+        }
+    }
+}
+
+/// A number that orders nothing else, hence relaxed.
+#[derive(Debug, Default)]
+pub(super) struct Count(AtomicU64);
+
+impl Count {
+    pub(super) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn sub(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,341 @@
+//! Streams: messages with a two-octet length in front (RFC 1035, section 4.2.2), many on a connection (RFC 7766).
+//!
+//! ```text
+//!            first octet               last octet            all answers of what was read, in one write
+//!  waiting -------------> in a message ----------> answering ----------------------------------------> waiting
+//!     | idle                   | message               | message, without progress                       |
+//!     '------------------------+----- closed ----------+-------------------------------------------------'
+//! ```
+//!
+//! Nothing is read while an answer is being written, so a client that does not read is not read from either.
+
+use std::convert::Infallible;
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::select;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{self, Instant};
+use tracing::warn;
+
+use super::backoff::Backoff;
+use super::places::{Place, Places};
+use super::{Counters, TcpSettings, guarded, now_secs, stopped};
+use crate::answer::{Transport, Verdict, View, Worker, respond};
+
+/// What a waiting connection keeps for reading: some 80 queries as resolvers send them.
+const INPUT: usize = 4 << 10;
+
+/// The longest message with its length. The buffer grows to it as octets arrive, not when a length promises them.
+const INPUT_MAX: usize = 2 + u16::MAX as usize;
+
+/// What a waiting connection keeps for writing: the answers to what fits into [`INPUT`].
+const OUTPUT: usize = 16 << 10;
+
+/// Answers are written when they pass this, before the next is made; with one more of the longest answers behind it,
+/// the buffer stays below 128 KiB.
+const OUTPUT_FULL: usize = 64 << 10;
+
+/// What all connections share.
+#[derive(Debug)]
+pub(super) struct Streams {
+    pub(super) view: Arc<View>,
+    /// Held for one answer and never across an await, so a plain lock: it is free again sooner than a task could sleep.
+    pub(super) desk: Mutex<Desk>,
+    pub(super) places: Arc<Places>,
+    pub(super) settings: TcpSettings,
+    pub(super) counters: Arc<Counters>,
+}
+
+/// Where one answer at a time is made.
+#[derive(Debug)]
+pub(super) struct Desk {
+    worker: Worker,
+    reply: Vec<u8>,
+}
+
+impl Desk {
+    pub(super) fn new(worker: Worker) -> Self {
+        Self {
+            worker,
+            reply: Vec::new(),
+        }
+    }
+}
+
+/// Accepts connections until `stop`, then waits for those that are open.
+pub(super) async fn accept(
+    listener: TcpListener,
+    streams: Arc<Streams>,
+    stop: watch::Receiver<bool>,
+) {
+    let mut connections = JoinSet::new();
+    // Without file descriptors every accept fails and the listener stays ready: the pause is what keeps the processor
+    // free for UDP, which needs none.
+    let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
+    let mut stopping = stop.clone();
+    let mut stopped = pin!(stopped(&mut stopping));
+    loop {
+        let accepted = select! {
+            biased;
+            () = &mut stopped => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let peer = peer.ip().to_canonical();
+                if let Some(place) = streams.places.take(peer) {
+                    let connection = Connection::new(stream, peer, place, Arc::clone(&streams));
+                    connections.spawn(connection.serve(stop.clone()));
+                }
+            }
+            // The client left before its turn: nothing of ours.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {
+                streams.counters.accept_errors.add();
+            }
+            Err(error) => {
+                streams.counters.accept_errors.add();
+                let pause = backoff.fail(Instant::now());
+                if pause.begins_streak {
+                    warn!(%error, "cannot accept connections");
+                }
+                select! {
+                    () = &mut stopped => break,
+                    () = time::sleep(pause.length) => {}
+                }
+            }
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Why a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The client closed it, or the network did.
+    Gone,
+    /// A message of length 0, or one that is not answered: whoever sent it does not speak DNS.
+    Nonsense,
+    /// The server stops.
+    Stopped,
+    /// No message began.
+    Idle,
+    /// A message did not end.
+    Message,
+    /// The client does not read.
+    Write,
+    /// The connection is too old.
+    Lifetime,
+}
+
+struct Connection {
+    stream: TcpStream,
+    peer: IpAddr,
+    streams: Arc<Streams>,
+    end_of_life: Instant,
+    /// Octets read and not yet answered: between two reads, the part of a message.
+    input: Vec<u8>,
+    /// Answers with their lengths, not yet written.
+    output: Vec<u8>,
+    _place: Place,
+}
+
+impl Connection {
+    fn new(stream: TcpStream, peer: IpAddr, place: Place, streams: Arc<Streams>) -> Self {
+        Self {
+            stream,
+            peer,
+            end_of_life: Instant::now() + streams.settings.lifetime,
+            streams,
+            input: Vec::with_capacity(INPUT),
+            output: Vec::new(),
+            _place: place,
+        }
+    }
+
+    async fn serve(mut self, stop: watch::Receiver<bool>) {
+        // Answers are written whole, so there is nothing to wait for; without it they only come later.
+        let _slower = self.stream.set_nodelay(true);
+        let Err(end) = self.converse(stop).await;
+        let counters = &self.streams.counters;
+        match end {
+            End::Gone | End::Nonsense | End::Stopped => {}
+            End::Idle => counters.closed_idle.add(),
+            End::Message => counters.closed_message.add(),
+            End::Write => counters.closed_write.add(),
+            End::Lifetime => counters.closed_lifetime.add(),
+        }
+        if !self.output.is_empty() {
+            // Else the kernel would go on offering the answers for minutes, outside of all limits.
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+
+    /// Reads and answers until the end; there is no other way out.
+    async fn converse(&mut self, mut stop: watch::Receiver<bool>) -> Result<Infallible, End> {
+        let TcpSettings { idle, message, .. } = self.streams.settings;
+        let mut idle_since = Instant::now();
+        // When the first octet of the message in `input` was read.
+        let mut begun: Option<Instant> = None;
+        loop {
+            let (limit, due) = match begun {
+                None => (End::Idle, idle_since + idle),
+                Some(begun) => (End::Message, begun + message),
+            };
+            select! {
+                biased;
+                read = self.read(limit, due) => read?,
+                () = stopped(&mut stop), if begun.is_none() => self.read_at_hand()?,
+            }
+            let read = Instant::now();
+            let answered = self.answer().await?;
+            begun = match begun {
+                _ if self.input.is_empty() => None,
+                Some(begun) if answered == 0 => Some(begun),
+                _ => Some(read),
+            };
+            if begun.is_none() {
+                idle_since = Instant::now();
+                self.input.shrink_to(INPUT);
+                self.output.shrink_to(OUTPUT);
+            }
+        }
+    }
+
+    /// Reads what comes until `due`, which is `limit`.
+    async fn read(&mut self, limit: End, due: Instant) -> Result<(), End> {
+        if self.input.len() == self.input.capacity() {
+            let longest = INPUT_MAX.saturating_sub(self.input.len());
+            self.input
+                .reserve_exact(self.input.len().max(INPUT).min(longest));
+        }
+        let read = self.stream.read_buf(&mut self.input);
+        match time::timeout_at(due.min(self.end_of_life), read).await {
+            Ok(Ok(0) | Err(_)) => Err(End::Gone),
+            Ok(Ok(_)) => Ok(()),
+            Err(_) => Err(if due < self.end_of_life {
+                limit
+            } else {
+                End::Lifetime
+            }),
+        }
+    }
+
+    /// Reads what has arrived, whether or not the runtime has noticed; the end if that is nothing.
+    fn read_at_hand(&mut self) -> Result<(), End> {
+        let mut octets = [0; INPUT];
+        match (&*SockRef::from(&self.stream)).read(&mut octets) {
+            Ok(0) | Err(_) => Err(End::Stopped),
+            Ok(read) => {
+                self.input.extend(octets.iter().take(read));
+                Ok(())
+            }
+        }
+    }
+
+    /// Answers all whole messages of the input, and returns how many they were.
+    async fn answer(&mut self) -> Result<usize, End> {
+        let now = now_secs();
+        let (mut taken, mut answered) = (0, 0);
+        let end = loop {
+            match Framed::first(self.input.get(taken..).unwrap_or_default()) {
+                Framed::Part => break Ok(answered),
+                Framed::Empty => break Err(End::Nonsense),
+                Framed::Whole(message) => {
+                    let reply = self
+                        .streams
+                        .respond(message, self.peer, now, &mut self.output);
+                    if reply == Verdict::Silence {
+                        break Err(End::Nonsense);
+                    }
+                    taken += 2 + message.len();
+                    answered += 1;
+                    if self.output.len() >= OUTPUT_FULL {
+                        self.write().await?;
+                    }
+                }
+            }
+        };
+        // Also before a close: answers to good messages do not suffer for the bad one behind them.
+        self.write().await?;
+        self.input.drain(..taken);
+        end
+    }
+
+    /// Writes the output, as long as the client takes some of it within the limit.
+    async fn write(&mut self) -> Result<(), End> {
+        let mut rest = self.output.as_slice();
+        while !rest.is_empty() {
+            let due = Instant::now() + self.streams.settings.message;
+            match time::timeout_at(due.min(self.end_of_life), self.stream.write(rest)).await {
+                Ok(Ok(0) | Err(_)) => return Err(End::Gone),
+                Ok(Ok(written)) => rest = rest.get(written..).unwrap_or_default(),
+                Err(_) if due < self.end_of_life => return Err(End::Write),
+                Err(_) => return Err(End::Lifetime),
+            }
+        }
+        self.output.clear();
+        Ok(())
+    }
+}
+
+impl Streams {
+    /// Puts the answer to `message` behind `output`, with its length.
+    fn respond(&self, message: &[u8], peer: IpAddr, now: u64, output: &mut Vec<u8>) -> Verdict {
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let Desk { worker, reply } = &mut *desk;
+        let verdict = guarded(&self.counters, || {
+            respond(
+                message,
+                peer,
+                Transport::Tcp,
+                &self.view,
+                worker,
+                now,
+                reply,
+            )
+        });
+        if verdict == Verdict::Silence {
+            return Verdict::Silence;
+        }
+        // `respond` keeps to the limit of its transport; what does not fit a length cannot be sent at all.
+        let Ok(length) = u16::try_from(reply.len()) else {
+            return Verdict::Silence;
+        };
+        output.extend_from_slice(&length.to_be_bytes());
+        output.extend_from_slice(reply);
+        Verdict::Reply
+    }
+}
+
+/// What the first octets of a stream are.
+#[derive(Debug, PartialEq, Eq)]
+enum Framed<'a> {
+    /// A message, without its length.
+    Whole(&'a [u8]),
+    /// The beginning of one, or nothing.
+    Part,
+    /// The length 0.
+    Empty,
+}
+
+impl<'a> Framed<'a> {
+    fn first(octets: &'a [u8]) -> Self {
+        let Some((length, rest)) = octets.split_first_chunk() else {
+            return Self::Part;
+        };
+        match usize::from(u16::from_be_bytes(*length)) {
+            0 => Self::Empty,
+            length => rest.get(..length).map_or(Self::Part, Self::Whole),
+        }
+    }
+}
