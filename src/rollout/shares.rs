@@ -242,5 +242,6 @@ fn basis_points(share: Share) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "shares_tests.rs"]
+mod properties;
+#[cfg(test)]
 mod tests;
