@@ -4,11 +4,23 @@
 //! time, [`evaluate()`] returns an [`Outcome`]: versions with shares that sum to the whole, the state of every
 //! track, problems with what was written, and what to remember. It reads no clock, rolls no dice, does no I/O
 //! and uses no floating point, so that every replica comes to the same result from the same objects.
-//!
-//! Reading order: what the operator wrote (`policy`), what versions are called (`alias`), where each workload
-//! stands (`track`), what was asked of each version (`wish`), the weight function (`shares`), all of it together
-//! (`evaluate`), and the same told to a person (`explain`).
 
+// What was written, what versions are called, where each workload stands.
+mod alias;
+mod policy;
+mod track;
+
+// What is asked of each version, and what it gets.
 mod shares;
+mod wish;
 
+// All of it together, and the same told to a person.
+mod evaluate;
+
+#[cfg(test)]
+mod testing;
+
+pub use evaluate::{Basis, Outcome, Version, evaluate};
+pub use policy::{Memory, policy};
 pub use shares::{Candidate, Capacity, Class, shares};
+pub use track::{ChangeKind, Role, State, Track};
