@@ -16,11 +16,13 @@ mod wish;
 
 // All of it together, and the same told to a person.
 mod evaluate;
+mod explain;
 
 #[cfg(test)]
 mod testing;
 
 pub use evaluate::{Basis, Outcome, Version, evaluate};
+pub use explain::explain;
 pub use policy::{Memory, policy};
 pub use shares::{Candidate, Capacity, Class, shares};
 pub use track::{ChangeKind, Role, State, Track};

@@ -236,3 +236,6 @@ fn is_younger(one: &Revision, other: &Revision) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

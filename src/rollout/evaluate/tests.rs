@@ -32,28 +32,6 @@ fn check_problems(services: &str, annotations: &str, expected: &str, expected_pr
     );
 }
 
-/// Tracks as `state kind stable>target`, roles, and the service's own state.
-fn check_tracks(services: &str, expected: &str) {
-    let outcome = outcome(services, "");
-    let name = |version: Option<usize>| version.map_or("-", |index| &*outcome.versions[index].hash);
-    let mut told: Vec<String> = outcome
-        .tracks
-        .iter()
-        .map(|track| {
-            let state = track.state.as_str();
-            let kind = track.kind.as_str();
-            format!(
-                "{state} {kind} {}>{}",
-                name(track.stable),
-                name(track.target)
-            )
-        })
-        .collect();
-    let rolling = if outcome.rolling { "rolling" } else { "still" };
-    told.push(format!("{} {rolling}", outcome.state.as_str()));
-    assert_eq!(told.join(", "), expected, "{services}");
-}
-
 #[test]
 fn without_a_strategy_every_ready_endpoint_counts_the_same() {
     check(
@@ -378,109 +356,6 @@ fn terminating_endpoints_are_the_last_resort() {
 }
 
 #[test]
-fn a_track_stands_where_its_revisions_do() {
-    check_tracks("v1 rev1 3 ready", "Healthy initial v1>v1, Healthy still");
-    check_tracks(
-        "v1 rev1 0 ready; v2 rev2 3 ready",
-        "Healthy update v2>v2, Healthy still",
-    );
-    check_tracks(
-        "v1 rev1 3 ready; v2 rev2 1 unready",
-        "Pending update v1>v2, Pending rolling",
-    );
-    check_tracks(
-        "v1 rev1 3 ready; v2 rev2 1 ready",
-        "Progressing update v1>v2, Progressing rolling",
-    );
-    check_tracks(
-        "v1 rev1 1 unready; v2 rev2 1 unready",
-        "Unavailable update v2>v2, Unavailable still",
-    );
-    check_tracks(
-        "workload web paused; v1 rev1 3 ready; v2 rev2 1 ready",
-        "Paused update v1>v2, Paused rolling",
-    );
-    check_tracks(
-        "workload web paused; v1 rev1 3 ready; v2 rev2 1 unready",
-        "Paused update v1>v2, Paused rolling",
-    );
-    check_tracks(
-        "workload web paused; v1 rev1 3 ready",
-        "Healthy initial v1>v1, Healthy still",
-    );
-}
-
-#[test]
-fn an_older_target_is_a_roll_back() {
-    check_tracks(
-        "v1 rev3 born=1 3 ready; v2 rev2 5 ready",
-        "RollingBack rollback v2>v1, RollingBack rolling",
-    );
-    check_tracks(
-        "v1 rev3 born=1 0 ready; v2 rev2 5 ready",
-        "RollingBack rollback v2>v1, RollingBack rolling",
-    );
-    check_tracks(
-        "v1 rev3 born=1 8 ready; v2 rev2 0 ready",
-        "Healthy rollback v1>v1, Healthy still",
-    );
-}
-
-#[test]
-fn the_stable_revision_has_most_ready_endpoints_unless_the_roll_is_complete() {
-    check_tracks(
-        "v1 rev1 3 ready; v2 rev2 5 ready; v3 rev3 1 ready",
-        "Progressing update v2>v3, Progressing rolling",
-    );
-    check_tracks(
-        "v1 rev1 3 ready; v2 rev2 3 ready; v3 rev3 1 ready",
-        "Progressing update v1>v3, Progressing rolling",
-    );
-    check_tracks(
-        "workload web complete; v1 rev1 1 ready; v2 rev2 3 ready",
-        "Progressing update v2>v2, Progressing rolling",
-    );
-}
-
-#[test]
-fn a_service_stands_where_the_gravest_of_its_carrying_tracks_does() {
-    check_tracks(
-        "workload a; v1 rev1 3 ready; workload b; v2 rev1 1 ready; v3 rev2 1 ready",
-        "Healthy initial v1>v1, Progressing update v2>v3, Progressing rolling",
-    );
-    check_tracks(
-        "workload a; v1 rev1 3 ready; workload b; v2 rev1 0 ready",
-        "Healthy initial v1>v1, Unavailable initial v2>v2, Healthy still",
-    );
-    check_tracks("v1 bare 1 ready; v2 bare 1 ready", "Healthy still");
-    check_tracks("v1 bare 1 unready", "Unavailable still");
-    check_tracks(
-        "workload a; unversioned 1 ready",
-        "Unavailable initial ->-, Healthy still",
-    );
-    // Published although unready: nothing is up.
-    check_tracks(
-        "service publish; v1 rev1 1 unready",
-        "Unavailable initial v1>v1, Unavailable still",
-    );
-}
-
-#[test]
-fn roles_are_the_stable_revisions_and_the_targets_of_rolling_tracks() {
-    let two = "workload a; v1 rev1 3 ready; workload b; v2 rev1 1 ready; v3 rev2 1 ready; v4 rev0 1 ready";
-    let roles: Vec<_> = outcome(two, "").versions.iter().map(|v| v.role).collect();
-    assert_eq!(
-        roles,
-        [
-            Some(Role::Stable),
-            None,
-            Some(Role::Canary),
-            Some(Role::Stable)
-        ]
-    );
-}
-
-#[test]
 fn a_state_is_dated_by_its_first_evaluation() {
     let still = view("v1 rev1 1 ready", "");
     let rolls = view("v1 rev1 1 ready; v2 rev2 1 ready", "");
@@ -507,4 +382,36 @@ fn a_malformed_policy_keeps_the_last_split() {
     assert_eq!(kept.versions, good.versions);
     assert_eq!(kept.memory, good.memory);
     assert_eq!(kept.problems.len(), 1);
+}
+
+mod properties {
+    use proptest::prelude::{ProptestConfig, prop_assert_eq};
+    use proptest::proptest;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_is_written_shares_sum_to_the_whole_iff_anything_counts(
+            pods in proptest::collection::vec((0..9u32, 0..3u32, 0..3u32), 0..5),
+            wanted in 0..20u32,
+            key in "weights|backends|strategy|records|headroom|clamp|ttl|x{0,2}",
+            value in "v[0-4]=[0-9]{1,3}(,v[0-4]=[0-9]{1,2}){0,3}|manual|follow|[0-9]{1,4}|off|\\PC{0,9}",
+            weights in "v[0-4]=[0-9]{1,3}(,v[5-9]=[0-9]{1,2}){0,1}",
+        ) {
+            let versions: Vec<String> = pods.iter().enumerate().map(|(n, (ready, unready, terminating))| {
+                format!("v{n} rev{n} {ready} ready {unready} unready {terminating} terminating")
+            }).collect();
+            let text = format!("workload web N={wanted}; {}", versions.join("; "));
+            let view = view(&text, &format!("weights: {weights}; {key}: {value}"));
+            let first = evaluate(&view, &Policy::default(), &Memory::default(), minute(1));
+            let sum: u16 = first.versions.iter().map(|v| v.share.basis_points()).sum();
+            prop_assert_eq!(sum, if first.basis == Basis::Nothing { 0 } else { 10_000 });
+            // The same again, remembered, changes nothing.
+            let second = evaluate(&view, &Policy::default(), &first.memory, minute(2));
+            prop_assert_eq!(second, first);
+        }
+    }
 }

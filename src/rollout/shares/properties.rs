@@ -1,11 +1,12 @@
 //! The invariants of the weight function, over random versions and capacities.
 
+use std::collections::BTreeMap;
+
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_assert, prop_assert_eq};
 use proptest::proptest;
 
 use super::*;
-use std::collections::BTreeMap;
 
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
@@ -120,11 +121,13 @@ proptest! {
         wishes in (0..=10_000u64, 0..=10_000u64), soaked in 0..20u32,
     ) {
         let with = |wish: u64| {
-            let mut candidates: Vec<_> = candidates.iter().cloned().map(|candidate| Candidate {
-                want: Share::ZERO,
-                class: if candidate.class == Class::Target { Class::Normal } else { candidate.class },
-                ..candidate
-            }).collect();
+            let mut candidates: Vec<_> = candidates.clone();
+            for candidate in &mut candidates {
+                candidate.want = Share::ZERO;
+                if candidate.class == Class::Target {
+                    candidate.class = Class::Normal;
+                }
+            }
             let role = |name, class, want, order| Candidate {
                 name, ready: soaked + 1, soaked, order, class,
                 want: Share::from_basis_points(want), uncapped: false,
