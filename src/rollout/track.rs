@@ -24,21 +24,25 @@ pub struct Track {
 /// Where a roll-out stands; ordered from calm to grave, so that the worst of several is the greatest.
 ///
 /// ```text
-///                  new target                first ready               all of it, others remain
-///    ┌─────────┐ ─────────────> ┌─────────┐ ─────────────> ┌─────────────┐ ──────────> ┌──────────┐
-///    │ Healthy │                │ Pending │                │ Progressing │             │ Draining │
-///    └─────────┘                └─────────┘                └─────────────┘             └──────────┘
-///      ^  ^  │ the target is older  │ failed      failed │   │      ^ resume      others gone │
-///      │  │  └───────────┐          v                    v   │pause │                        │
-///      │  │              │        ┌─────────┐ <──────────┘   v      │                        │
-///      │  │              │        │ Aborted │              ┌────────┐                        │
-///      │  │ others gone  v        └─────────┘              │ Paused │                        │
-///      │  └────── ┌─────────────┐   │ ^  nothing else      └────────┘                        │
-///      │          │ RollingBack │   v │  is ready                                            │
-///      │          └─────────────┘ ┌──────────┐                                               │
-///      │                          │ Degraded │      from anywhere, nothing is ready:         │
-///      │                          └──────────┘      Unavailable                              │
-///      └─────────────────────────────────────────────────────────────────────────────────────┘
+///             new target              first ready               all of it
+///  +---------+ ------------> +---------+ -----------> +-------------+ -------> +----------+
+///  | Healthy |               | Pending |              | Progressing |          | Draining |
+///  +---------+               +---------+              +-------------+          +----------+
+///    ^  |  ^                      | failed     failed |  | paused  ^               |
+///    |  |  |                      v                   |  v         | resumed       |
+///    |  |  |                 +---------+              | +--------+ |               |
+///    |  |  |                 | Aborted | <------------+ | Paused |-+               |
+///    |  |  |                 +---------+                +--------+                 |
+///    |  |  |   nothing else    |   ^                                               |
+///    |  |  |   is ready        v   | others are ready                              |
+///    |  |  |                 +----------+                                          |
+///    |  |  |                 | Degraded |                                          |
+///    |  |  |                 +----------+                                          |
+///    |  |  +-----------------------------------------------------------------------+
+///    |  | older target       +-------------+                           others gone
+///    |  +------------------> | RollingBack |
+///    +---------------------- +-------------+     from anywhere, while no endpoint is ready:
+///           others gone                          Unavailable
 /// ```
 ///
 /// This release derives a state from one snapshot: Healthy, Pending, Progressing, Paused (a Deployment's own
