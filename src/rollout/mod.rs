@@ -1,1 +1,28 @@
-//! To be written.
+//! Roll-outs: what share of a service each of its versions has, and why.
+//!
+//! Given a [`ServiceView`](crate::model::ServiceView), the defaults, what is remembered of the service and the
+//! time, [`evaluate()`] returns an [`Outcome`]: versions with shares that sum to the whole, the state of every
+//! track, problems with what was written, and what to remember. It reads no clock, rolls no dice, does no I/O
+//! and uses no floating point, so that every replica comes to the same result from the same objects.
+
+// What was written, what versions are called, where each workload stands.
+mod alias;
+mod policy;
+mod track;
+
+// What is asked of each version, and what it gets.
+mod shares;
+mod wish;
+
+// All of it together, and the same told to a person.
+mod evaluate;
+mod explain;
+
+#[cfg(test)]
+mod testing;
+
+pub use evaluate::{Basis, Outcome, Version, evaluate};
+pub use explain::explain;
+pub use policy::{Memory, policy};
+pub use shares::{Candidate, Capacity, Class, shares};
+pub use track::{ChangeKind, Role, State, Track};

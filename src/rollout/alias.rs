@@ -1,0 +1,270 @@
+//! Aliases: the DNS labels by which versions are called.
+//!
+//! Given the labels and hashes of a service's versions, [`aliases`] gives each version its alias. Revisions of one
+//! label share an alias (a restart makes two revisions of one version); different labels never do. What a version
+//! is called besides, its hash, is not decided here.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+/// What an alias is made of.
+#[derive(Clone, Debug)]
+pub(super) struct Named<'a> {
+    pub(super) label: &'a str,
+    pub(super) hash: &'a str,
+    /// Whether any endpoint runs it.
+    pub(super) has_endpoints: bool,
+    pub(super) number: Option<i64>,
+    pub(super) created: Option<Timestamp>,
+}
+
+/// Names of roles and of the whole: beside `stable.web.shop...` there is no room for a version of that name.
+const ROLE_WORDS: [&str; 5] = ["stable", "canary", "active", "preview", "all"];
+
+/// The most labels of a service that get an alias, as many as weights can name. Each costs a handful of names, and
+/// the revision history of one service should not fill a zone.
+const LABELS_MAX: usize = 32;
+
+/// A DNS label has at most 63 octets (RFC 1035, section 2.3.4).
+const OCTETS_MAX: usize = 63;
+
+/// The alias of each version, in the order of the versions, and what a person should know about them.
+///
+/// A version's alias is its label as a DNS label. Its hash is appended where the plain alias is that of another
+/// label, is another version's hash, or is a role's word. Of more than 32 labels, those with endpoints and then
+/// the newest have aliases; the others are called by their hash.
+pub(super) fn aliases(versions: &[Named<'_>]) -> (Vec<Arc<str>>, Vec<String>) {
+    let mut problems = Vec::new();
+    let labels = labels_with_alias(versions, &mut problems);
+    let mut labels_by_alias: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for version in versions.iter().filter(|v| labels.contains(v.label)) {
+        let carriers = labels_by_alias.entry(plain(version)).or_default();
+        carriers.insert(version.label);
+    }
+    let mut chosen: Vec<String> = versions
+        .iter()
+        .map(|version| {
+            let alias = plain(version);
+            let is_role = ROLE_WORDS.contains(&&*alias);
+            let is_shared = labels_by_alias.get(&alias).is_some_and(|l| l.len() > 1);
+            let is_hash = versions
+                .iter()
+                .any(|other| other.label != version.label && dns_label(other.hash) == alias);
+            if !labels.contains(version.label) {
+                hash_alone(version)
+            } else if is_role || is_shared || is_hash {
+                let with_hash = with_hash(&alias, version);
+                if is_role {
+                    problems.push(format!(
+                        "version `{}` is called `{with_hash}`: `{alias}` is the name of a role",
+                        version.label
+                    ));
+                }
+                with_hash
+            } else {
+                alias
+            }
+        })
+        .collect();
+    part(versions, &mut chosen);
+    (chosen.into_iter().map(Arc::from).collect(), problems)
+}
+
+/// The labels that get an alias: those with endpoints first, then the newest.
+fn labels_with_alias<'a>(versions: &[Named<'a>], problems: &mut Vec<String>) -> BTreeSet<&'a str> {
+    let mut ranked: Vec<&Named<'a>> = versions.iter().collect();
+    ranked.sort_by_key(|v| Reverse((v.has_endpoints, v.number, v.created)));
+    let mut labels = BTreeSet::new();
+    for version in ranked {
+        if labels.len() < LABELS_MAX {
+            labels.insert(version.label);
+        }
+    }
+    let count = versions.iter().map(|v| v.label).collect::<BTreeSet<_>>();
+    if count.len() > labels.len() {
+        problems.push(format!(
+            "{} versions are more than {LABELS_MAX}: the oldest are called by their hash only",
+            count.len()
+        ));
+    }
+    labels
+}
+
+/// Where an alias with a hash is by chance that of another label, both are called by their hash.
+fn part(versions: &[Named<'_>], chosen: &mut [String]) {
+    let clashing: Vec<usize> = (0..chosen.len())
+        .filter(|&one| {
+            (0..chosen.len()).any(|other| {
+                chosen[one] == chosen[other] && versions[one].label != versions[other].label
+            })
+        })
+        .collect();
+    for index in clashing {
+        chosen[index] = hash_alone(&versions[index]);
+    }
+}
+
+fn plain(version: &Named<'_>) -> String {
+    let alias = dns_label(version.label);
+    if alias.is_empty() {
+        hash_alone(version)
+    } else {
+        alias
+    }
+}
+
+/// The version's hash as a DNS label; hashes of Kubernetes are one already, the label of a bare pod may not be.
+fn hash_alone(version: &Named<'_>) -> String {
+    let alias = dns_label(version.hash);
+    if alias.is_empty() {
+        "version".to_owned()
+    } else {
+        alias
+    }
+}
+
+fn with_hash(alias: &str, version: &Named<'_>) -> String {
+    let hash = hash_alone(version);
+    let room = OCTETS_MAX.saturating_sub(hash.len() + 1);
+    let start = alias[..alias.len().min(room)].trim_end_matches('-');
+    if start.is_empty() {
+        hash
+    } else {
+        format!("{start}-{hash}")
+    }
+}
+
+/// `text` in lower case, `-` for what is not a letter, a digit or a hyphen, without hyphens at the edges.
+fn dns_label(text: &str) -> String {
+    let label: String = text
+        .chars()
+        .map(|c| c.to_ascii_lowercase())
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    let label = label.trim_matches('-');
+    label[..label.len().min(OCTETS_MAX)]
+        .trim_end_matches('-')
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::proptest;
+
+    use super::*;
+
+    /// Versions as `label hash`, newest last; the label `''` is empty.
+    fn check(versions: &str, expected: &str, expected_problems: &[&str]) {
+        let named: Vec<Named<'_>> = versions
+            .split(", ")
+            .zip(1..)
+            .map(|(text, number)| {
+                let (label, hash) = text.split_once(' ').unwrap();
+                Named {
+                    label: if label == "''" { "" } else { label },
+                    hash,
+                    has_endpoints: true,
+                    number: Some(number),
+                    created: None,
+                }
+            })
+            .collect();
+        let (got, problems) = aliases(&named);
+        assert_eq!(got.join(", "), expected, "{versions}");
+        assert_eq!(problems, expected_problems, "{versions}");
+    }
+
+    #[test]
+    fn an_alias_is_the_label_as_a_dns_label() {
+        check("v1 aaa, 2.0.1 bbb", "v1, 2-0-1", &[]);
+        check("V1_Beta.2 aaa, -x- bbb", "v1-beta-2, x", &[]);
+        check("'' aaa, ... bbb, größe ccc", "aaa, bbb, gr--e", &[]);
+    }
+
+    #[test]
+    fn an_alias_has_at_most_63_octets_and_no_hyphen_at_the_cut() {
+        let long = "a".repeat(70);
+        check(&format!("{long} h"), &long[..63], &[]);
+        let cut = format!("{}.{}", "a".repeat(62), "b".repeat(9));
+        check(&format!("{cut} h"), &long[..62], &[]);
+        let (x, y) = (format!("{long}x"), format!("{long}y"));
+        let (a, b) = (&long[..59], "bcd");
+        check(
+            &format!("{x} abc, {y} {b}"),
+            &format!("{a}-abc, {a}-bcd"),
+            &[],
+        );
+    }
+
+    #[test]
+    fn revisions_of_one_label_share_its_alias() {
+        check("v1 aaa, v1 bbb, v2 ccc", "v1, v1, v2", &[]);
+    }
+
+    #[test]
+    fn different_labels_that_come_out_alike_get_their_hash() {
+        check(
+            "2.0.1 aaa, 2-0-1 bbb, 2.0.2 ccc",
+            "2-0-1-aaa, 2-0-1-bbb, 2-0-2",
+            &[],
+        );
+        // The hash of another version is a name already.
+        check("aaa bbb, v1 aaa", "aaa-bbb, v1", &[]);
+        // Unlikely, yet possible: the alias with its hash is itself another label.
+        check("2.0 a, 2-0 b, 2-0-a c", "a, 2-0-b, c", &[]);
+    }
+
+    #[test]
+    fn role_words_win_over_aliases() {
+        check(
+            "stable aaa, ALL bbb, canary2 ccc",
+            "stable-aaa, all-bbb, canary2",
+            &[
+                "version `stable` is called `stable-aaa`: `stable` is the name of a role",
+                "version `ALL` is called `all-bbb`: `all` is the name of a role",
+            ],
+        );
+    }
+
+    #[test]
+    fn beyond_32_labels_the_oldest_go_by_their_hash() {
+        let text: Vec<String> = (1..=34).map(|n| format!("v{n} h{n}")).collect();
+        let expected: Vec<String> = (1..=34)
+            .map(|n| {
+                if n <= 2 {
+                    format!("h{n}")
+                } else {
+                    format!("v{n}")
+                }
+            })
+            .collect();
+        check(
+            &text.join(", "),
+            &expected.join(", "),
+            &["34 versions are more than 32: the oldest are called by their hash only"],
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn aliases_are_dns_labels_and_tell_labels_apart(
+            labels in proptest::collection::vec("[aA1._-]{0,4}", 1..8),
+        ) {
+            let hashes: Vec<String> = (0..labels.len()).map(|n| format!("hash{n}")).collect();
+            let named: Vec<Named<'_>> = labels.iter().zip(&hashes).map(|(label, hash)| Named {
+                label, hash, has_endpoints: false, number: None, created: None,
+            }).collect();
+            let (got, _) = aliases(&named);
+            for (one, alias) in got.iter().enumerate() {
+                assert!((1..=63).contains(&alias.len()) && !alias.starts_with('-') && !alias.ends_with('-'));
+                assert!(alias.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+                for other in 0..one {
+                    assert!(labels[one] == labels[other] || got[other] != *alias);
+                }
+            }
+        }
+    }
+}
