@@ -11,8 +11,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shiftdns::answer::{View, Worker};
+use shiftdns::answer::{Identity, Limits, View, Worker};
 use shiftdns::server::{Settings, TcpSettings, bind};
+use shiftdns::zone::Zones;
 use socket2::{Domain, Socket, Type};
 
 const CHILD: &str = "SHIFTDNS_TEST_FEW_DESCRIPTORS";
@@ -52,9 +53,14 @@ async fn exhausted() {
     let address = bound.addresses()[0];
     let counters = bound.counters();
     let _server = bound.start(
-        Arc::new(View::default()),
-        vec![Worker::default()],
-        Worker::default(),
+        Arc::new(View::new(
+            shiftdns::store::new().0,
+            Zones::default(),
+            Identity::default(),
+            Limits::default(),
+        )),
+        vec![Worker::new(1)],
+        Worker::new(1),
     );
 
     // The clients have their sockets before there are none.

@@ -1,1 +1,210 @@
-//! To be written.
+//! The composition root: a configuration becomes a running server.
+//!
+//! [`start`] binds every socket, starts the engine and both HTTP listeners, and lets the source feed the engine.
+//! Integration tests start the same thing on port 0. Nothing is decided here: each module gets its own settings
+//! (made in [`settings`](mod@settings)) and the ends of the channels that join it to its neighbours.
+
+mod settings;
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tracing::info;
+
+use crate::admin::{self, Admin};
+use crate::answer::{View, Worker};
+use crate::config::Config;
+use crate::engine::control::{self, Event, Handle};
+use crate::engine::{self, Engine};
+use crate::files::{self, Loaded, Manifests};
+use crate::server::{self, Server};
+use crate::store;
+use crate::wire::NameError;
+
+/// Where objects come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A directory of manifests, watched.
+    Manifests(PathBuf),
+    /// Whoever holds [`Running::engine`].
+    Caller,
+}
+
+/// A server that answers.
+#[derive(Debug)]
+pub struct Running {
+    /// The DNS addresses, with the ports that were chosen.
+    pub dns: Vec<SocketAddr>,
+    /// Probes and metrics.
+    pub http: SocketAddr,
+    /// The API.
+    pub api: SocketAddr,
+    /// The way to the engine.
+    pub engine: Handle,
+    /// What queries see.
+    pub view: Arc<View>,
+    server: Server,
+    admin: Admin,
+    watch: Option<files::Watch>,
+}
+
+/// Why a server did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A DNS address could not be had.
+    #[error("cannot answer DNS")]
+    Dns(#[source] server::BindError),
+    /// An HTTP address could not be had.
+    #[error("cannot serve HTTP")]
+    Http(#[source] admin::BindError),
+    /// The token of the API could not be read.
+    #[error("cannot read the API token in `{}`", path.display())]
+    Token {
+        /// The file as the operator named it.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A zone's name leaves no room for the names below it.
+    #[error("a zone's own names do not fit")]
+    Zone(#[source] NameError),
+    /// The directory of manifests could not be read.
+    #[error("cannot read the manifests")]
+    Manifests(#[source] files::LoadError),
+    /// The directory of manifests could not be watched.
+    #[error("cannot watch the manifests")]
+    Watch(#[source] files::WatchError),
+    /// The system gave no thread.
+    #[error("cannot start the engine")]
+    Thread(#[source] std::io::Error),
+    /// The engine ended while it was being started.
+    #[error(transparent)]
+    Stopped(#[from] control::Stopped),
+}
+
+/// Starts everything. Sockets are bound first, so that a taken port is known before anything is read; until the
+/// first batch is in, cluster names answer SERVFAIL.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn start(config: &Config, source: Source) -> Result<Running, StartError> {
+    let bound = server::bind(&settings::server(config)).await.map_err(StartError::Dns)?;
+    let token = settings::token(config)?;
+    let admin = admin::bind(&settings::admin(config, token)).await.map_err(StartError::Http)?;
+    let dns = bound.addresses();
+
+    let (store, publisher) = store::new();
+    let zones = settings::zones(config).map_err(StartError::Zone)?;
+    let identity = settings::identity(config);
+    let view = Arc::new(View::new(store, zones, identity, settings::limits(config)));
+    let engine_settings = settings::engine(config, &dns).map_err(StartError::Zone)?;
+    let engine =
+        Engine::new(engine_settings, Arc::clone(&view), publisher).map_err(StartError::Zone)?;
+    let versions = engine.counted_versions();
+    let engine = control::start(engine).map_err(StartError::Thread)?;
+
+    let workers: Vec<Worker> = (0..bound.workers_needed()).map(|_| worker()).collect();
+    let streams = worker();
+    let counts = workers.iter().chain([&streams]).map(Worker::counts).collect();
+    let counters = bound.counters();
+    let server = bound.start(Arc::clone(&view), workers, streams);
+    let (http, api) = (admin.http(), admin.api());
+    let admin = admin.start(admin::Sources {
+        engine: engine.clone(),
+        view: Arc::clone(&view),
+        workers: counts,
+        server: counters,
+        versions,
+        resolver: worker(),
+    });
+    let watch = match source {
+        Source::Manifests(dir) => Some(feed(dir, engine.clone()).await?),
+        Source::Caller => None,
+    };
+    for address in &dns {
+        info!(%address, "answering DNS over UDP and TCP");
+    }
+    info!(%http, %api, "serving HTTP");
+    Ok(Running {
+        dns,
+        http,
+        api,
+        engine,
+        view,
+        server,
+        admin,
+        watch,
+    })
+}
+
+impl Running {
+    /// Stops politely: readiness goes first, then what has arrived is answered, for `drain` at the most.
+    pub async fn shutdown(self, drain: Duration) {
+        drop(self.watch);
+        self.admin.shutdown().await;
+        self.server.shutdown(drain).await;
+    }
+}
+
+/// A worker with chance of its own.
+fn worker() -> Worker {
+    // A fresh `RandomState` is keyed by the system's randomness.
+    Worker::new(RandomState::new().hash_one("worker"))
+}
+
+/// Reads the manifests once, then whenever they change.
+async fn feed(dir: PathBuf, engine: Handle) -> Result<files::Watch, StartError> {
+    let mut manifests = Manifests::new(dir.clone());
+    let read = move || manifests.load().map(|loaded| (manifests, loaded));
+    let joined = tokio::task::spawn_blocking(read).await;
+    let (manifests, loaded) = joined.map_err(|_| control::Stopped)?.map_err(StartError::Manifests)?;
+    announce(&dir, &loaded);
+    engine.send(batch(loaded)).await?;
+    let on_load = move |result: Result<Loaded, files::LoadError>| {
+        let event = match result {
+            Ok(loaded) => batch(loaded),
+            Err(error) => Event::SourceLost {
+                cause: crate::telemetry::chain(&error),
+            },
+        };
+        // The engine ends with the process; what comes after is for nobody.
+        let _ = engine.send_blocking(event);
+    };
+    files::watch(dir, manifests, on_load).map_err(StartError::Watch)
+}
+
+fn announce(dir: &Path, loaded: &Loaded) {
+    info!(dir = %dir.display(), files = loaded.files, problems = loaded.problems.len(), "read manifests");
+}
+
+fn batch(loaded: Loaded) -> Event {
+    Event::Batch {
+        changes: loaded.changes,
+        problems: loaded.problems,
+    }
+}
+
+/// The engine's settings and view for `config`, without sockets: for tools that compile and ask but do not serve.
+///
+/// # Errors
+/// Where a zone's name leaves no room for the names below it.
+pub fn offline(config: &Config) -> Result<(Engine, Arc<View>), NameError> {
+    let (store, publisher) = store::new();
+    let (zones, identity) = (settings::zones(config)?, settings::identity(config));
+    let view = Arc::new(View::new(store, zones, identity, settings::limits(config)));
+    let engine = Engine::new(settings::engine(config, &config.listen)?, Arc::clone(&view), publisher)?;
+    Ok((engine, view))
+}
+
+/// How many UDP workers `config` asks for: by default one a core.
+pub fn worker_count(config: &Config) -> usize {
+    settings::server(config).workers
+}
+
+#[allow(unused_imports, reason = "re-exported for callers that name the engine's settings")]
+pub use engine::Settings as EngineSettings;

@@ -13,7 +13,8 @@ use tokio::task;
 use tokio::time::{interval, sleep, timeout};
 
 use super::{BindError, Bound, Counters, Counts, Server, Settings, TcpSettings, bind, guarded};
-use crate::answer::{Verdict, View, Worker};
+use crate::answer::{Identity, Limits, Verdict, View, Worker};
+use crate::zone::Zones;
 
 /// Far more than anything takes here, on a busy machine too.
 const SOON: Duration = Duration::from_secs(20);
@@ -40,11 +41,22 @@ async fn bound(address: &str, workers: usize, tcp: TcpSettings) -> Bound {
 
 fn start(bound: Bound) -> Server {
     let workers = (0..bound.workers_needed()).map(|_| worker()).collect();
-    bound.start(Arc::new(View::default()), workers, worker())
+    bound.start(Arc::new(nothing_published()), workers, worker())
+}
+
+/// A view without zones: every query is refused, which is an answer.
+fn nothing_published() -> View {
+    let (store, _) = crate::store::new();
+    View::new(
+        store,
+        Zones::default(),
+        Identity::default(),
+        Limits::default(),
+    )
 }
 
 fn worker() -> Worker {
-    Worker::default()
+    Worker::new(1)
 }
 
 /// A server on one address of one worker.
@@ -138,7 +150,7 @@ impl Client {
         let _ = timeout(SOON, self.0.read_to_end(&mut rest))
             .await
             .expect("closes");
-        assert_eq!(rest, [], "sent before it closed");
+        assert_eq!(rest, Vec::<u8>::new(), "sent before it closed");
     }
 }
 
@@ -434,7 +446,7 @@ async fn c_drip() {
     });
     let mut answer = Vec::new();
     let _ = timeout(SOON, read.read_to_end(&mut answer)).await.unwrap();
-    assert_eq!(answer, []);
+    assert_eq!(answer, Vec::<u8>::new());
     assert!(drip.await.unwrap() < framed([query(7)]).len());
     assert_eq!(running.counters.read().closed_message, 1);
 }

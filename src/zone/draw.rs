@@ -278,7 +278,6 @@ mod tests {
 
     /// All distributions, all workers, a million each: the same law without a shortcut.
     #[test]
-    #[ignore = "a quarter of a minute without optimisation"]
     fn counts_stay_near_their_weights_for_a_million_on_all_workers() {
         for weights in [
             vec![90, 10],

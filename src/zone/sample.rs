@@ -568,10 +568,10 @@ mod tests {
 
     #[test]
     fn all_of_nothing_is_nothing() {
-        assert_eq!(answer(&Sampler::all(0), u64::MAX), []);
+        assert_eq!(answer(&Sampler::all(0), u64::MAX), Vec::<u32>::new());
         assert_eq!(Sampler::all(0).select(0).first(), None);
         assert_eq!(Sampler::mixed(&[], 8), Sampler::all(0));
-        assert_eq!(answer(&Sampler::pure(&[], 8), u64::MAX), []);
+        assert_eq!(answer(&Sampler::pure(&[], 8), u64::MAX), Vec::<u32>::new());
     }
 
     /// The picture at the top of the module.
@@ -833,7 +833,7 @@ mod tests {
 
     #[test]
     fn endpoint_weights_of_nothing_are_zero() {
-        assert_eq!(endpoint_weights(&[]), []);
+        assert_eq!(endpoint_weights(&[]), Vec::<u64>::new());
         assert_eq!(endpoint_weights(&[(0, 3), (0, 0)]), [0, 0]);
         assert_eq!(endpoint_weights(&[(9000, 0), (1000, 7)]), [0, 1]);
         assert_eq!(endpoint_weights(&[(u32::MAX, 1), (u32::MAX, 1)]), [1, 1]);
@@ -869,7 +869,7 @@ mod tests {
     fn srv_weights_are_never_zero() {
         assert_eq!(srv_weights(&[0, 0]), [256, 256]);
         assert_eq!(srv_weights(&[0, 5]), [1, 256]);
-        assert_eq!(srv_weights(&[]), []);
+        assert_eq!(srv_weights(&[]), Vec::<u16>::new());
     }
 
     #[test]

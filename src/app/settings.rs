@@ -1,0 +1,139 @@
+//! The one conversion from the configuration to each module's own settings.
+
+use std::net::{IpAddr, SocketAddr};
+use std::thread;
+
+use super::StartError;
+use crate::config::{Config, EmptyService, Pods};
+use crate::records::{self, Ttls};
+use crate::wire::{Name, NameError};
+use crate::zone::{SoaNames, Zone, ZoneKind, Zones, reverse_zones};
+use crate::{admin, answer, engine, objects, server};
+
+pub(super) fn server(config: &Config) -> server::Settings {
+    let cores = || thread::available_parallelism().map_or(1, usize::from);
+    let connections = config.limits.tcp_connections;
+    server::Settings {
+        listen: config.listen.clone(),
+        workers: config.workers.map_or_else(cores, usize::from),
+        tcp: server::TcpSettings {
+            connections,
+            // One network may take half: the rest of the cluster still gets in.
+            connections_per_prefix: connections.div_ceil(2),
+            idle: config.limits.tcp_idle,
+            message: config.limits.tcp_message,
+            ..server::TcpSettings::default()
+        },
+    }
+}
+
+pub(super) fn admin(config: &Config, token: Option<String>) -> admin::Settings {
+    admin::Settings {
+        http: config.http,
+        api: config.api.listen,
+        token,
+    }
+}
+
+pub(super) fn token(config: &Config) -> Result<Option<String>, StartError> {
+    let Some(path) = &config.api.token_file else {
+        return Ok(None);
+    };
+    let failed = |source| StartError::Token { path: path.clone(), source };
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    let token = text.trim().to_owned();
+    if token.is_empty() {
+        let source = std::io::Error::new(std::io::ErrorKind::InvalidData, "the file is empty");
+        return Err(failed(source));
+    }
+    Ok(Some(token))
+}
+
+pub(super) fn identity(config: &Config) -> answer::Identity {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    answer::Identity::new(&text(&config.identity.id), &text(&config.identity.version))
+}
+
+pub(super) fn limits(config: &Config) -> answer::Limits {
+    answer::Limits {
+        recursion_available: config.recursion_available,
+        pods_unverified: config.pods == Pods::Insecure,
+        stale_after_secs: config.stale_after.as_secs(),
+        ..answer::Limits::default()
+    }
+}
+
+/// Cluster zones in their order, then reverse zones; they share the name server of the first.
+pub(super) fn zones(config: &Config) -> Result<Zones, NameError> {
+    let ttls = ttls(config);
+    let negative = config.ttl.negative;
+    let server = server_name(config)?;
+    let mut zones = Vec::new();
+    for text in &config.zones {
+        let name = Name::parse(text)?;
+        let names = soa_names(config, &name, &name.below([b"ns".as_slice(), b"dns"])?)?;
+        zones.push(Zone::new(name, ZoneKind::Cluster, &names, &ttls, negative));
+    }
+    let first = Name::parse(config.zones.first().map_or(".", |zone| zone))?;
+    let names = soa_names(config, &first, &server)?;
+    for reverse in reverse_zones(&config.reverse) {
+        let kind = ZoneKind::Reverse(reverse.ranges);
+        zones.push(Zone::new(reverse.name, kind, &names, &ttls, negative));
+    }
+    Ok(Zones::new(zones))
+}
+
+fn soa_names(config: &Config, zone: &Name, server: &Name) -> Result<SoaNames, NameError> {
+    let name = |text: &Option<String>| text.as_ref().map(|text| Name::parse(text)).transpose();
+    let mname = name(&config.soa.mname)?.unwrap_or_else(|| server.clone());
+    let rname = match name(&config.soa.rname)? {
+        Some(rname) => rname,
+        None => zone.below([b"hostmaster".as_slice()])?,
+    };
+    Ok(SoaNames { mname, rname })
+}
+
+fn server_name(config: &Config) -> Result<Name, NameError> {
+    let first = Name::parse(config.zones.first().map_or(".", |zone| zone))?;
+    first.below([b"ns".as_slice(), b"dns"])
+}
+
+fn ttls(config: &Config) -> Ttls {
+    Ttls {
+        cluster_ip: config.ttl.cluster_ip,
+        endpoints: config.ttl.endpoints,
+        rollout: config.ttl.rollout,
+    }
+}
+
+/// `dns` are the addresses that are served: those of the name server where none are configured.
+pub(super) fn engine(config: &Config, dns: &[SocketAddr]) -> Result<engine::Settings, NameError> {
+    let mut addresses: Vec<IpAddr> = config.name_servers.clone();
+    if addresses.is_empty() {
+        let listen = dns.iter().map(SocketAddr::ip);
+        addresses = listen.filter(|address| !address.is_unspecified()).collect();
+        addresses.dedup();
+    }
+    Ok(engine::Settings {
+        objects: objects::Settings {
+            namespaces: config.namespaces.clone(),
+            namespace_selector: config.namespace_selector.clone(),
+            reserved_namespaces: config.reserved_namespaces.clone(),
+            address_deny: config.address_deny.clone(),
+            endpoints_per_service: config.limits.endpoints_per_service,
+            endpoints_per_namespace: config.limits.endpoints_per_namespace,
+        },
+        defaults: config.defaults.clone(),
+        records: records::Settings {
+            ttls: ttls(config),
+            endpoint_pod_names: config.endpoint_pod_names,
+            keep_empty: config.empty_service == EmptyService::Nodata,
+        },
+        pods: match config.pods {
+            Pods::Disabled => engine::Pods::Disabled,
+            Pods::Insecure => engine::Pods::Unverified,
+            Pods::Verified => engine::Pods::Verified,
+        },
+        name_server: (server_name(config)?, addresses),
+    })
+}
