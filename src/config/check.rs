@@ -1,0 +1,587 @@
+//! From what was asked to what is in force: every value is read once, here, and every complaint has its place.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde_saphyr::Spanned;
+
+use super::file::{Defaults, File, List, Source};
+use super::{
+    Api, Config, ConfigError, EmptyService, Flags, Identity, Limits, Pods, Soa, Ttl, text,
+};
+use crate::model::{AnswerMode, Origin, Policy, Problem, Strategy};
+
+/// The format this release reads.
+const API_VERSION: &str = "shiftdns.io/v1alpha1";
+const KIND: &str = "Config";
+
+/// TTLs are 31 bits (RFC 2181, section 8).
+const TTL_MAX: u32 = i32::MAX.unsigned_abs();
+/// A worker is a thread and a socket; more than this is a typing error on any machine there is.
+const WORKERS_MAX: usize = 1024;
+/// NSID and TXT strings carry their length in one octet.
+const IDENTITY_MAX: usize = 255;
+/// Ten times its own declaration: beyond it a capacity bounds nothing, and its arithmetic is meant for such numbers.
+const HEADROOM_MAX: u32 = 1000;
+
+/// The configuration that `file`, read from the file `name`, and `flags` ask for.
+pub(super) fn check(name: Option<&str>, file: &File, flags: &Flags) -> Result<Config, ConfigError> {
+    let mut check = Check {
+        file: name.map(Arc::from),
+        problems: Vec::new(),
+    };
+    check.header(file);
+    check.unbuilt(file, flags);
+    let config = check.config(file, flags);
+    check.listeners(&config, file, flags);
+    if check.problems.is_empty() {
+        return Ok(config);
+    }
+    let mut problems = check.problems;
+    problems.sort_by_key(|problem| problem.origin.as_ref().map(|origin| origin.line));
+    Err(ConfigError::Invalid { problems })
+}
+
+/// A value with the key, or the flag, that asked for it.
+struct Asked<T> {
+    value: T,
+    key: &'static str,
+    /// In the file, counted from 1; 0 for flags and defaults.
+    line: u32,
+}
+
+fn asked<T: Clone>(value: &Spanned<T>, key: &'static str) -> Asked<T> {
+    Asked {
+        value: value.value.clone(),
+        key,
+        line: u32::try_from(value.referenced.line()).unwrap_or(u32::MAX),
+    }
+}
+
+/// The flag where it was given, else the file's key.
+fn one(
+    flag: Option<&String>,
+    name: &'static str,
+    value: &Spanned<String>,
+    key: &'static str,
+) -> Asked<String> {
+    match flag {
+        Some(flag) => Asked {
+            value: flag.clone(),
+            key: name,
+            line: 0,
+        },
+        None => asked(value, key),
+    }
+}
+
+/// The flags where there are any, else the file's list.
+fn many(
+    flags: &[String],
+    name: &'static str,
+    list: &List,
+    key: &'static str,
+) -> Vec<Asked<String>> {
+    if flags.is_empty() {
+        return list.value.iter().map(|value| asked(value, key)).collect();
+    }
+    let from_flag = |flag: &String| Asked {
+        value: flag.clone(),
+        key: name,
+        line: 0,
+    };
+    flags.iter().map(from_flag).collect()
+}
+
+/// Collects what is wrong; a value that cannot be read is replaced by one that can, since it will not be used.
+struct Check {
+    file: Option<Arc<str>>,
+    problems: Vec<Problem>,
+}
+
+impl Check {
+    fn refuse(&mut self, line: u32, key: &str, text: String) {
+        let origin = self.file.clone().filter(|_| line > 0);
+        self.problems.push(Problem {
+            origin: origin.map(|file| Origin { file, line }),
+            subject: key.to_owned(),
+            text,
+        });
+    }
+
+    /// The format must be named, so that a later one is not read as this one.
+    fn header(&mut self, file: &File) {
+        if self.file.is_none() {
+            return;
+        }
+        let known = [
+            (&file.api_version, "apiVersion", API_VERSION),
+            (&file.kind, "kind", KIND),
+        ];
+        for (value, key, expected) in known {
+            let got = asked(value, key);
+            if got.value.is_empty() {
+                self.refuse(
+                    got.line.max(1),
+                    key,
+                    format!("missing, write `{key}: {expected}`"),
+                );
+            } else if got.value != expected {
+                self.refuse(
+                    got.line,
+                    key,
+                    format!("`{}` is not `{expected}`", got.value),
+                );
+            }
+        }
+    }
+
+    /// What this release does not do is refused, so that nobody relies on it.
+    fn unbuilt(&mut self, file: &File, flags: &Flags) {
+        let plain = File::default();
+        let mut key = |key: &str, differs: bool, line: u64| {
+            if differs {
+                let line = u32::try_from(line).unwrap_or(u32::MAX);
+                self.refuse(line, "", format!("`{key}` is not built yet"));
+            }
+        };
+        let mut text = |name: &str, value: &Spanned<String>, default: &Spanned<String>| {
+            key(name, value.value != default.value, value.referenced.line());
+        };
+        text("state", &file.state, &plain.state);
+        text("staticZones", &file.static_zones, &plain.static_zones);
+        text(
+            "namespaceSelector",
+            &file.namespace_selector,
+            &plain.namespace_selector,
+        );
+        text(
+            "defaults.onFailure",
+            &file.defaults.on_failure,
+            &plain.defaults.on_failure,
+        );
+        text(
+            "defaults.rollback",
+            &file.defaults.rollback,
+            &plain.defaults.rollback,
+        );
+        if let Source::Kubernetes(cluster) = &file.source {
+            text(
+                "source.kubernetes.kubeconfig",
+                &cluster.kubeconfig,
+                &plain.state,
+            );
+            text("source.kubernetes.context", &cluster.context, &plain.state);
+        }
+        // `1m` is as good a default as `60s`.
+        let mut time = |name: &str, value: &Spanned<String>, default: &Spanned<String>| {
+            let differs = text::duration(&value.value) != text::duration(&default.value);
+            key(name, differs, value.referenced.line());
+        };
+        time("staleAfter", &file.stale_after, &plain.stale_after);
+        time("defaults.soak", &file.defaults.soak, &plain.defaults.soak);
+        key(
+            "api.actions",
+            file.api.actions.value,
+            file.api.actions.referenced.line(),
+        );
+        key(
+            "upstream",
+            !file.upstream.value.is_empty(),
+            file.upstream.referenced.line(),
+        );
+        key("--state", flags.state.is_some(), 0);
+        key("--kubeconfig", flags.kubeconfig.is_some(), 0);
+        key("--context", flags.context.is_some(), 0);
+        key("--zones", flags.zones.is_some(), 0);
+        key("--replace", flags.replace, 0);
+    }
+
+    fn config(&mut self, file: &File, flags: &Flags) -> Config {
+        let zones = many(&flags.zone, "--zone", &file.zones, "zones");
+        if zones.is_empty() {
+            self.refuse(
+                asked(&file.zones, "").line,
+                "zones",
+                "empty, and there is no server without a zone".to_owned(),
+            );
+        }
+        let listen = many(&flags.listen, "--listen", &file.listen, "listen");
+        if listen.is_empty() {
+            self.refuse(
+                asked(&file.listen, "").line,
+                "listen",
+                "empty, and nobody could ask".to_owned(),
+            );
+        }
+        let reverse = many(&flags.reverse, "--reverse", &file.reverse, "reverse");
+        let listed = |list: &List, key| many(&[], key, list, key);
+        Config {
+            zones: self.list(zones, Self::zone),
+            reverse: self.list(reverse, Self::network),
+            listen: self.list(listen, Self::socket),
+            http: self.socket_or_any(&one(flags.http.as_ref(), "--http", &file.http, "http")),
+            api: Api {
+                listen: self.socket_or_any(&one(
+                    flags.api.as_ref(),
+                    "--api",
+                    &file.api.listen,
+                    "api.listen",
+                )),
+                token_file: path(&file.api.token_file.value),
+            },
+            workers: self.workers(file, flags),
+            manifests: self.manifests(file, flags),
+            namespaces: self.list(listed(&file.namespaces, "namespaces"), Self::namespace),
+            pods: self.word(
+                &asked(&file.pods, "pods"),
+                &[
+                    ("disabled", Pods::Disabled),
+                    ("insecure", Pods::Insecure),
+                    ("verified", Pods::Verified),
+                ],
+            ),
+            endpoint_pod_names: file.endpoint_pod_names,
+            empty_service: self.word(
+                &asked(&file.empty_service, "emptyService"),
+                &[
+                    ("nxdomain", EmptyService::Nxdomain),
+                    ("nodata", EmptyService::Nodata),
+                ],
+            ),
+            recursion_available: file.recursion_available,
+            soa: Soa {
+                mname: self.name_or_none(&asked(&file.soa.mname, "soa.mname")),
+                rname: self.name_or_none(&asked(&file.soa.rname, "soa.rname")),
+            },
+            name_servers: self.list(listed(&file.name_servers, "nameServers"), Self::address),
+            ttl: Ttl {
+                cluster_ip: self.ttl(&asked(&file.ttl.cluster_ip, "ttl.clusterIp")),
+                endpoints: self.ttl(&asked(&file.ttl.endpoints, "ttl.endpoints")),
+                rollout: self.ttl(&asked(&file.ttl.rollout, "ttl.rollout")),
+                negative: self.ttl(&asked(&file.ttl.negative, "ttl.negative")),
+                cache_floor: self.ttl(&asked(&file.ttl.cache_floor, "ttl.cacheFloor")),
+            },
+            defaults: self.policy(&file.defaults),
+            limits: Limits {
+                endpoints_per_service: self.count(&asked(
+                    &file.limits.endpoints_per_service,
+                    "limits.endpointsPerService",
+                )),
+                endpoints_per_namespace: self.count(&asked(
+                    &file.limits.endpoints_per_namespace,
+                    "limits.endpointsPerNamespace",
+                )),
+                tcp_connections: self.count(&asked(
+                    &file.limits.tcp_connections,
+                    "limits.tcpConnections",
+                )),
+                tcp_idle: self.time(&asked(&file.limits.tcp_idle, "limits.tcpIdle")),
+                tcp_message: self.time(&asked(&file.limits.tcp_message, "limits.tcpMessage")),
+            },
+            reserved_namespaces: self.list(
+                listed(&file.reserved_namespaces, "reservedNamespaces"),
+                Self::namespace,
+            ),
+            address_deny: self.list(listed(&file.address_deny, "addressDeny"), Self::network),
+            identity: Identity {
+                id: self.identity(&asked(&file.identity.id, "identity.id")),
+                version: self
+                    .identity(&asked(&file.identity.version, "identity.version"))
+                    .filter(|version| version != "refused"),
+            },
+        }
+    }
+
+    /// Reads every entry of a list; one that stands twice is refused, since it is not what was meant.
+    fn list<T: Ord + Clone>(
+        &mut self,
+        entries: Vec<Asked<String>>,
+        read: impl Fn(&mut Self, &Asked<String>) -> Option<T>,
+    ) -> Vec<T> {
+        let mut seen = BTreeSet::new();
+        let mut values = Vec::new();
+        for entry in entries {
+            let Some(value) = read(self, &entry) else {
+                continue;
+            };
+            if seen.insert(value.clone()) {
+                values.push(value);
+            } else {
+                self.refuse(
+                    entry.line,
+                    entry.key,
+                    format!("`{}` stands twice", entry.value),
+                );
+            }
+        }
+        values
+    }
+
+    /// Complains where there is no value.
+    fn need<T, U>(
+        &mut self,
+        from: &Asked<T>,
+        value: Option<U>,
+        text: impl FnOnce() -> String,
+    ) -> Option<U> {
+        if value.is_none() {
+            self.refuse(from.line, from.key, text());
+        }
+        value
+    }
+
+    fn name(&mut self, from: &Asked<String>) -> Option<String> {
+        let given = &from.value;
+        self.need(from, text::name(given), || match given.contains('@') {
+            true => format!("`{given}` is not a DNS name, write a dot for the `@`"),
+            false => format!("`{given}` is not a DNS name"),
+        })
+    }
+
+    fn name_or_none(&mut self, from: &Asked<String>) -> Option<String> {
+        if from.value.is_empty() {
+            None
+        } else {
+            self.name(from)
+        }
+    }
+
+    fn zone(&mut self, from: &Asked<String>) -> Option<String> {
+        let name = self.name(from)?;
+        let is_reverse = ["in-addr.arpa", "ip6.arpa"].iter().any(|root| {
+            name.strip_suffix(root)
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        });
+        let forward = Some(name).filter(|_| !is_reverse);
+        self.need(from, forward, || {
+            format!(
+                "`{}` is a reverse zone, give its network under `reverse`",
+                from.value
+            )
+        })
+    }
+
+    fn network(&mut self, from: &Asked<String>) -> Option<IpNet> {
+        let given = &from.value;
+        let network = self.need(from, given.parse::<IpNet>().ok(), || {
+            format!("`{given}` is not a network such as `10.1.0.0/16` or `fd00::/8`")
+        })?;
+        let whole = network.trunc();
+        self.need(from, Some(whole).filter(|whole| *whole == network), || {
+            format!("`{given}` has bits set behind its prefix, the network is `{whole}`")
+        })
+    }
+
+    fn socket(&mut self, from: &Asked<String>) -> Option<SocketAddr> {
+        self.need(from, from.value.parse().ok(), || {
+            format!(
+                "`{}` is not an address with a port such as `127.0.0.1:1053`",
+                from.value
+            )
+        })
+    }
+
+    fn socket_or_any(&mut self, from: &Asked<String>) -> SocketAddr {
+        self.socket(from)
+            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    fn address(&mut self, from: &Asked<String>) -> Option<IpAddr> {
+        self.need(from, from.value.parse().ok(), || {
+            format!("`{}` is not an IP address", from.value)
+        })
+    }
+
+    fn namespace(&mut self, from: &Asked<String>) -> Option<String> {
+        let name = Some(from.value.clone()).filter(|name| text::is_namespace(name));
+        self.need(from, name, || {
+            format!("`{}` is not a name that a namespace can have", from.value)
+        })
+    }
+
+    /// One of a few words; where it is none of them, the first.
+    fn word<T: Copy>(&mut self, from: &Asked<String>, words: &[(&str, T)]) -> T {
+        let found = words.iter().find(|(word, _)| *word == from.value);
+        let found = self.need(from, found, || {
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            format!("`{}` is none of {}", from.value, words.join(", "))
+        });
+        let (_, value) = found
+            .or(words.first())
+            .expect("every word list has an entry");
+        *value
+    }
+
+    fn workers(&mut self, file: &File, flags: &Flags) -> Option<NonZeroUsize> {
+        let from = match flags.workers {
+            Some(value) => Asked {
+                value,
+                key: "--workers",
+                line: 0,
+            },
+            None => asked(&file.workers, "workers"),
+        };
+        if from.value > WORKERS_MAX {
+            self.refuse(
+                from.line,
+                from.key,
+                format!("`{}` is above {WORKERS_MAX}", from.value),
+            );
+        }
+        NonZeroUsize::new(from.value)
+    }
+
+    fn manifests(&mut self, file: &File, flags: &Flags) -> Option<PathBuf> {
+        let from_file = match &file.source {
+            Source::Manifests(folder) => {
+                let from = asked(folder, "source.manifests");
+                self.need(&from, path(&from.value), || {
+                    "empty, name a directory".to_owned()
+                })
+            }
+            Source::Kubernetes(_) => None,
+        };
+        flags.manifests.clone().or(from_file)
+    }
+
+    fn ttl(&mut self, from: &Asked<u32>) -> u32 {
+        if from.value > TTL_MAX {
+            self.refuse(
+                from.line,
+                from.key,
+                format!("`{}` is above {TTL_MAX}", from.value),
+            );
+        }
+        from.value
+    }
+
+    fn count(&mut self, from: &Asked<usize>) -> usize {
+        if from.value == 0 {
+            self.refuse(
+                from.line,
+                from.key,
+                "`0` would let nothing through".to_owned(),
+            );
+        }
+        from.value
+    }
+
+    fn time(&mut self, from: &Asked<String>) -> Duration {
+        let given = &from.value;
+        let time = self.need(from, text::duration(given), || {
+            format!("`{given}` is not a duration such as `500ms`, `30s` or `5m`")
+        });
+        if time == Some(Duration::ZERO) {
+            self.refuse(
+                from.line,
+                from.key,
+                format!("`{given}` would let nothing through"),
+            );
+        }
+        time.unwrap_or_default()
+    }
+
+    fn identity(&mut self, from: &Asked<String>) -> Option<String> {
+        if from.value.len() > IDENTITY_MAX {
+            self.refuse(
+                from.line,
+                from.key,
+                format!("longer than {IDENTITY_MAX} octets"),
+            );
+        }
+        Some(from.value.clone()).filter(|text| !text.is_empty())
+    }
+
+    fn policy(&mut self, defaults: &Defaults) -> Policy {
+        let strategy = asked(&defaults.strategy, "defaults.strategy");
+        match strategy.value.as_str() {
+            "follow" => {}
+            "manual" => self.refuse(
+                strategy.line,
+                strategy.key,
+                "`manual` needs weights, which only a service can have".to_owned(),
+            ),
+            "linear" | "exponential" | "steps" | "blue-green" | "external" => {
+                let text = format!("`{}: {}` is not built yet", strategy.key, strategy.value);
+                self.refuse(strategy.line, "", text);
+            }
+            other => self.refuse(
+                strategy.line,
+                strategy.key,
+                format!("`{other}` is not a strategy, write `follow`"),
+            ),
+        }
+        let records = asked(&defaults.records, "defaults.records");
+        if !(1..=8).contains(&records.value) {
+            self.refuse(
+                records.line,
+                records.key,
+                format!("`{}` is not from 1 to 8", records.value),
+            );
+        }
+        let headroom = asked(&defaults.headroom, "defaults.headroom");
+        if !(1..=HEADROOM_MAX).contains(&headroom.value) {
+            let text = format!(
+                "`{}` is not a percentage from 1 to {HEADROOM_MAX}",
+                headroom.value
+            );
+            self.refuse(headroom.line, headroom.key, text);
+        }
+        let modes = [
+            AnswerMode::Auto,
+            AnswerMode::All,
+            AnswerMode::Mixed,
+            AnswerMode::Pure,
+        ];
+        Policy {
+            strategy: Strategy::Follow,
+            answer: self.word(
+                &asked(&defaults.answer, "defaults.answer"),
+                &modes.map(|mode| (mode.as_str(), mode)),
+            ),
+            records: records.value,
+            headroom_percent: headroom.value,
+            ..Policy::default()
+        }
+    }
+
+    /// What the listeners must not be to each other and to the world.
+    fn listeners(&mut self, config: &Config, file: &File, flags: &Flags) {
+        let http = one(flags.http.as_ref(), "--http", &file.http, "http");
+        let api = one(flags.api.as_ref(), "--api", &file.api.listen, "api.listen");
+        let taken = |address: SocketAddr| address.port() != 0 && config.listen.contains(&address);
+        for (from, address) in [(&http, config.http), (&api, config.api.listen)] {
+            if taken(address) {
+                self.refuse(
+                    from.line,
+                    from.key,
+                    format!("`{address}` is where DNS is answered"),
+                );
+            }
+        }
+        if config.http == config.api.listen && config.http.port() != 0 {
+            self.refuse(
+                api.line,
+                api.key,
+                format!("`{}` is the address of probes and metrics", config.http),
+            );
+        }
+        let address = config.api.listen;
+        if !address.ip().to_canonical().is_loopback() && config.api.token_file.is_none() {
+            let text = format!(
+                "`{address}` is not on loopback, and the API tells who runs what: set `api.tokenFile`, or listen on 127.0.0.1"
+            );
+            self.refuse(api.line, api.key, text);
+        }
+    }
+}
+
+fn path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| PathBuf::from(text))
+}

@@ -1,0 +1,49 @@
+//! The command line of `serve`: texts and numbers as they were given; `check` reads them as it reads the file's.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Flags of `serve`; each wins over the file's key, lists as a whole.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// Configuration file (YAML); flags win over it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Serve the manifests of this directory, reloaded on change; no cluster is needed
+    #[arg(long, value_name = "DIR")]
+    pub manifests: Option<PathBuf>,
+    /// Memory and snapshot (not built yet)
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+    /// Cluster to watch (not built yet)
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context inside the kubeconfig (not built yet)
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Zone to be the authority for; may be repeated, the first is the zone of PTR targets
+    #[arg(long, value_name = "ZONE")]
+    pub zone: Vec<String>,
+    /// Network whose reverse names are ours; may be repeated
+    #[arg(long, value_name = "CIDR")]
+    pub reverse: Vec<String>,
+    /// Directory of zone files (not built yet)
+    #[arg(long, value_name = "DIR")]
+    pub zones: Option<PathBuf>,
+    /// Address for DNS, UDP and TCP; may be repeated
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Vec<String>,
+    /// Address for probes and metrics
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub http: Option<String>,
+    /// Address for the API
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub api: Option<String>,
+    /// UDP workers; 0 is one a core
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// Take over the sockets of a running server (not built yet)
+    #[arg(long)]
+    pub replace: bool,
+}
