@@ -198,7 +198,9 @@ mod tests {
         check("v1=1,v1=2", Err("`v1` stands twice"));
         check(
             "v1=0,v2=0",
-            Err("`v1=0,v2=0` has no weight above 0; to take a service out, delete it or its endpoints"),
+            Err(
+                "`v1=0,v2=0` has no weight above 0; to take a service out, delete it or its endpoints",
+            ),
         );
         let many: Vec<String> = (0..33).map(|n| format!("v{n}=1")).collect();
         check(&many.join(","), Err("33 versions are more than 32"));

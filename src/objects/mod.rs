@@ -1,1 +1,45 @@
-//! To be written.
+//! Objects: what the cluster is.
+//!
+//! Given Kubernetes objects as [`Change`]s, one by one or as whole lists, the [`Index`] keeps what is used of them
+//! and joins it into a [`ServiceView`](crate::model::ServiceView) for each service: its addresses, what stands
+//! behind it, and the revision every endpoint runs. It says which services really changed. It does no I/O, reads no
+//! clock, and knows nothing of DNS messages; what makes no sense in an object is left out and told as a
+//! [`Problem`](crate::model::Problem).
+//!
+//! ```text
+//! text -> Document -> Object -> Change -> Index -> Dirty, and a view for each dirty service
+//! ```
+
+// Reading objects.
+mod flaws;
+mod labels;
+mod meta;
+mod network;
+mod object;
+mod tree;
+mod workloads;
+
+// Keeping and joining them.
+mod backends;
+mod index;
+mod join;
+mod kin;
+mod links;
+mod settings;
+
+#[cfg(test)]
+mod tests;
+
+pub use index::{Dirty, Index};
+pub use join::Joined;
+pub use labels::{LabelSelector, Labels, SelectorError};
+pub use meta::{Controller, Meta};
+pub use network::{
+    AddressType, EndpointSlice, Namespace, Node, Service, ServiceTarget, SliceEndpoint,
+};
+pub use object::{Change, Document, Kind, Object};
+pub use settings::Settings;
+pub use workloads::{
+    Amount, ControllerRevision, DaemonSet, Deployment, Pod, ReplicaSet, StatefulSet, Template,
+    Update,
+};

@@ -1,0 +1,160 @@
+//! Services made of Services: the annotation `backends` names others of the namespace, each of which becomes one
+//! revision, so that blue and green can have Services of their own.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::index::Index;
+use super::join::Complaints;
+use super::network::{Service, ServiceTarget};
+use crate::model::{Endpoint, EndpointPort, Revision, ServiceKey, Weights, WeightsError};
+
+/// What the annotation asks for; `None` without one.
+pub(super) fn wished(service: &Service) -> Option<Result<Weights, WeightsError>> {
+    let text = service.annotation("backends")?;
+    Some(Weights::parse(text))
+}
+
+impl Index {
+    /// The endpoints of the backends and one revision a backend, sorted by its name.
+    ///
+    /// Backends of backends are not followed: a cycle could not be answered, and a chain nobody would understand.
+    pub(super) fn compose(
+        &self,
+        key: &ServiceKey,
+        service: &Service,
+        weights: &Weights,
+        complaints: &mut Complaints,
+    ) -> (Vec<Endpoint>, Vec<Revision>) {
+        let origin = service.meta.origin.as_ref();
+        let mut names: Vec<&Arc<str>> = weights.iter().map(|(name, _)| name).collect();
+        names.sort();
+        let mut revisions = Vec::new();
+        let mut endpoints: BTreeMap<(IpAddr, Arc<str>), Endpoint> = BTreeMap::new();
+        for name in names {
+            let backend_key = ServiceKey {
+                namespace: Arc::clone(&key.namespace),
+                name: Arc::clone(name),
+            };
+            if backend_key == *key {
+                complaints.add(
+                    origin,
+                    format!("backend `{name}` is ignored: it is the service itself"),
+                );
+                continue;
+            }
+            let backend = self.services.get(&backend_key);
+            let (found, pods, trouble) = match backend {
+                Some(backend) => self.contribution(&backend_key, backend),
+                None => (
+                    Vec::new(),
+                    0,
+                    Some("there is no such service in the namespace"),
+                ),
+            };
+            if let Some(trouble) = trouble {
+                complaints.add(
+                    origin,
+                    format!("backend `{name}` has no endpoints: {trouble}"),
+                );
+            }
+            let mut shared = 0_usize;
+            for endpoint in found {
+                match endpoints.entry((endpoint.address, Arc::clone(&endpoint.uid))) {
+                    Entry::Occupied(_) => shared += 1,
+                    Entry::Vacant(entry) => {
+                        entry.insert(Endpoint {
+                            revision: Some(revisions.len()),
+                            ..endpoint
+                        });
+                    }
+                }
+            }
+            if shared > 0 {
+                let text = format!(
+                    "{shared} endpoints of backend `{name}` are counted with an earlier one"
+                );
+                complaints.add(origin, text);
+            }
+            revisions.push(Revision {
+                hash: Arc::clone(name),
+                label: Arc::clone(name),
+                workload: None,
+                number: None,
+                created: backend.and_then(|backend| backend.meta.created),
+                pods,
+            });
+        }
+        (endpoints.into_values().collect(), revisions)
+    }
+
+    /// The endpoints a backend contributes and the number of pods behind it, or why there are none.
+    fn contribution(
+        &self,
+        key: &ServiceKey,
+        backend: &Service,
+    ) -> (Vec<Endpoint>, u32, Option<&'static str>) {
+        // What is wrong with the backend is told of the backend.
+        let mut unheard = Complaints::about(key);
+        let candidates = self.gather(key, &mut unheard);
+        let behind: Vec<Endpoint> = candidates.into_iter().map(|found| found.endpoint).collect();
+        let pods = pods(&behind);
+        match &backend.target {
+            ServiceTarget::External(_) => (Vec::new(), 0, Some("it is an ExternalName")),
+            ServiceTarget::Unassigned => (Vec::new(), pods, Some("its `clusterIP` is missing")),
+            ServiceTarget::Headless => (behind, pods, None),
+            ServiceTarget::Addresses(addresses) => {
+                let mut allowed = addresses.clone();
+                allowed.retain(|address| !self.is_denied(*address));
+                let trouble = "it has no cluster IP that may be answered";
+                let trouble = allowed.is_empty().then_some(trouble);
+                (virtual_endpoints(backend, &allowed, &behind), pods, trouble)
+            }
+        }
+    }
+}
+
+/// The pods among endpoints that are not going away; a dual-stack pod is one.
+fn pods(endpoints: &[Endpoint]) -> u32 {
+    let staying = endpoints.iter().filter(|endpoint| !endpoint.terminating);
+    let pods: BTreeSet<&Arc<str>> = staying
+        .filter_map(|endpoint| endpoint.pod.as_ref())
+        .collect();
+    u32::try_from(pods.len()).unwrap_or(u32::MAX)
+}
+
+/// One endpoint a cluster IP, ready while anything behind it is.
+fn virtual_endpoints(
+    backend: &Service,
+    addresses: &[IpAddr],
+    behind: &[Endpoint],
+) -> Vec<Endpoint> {
+    let ports: Arc<[EndpointPort]> = backend
+        .ports
+        .iter()
+        .map(|port| EndpointPort {
+            name: port.name.clone(),
+            protocol: port.protocol,
+            number: port.number,
+        })
+        .collect();
+    let ready = behind.iter().any(|endpoint| endpoint.ready);
+    let endpoint = |address: &IpAddr| Endpoint {
+        address: *address,
+        uid: Arc::clone(&backend.meta.uid),
+        pod: None,
+        hostname: None,
+        ready,
+        serving: ready || behind.iter().any(|endpoint| endpoint.serving),
+        terminating: false,
+        zone: None,
+        node: None,
+        ready_since: None,
+        restarts: 0,
+        revision: None,
+        ports: Arc::clone(&ports),
+    };
+    addresses.iter().map(endpoint).collect()
+}

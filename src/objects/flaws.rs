@@ -1,0 +1,173 @@
+//! Reading fields of a [`Tree`] without ever giving up: what does not fit is left out and noted as a flaw.
+//!
+//! Every reader takes the place of the field as lazily formatted arguments, which cost nothing while all is well.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::labels::Labels;
+use super::tree::Tree;
+
+/// What was left out of one object, in the order it was met; the texts are parts of Problems.
+#[derive(Default)]
+pub(super) struct Flaws(Vec<Arc<str>>);
+
+/// The most flaws kept of one object: enough to find a pattern, too few for a hostile object to fill the memory.
+const FLAWS_MAX: usize = 16;
+
+impl Flaws {
+    /// Notes a flaw.
+    pub(super) fn note(&mut self, text: fmt::Arguments<'_>) {
+        if self.0.len() < FLAWS_MAX {
+            self.0.push(text.to_string().into());
+        }
+    }
+
+    /// The notes.
+    pub(super) fn into_notes(self) -> Box<[Arc<str>]> {
+        self.0.into()
+    }
+
+    fn wrong(&mut self, tree: &Tree, place: fmt::Arguments<'_>, wanted: &str) {
+        self.note(format_args!(
+            "`{place}` is ignored: `{tree}` is not {wanted}"
+        ));
+    }
+
+    /// A text; absent and null are `None`.
+    pub(super) fn text<'t>(
+        &mut self,
+        tree: &'t Tree,
+        place: fmt::Arguments<'_>,
+    ) -> Option<&'t str> {
+        match tree {
+            Tree::Null => None,
+            Tree::Text(text) => Some(text),
+            other => {
+                self.wrong(other, place, "a text; put it in quotes");
+                None
+            }
+        }
+    }
+
+    /// A text to keep; empty where absent.
+    pub(super) fn shared(&mut self, tree: &Tree, place: fmt::Arguments<'_>) -> Arc<str> {
+        self.text(tree, place).unwrap_or_default().into()
+    }
+
+    /// A text to keep; `None` where absent or empty.
+    pub(super) fn named(&mut self, tree: &Tree, place: fmt::Arguments<'_>) -> Option<Arc<str>> {
+        self.text(tree, place)
+            .filter(|text| !text.is_empty())
+            .map(Arc::from)
+    }
+
+    /// A yes or no.
+    pub(super) fn boolean(&mut self, tree: &Tree, place: fmt::Arguments<'_>) -> Option<bool> {
+        match tree {
+            Tree::Null => None,
+            Tree::Bool(value) => Some(*value),
+            other => {
+                self.wrong(other, place, "true or false");
+                None
+            }
+        }
+    }
+
+    /// A number of something, from 0 to 4294967295.
+    pub(super) fn count(&mut self, tree: &Tree, place: fmt::Arguments<'_>) -> Option<u32> {
+        match tree {
+            Tree::Null => None,
+            Tree::Int(value) if u32::try_from(*value).is_ok() => u32::try_from(*value).ok(),
+            other => {
+                self.wrong(other, place, "a number from 0 to 4294967295");
+                None
+            }
+        }
+    }
+
+    /// A number with a sign.
+    pub(super) fn number(&mut self, tree: &Tree, place: fmt::Arguments<'_>) -> Option<i64> {
+        match tree {
+            Tree::Null => None,
+            Tree::Int(value) if i64::try_from(*value).is_ok() => i64::try_from(*value).ok(),
+            other => {
+                self.wrong(other, place, "a 64-bit number");
+                None
+            }
+        }
+    }
+
+    /// A port, 1 to 65535.
+    pub(super) fn port(&mut self, tree: &Tree, place: fmt::Arguments<'_>) -> Option<u16> {
+        match tree {
+            Tree::Null => None,
+            Tree::Int(value @ 1..=65_535) => u16::try_from(*value).ok(),
+            other => {
+                self.wrong(other, place, "a port from 1 to 65535");
+                None
+            }
+        }
+    }
+
+    /// A point in time as RFC 3339 writes it.
+    pub(super) fn time(&mut self, tree: &Tree, place: fmt::Arguments<'_>) -> Option<Timestamp> {
+        let parsed = match tree {
+            Tree::Null => return None,
+            Tree::Text(text) => text.parse().ok(),
+            _ => None,
+        };
+        if parsed.is_none() {
+            self.wrong(tree, place, "a time such as `2026-01-31T12:00:00Z`");
+        }
+        parsed
+    }
+
+    /// An address, read strictly: `010.0.0.1` is not one (some read it as octal).
+    pub(super) fn address(&mut self, tree: &Tree, place: fmt::Arguments<'_>) -> Option<IpAddr> {
+        let parsed = tree.text().and_then(|text| text.parse().ok());
+        if parsed.is_none() {
+            self.wrong(tree, place, "an IP address");
+        }
+        parsed
+    }
+
+    /// The elements of a list; absent and null are an empty one.
+    pub(super) fn list<'t>(&mut self, tree: &'t Tree, place: fmt::Arguments<'_>) -> &'t [Tree] {
+        match tree {
+            Tree::Null => &[],
+            Tree::List(list) => list,
+            other => {
+                self.wrong(other, place, "a list");
+                &[]
+            }
+        }
+    }
+
+    /// The text entries of a map whose keys pass `keep`, sorted; absent and null are an empty one.
+    pub(super) fn labels(
+        &mut self,
+        tree: &Tree,
+        place: fmt::Arguments<'_>,
+        keep: impl Fn(&str) -> bool,
+    ) -> Labels {
+        let entries = match tree {
+            Tree::Null => return Labels::default(),
+            Tree::Map(entries) => entries,
+            other => {
+                self.wrong(other, place, "a map");
+                return Labels::default();
+            }
+        };
+        let mut kept = Vec::new();
+        for (key, value) in entries.iter().filter(|(key, _)| keep(key)) {
+            if let Some(text) = self.text(value, format_args!("{place}[{key}]")) {
+                kept.push((Arc::from(&**key), Arc::from(text)));
+            }
+        }
+        Labels::new(kept)
+    }
+}

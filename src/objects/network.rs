@@ -1,0 +1,320 @@
+//! Slim Namespaces, Nodes, Services and EndpointSlices.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::flaws::Flaws;
+use super::labels::Labels;
+use super::meta::Meta;
+use super::object::Kind;
+use super::tree::Tree;
+use crate::model::{EndpointPort, Port, Protocol};
+
+/// The prefix of the annotations that are ours.
+pub(super) const PREFIX: &str = "shiftdns.io/";
+
+/// A Namespace; its labels decide whether it is served.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Namespace {
+    /// Name and labels.
+    pub meta: Meta,
+}
+
+/// A Node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Name and labels.
+    pub meta: Meta,
+}
+
+/// A Service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Its annotations are those with the prefix `shiftdns.io/`.
+    pub meta: Meta,
+    /// What its name stands for.
+    pub target: ServiceTarget,
+    /// `spec.ports`.
+    pub ports: Vec<Port>,
+    /// `spec.publishNotReadyAddresses`.
+    pub publish_not_ready: bool,
+    /// `spec.selector`; empty for a Service whose slices someone writes by hand.
+    pub selector: Labels,
+}
+
+/// What the name of a Service stands for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ServiceTarget {
+    /// `clusterIPs`, those that are addresses.
+    Addresses(Vec<IpAddr>),
+    /// No cluster address has been given, as in a manifest that no cluster has seen.
+    Unassigned,
+    /// `clusterIP: None`.
+    Headless,
+    /// `type: ExternalName`, the name as written (empty where absent).
+    External(Arc<str>),
+}
+
+/// An EndpointSlice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointSlice {
+    /// The label `kubernetes.io/service-name` says whose it is.
+    pub meta: Meta,
+    /// What its endpoints' addresses are.
+    pub addresses: AddressType,
+    /// Ports of every endpoint of it.
+    pub ports: Arc<[EndpointPort]>,
+    /// Its endpoints.
+    pub endpoints: Vec<SliceEndpoint>,
+}
+
+/// `addressType` of a slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressType {
+    /// `IPv4`
+    V4,
+    /// `IPv6`
+    V6,
+    /// `FQDN`, which is deprecated and not answered.
+    Fqdn,
+    /// Anything else.
+    Unknown,
+}
+
+/// One endpoint of a slice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SliceEndpoint {
+    /// Usually one.
+    pub addresses: Vec<IpAddr>,
+    /// `targetRef.uid`; empty where absent.
+    pub uid: Arc<str>,
+    /// `targetRef` where it is a Pod in the slice's namespace: its name.
+    pub pod: Option<Arc<str>>,
+    /// `hostname`, as written.
+    pub hostname: Option<Arc<str>>,
+    /// Unset counts as true.
+    pub ready: bool,
+    /// Unset counts as `ready`.
+    pub serving: bool,
+    /// Unset counts as false.
+    pub terminating: bool,
+    /// `zone`.
+    pub zone: Option<Arc<str>>,
+    /// `nodeName`.
+    pub node: Option<Arc<str>>,
+}
+
+impl Namespace {
+    pub(super) fn read(tree: &Tree, flaws: &mut Flaws) -> Option<Self> {
+        let meta = Meta::read(tree, Kind::Namespace, flaws, |_| false)?;
+        Some(Self { meta })
+    }
+}
+
+impl Node {
+    pub(super) fn read(tree: &Tree, flaws: &mut Flaws) -> Option<Self> {
+        let meta = Meta::read(tree, Kind::Node, flaws, |_| false)?;
+        Some(Self { meta })
+    }
+}
+
+impl Service {
+    pub(super) fn read(tree: &Tree, flaws: &mut Flaws) -> Option<Self> {
+        let meta = Meta::read(tree, Kind::Service, flaws, |key| key.starts_with(PREFIX))?;
+        let spec = tree.get("spec");
+        let ports = flaws.list(spec.get("ports"), format_args!("spec.ports"));
+        let read_port = |(n, tree): (usize, &Tree)| read_port(n, tree, flaws);
+        let ports = ports.iter().enumerate().filter_map(read_port).collect();
+        Some(Self {
+            meta,
+            target: ServiceTarget::read(spec, flaws),
+            ports,
+            publish_not_ready: flaws
+                .boolean(
+                    spec.get("publishNotReadyAddresses"),
+                    format_args!("spec.publishNotReadyAddresses"),
+                )
+                .unwrap_or(false),
+            selector: flaws.labels(spec.get("selector"), format_args!("spec.selector"), |_| {
+                true
+            }),
+        })
+    }
+
+    /// The value of an annotation of ours, named without its prefix.
+    pub fn annotation(&self, key: &str) -> Option<&Arc<str>> {
+        let mut all = self.meta.annotations.iter();
+        all.find_map(|(known, value)| (known.strip_prefix(PREFIX) == Some(key)).then_some(value))
+    }
+}
+
+impl ServiceTarget {
+    fn read(spec: &Tree, flaws: &mut Flaws) -> Self {
+        let kind = flaws.text(spec.get("type"), format_args!("spec.type"));
+        if kind == Some("ExternalName") {
+            let name = spec.get("externalName");
+            return Self::External(flaws.shared(name, format_args!("spec.externalName")));
+        }
+        let listed = flaws.list(spec.get("clusterIPs"), format_args!("spec.clusterIPs"));
+        let single = std::slice::from_ref(spec.get("clusterIP"));
+        let given = if listed.is_empty() { single } else { listed };
+        let mut addresses = Vec::new();
+        let mut assigned = false;
+        for tree in given {
+            match tree {
+                Tree::Null => {}
+                Tree::Text(text) if text.is_empty() => {}
+                Tree::Text(text) if &**text == "None" => return Self::Headless,
+                _ => {
+                    assigned = true;
+                    addresses.extend(flaws.address(tree, format_args!("spec.clusterIPs")));
+                }
+            }
+        }
+        if assigned {
+            Self::Addresses(addresses)
+        } else {
+            Self::Unassigned
+        }
+    }
+}
+
+fn read_port(n: usize, tree: &Tree, flaws: &mut Flaws) -> Option<Port> {
+    let number = flaws.port(tree.get("port"), format_args!("spec.ports[{n}].port"))?;
+    let target = match tree.get("targetPort") {
+        Tree::Text(text) if text.parse::<u16>().is_err() => None,
+        Tree::Text(text) => text.parse().ok().filter(|port| *port > 0),
+        Tree::Null | Tree::Int(0) => Some(number),
+        other => flaws.port(other, format_args!("spec.ports[{n}].targetPort")),
+    };
+    Some(Port {
+        name: flaws.named(tree.get("name"), format_args!("spec.ports[{n}].name")),
+        protocol: read_protocol(tree, format_args!("spec.ports[{n}]"), flaws)?,
+        number,
+        target,
+    })
+}
+
+fn read_protocol(
+    tree: &Tree,
+    place: std::fmt::Arguments<'_>,
+    flaws: &mut Flaws,
+) -> Option<Protocol> {
+    match tree.get("protocol") {
+        Tree::Null => Some(Protocol::Tcp),
+        Tree::Text(text) if &**text == "TCP" => Some(Protocol::Tcp),
+        Tree::Text(text) if &**text == "UDP" => Some(Protocol::Udp),
+        Tree::Text(text) if &**text == "SCTP" => Some(Protocol::Sctp),
+        other => {
+            flaws.note(format_args!(
+                "`{place}` is ignored: protocol `{other}` is none of TCP, UDP, SCTP"
+            ));
+            None
+        }
+    }
+}
+
+impl EndpointSlice {
+    pub(super) fn read(tree: &Tree, flaws: &mut Flaws) -> Option<Self> {
+        let meta = Meta::read(tree, Kind::EndpointSlice, flaws, |_| false)?;
+        let addresses = match tree.get("addressType").text() {
+            Some("IPv4") => AddressType::V4,
+            Some("IPv6") => AddressType::V6,
+            Some("FQDN") => AddressType::Fqdn,
+            _ => AddressType::Unknown,
+        };
+        let mut ports = Vec::new();
+        let listed = flaws.list(tree.get("ports"), format_args!("ports"));
+        for (n, tree) in listed.iter().enumerate() {
+            ports.extend(read_slice_port(n, tree, flaws));
+        }
+        let mut endpoints = Vec::new();
+        if matches!(addresses, AddressType::V4 | AddressType::V6) {
+            let listed = flaws.list(tree.get("endpoints"), format_args!("endpoints"));
+            for (n, tree) in listed.iter().enumerate() {
+                endpoints.push(SliceEndpoint::read(
+                    n,
+                    tree,
+                    &meta.namespace,
+                    addresses,
+                    flaws,
+                ));
+            }
+        }
+        Some(Self {
+            meta,
+            addresses,
+            ports: ports.into(),
+            endpoints,
+        })
+    }
+
+    /// The name of the Service it belongs to, in its own namespace.
+    pub fn service(&self) -> Option<&Arc<str>> {
+        self.meta.labels.get("kubernetes.io/service-name")
+    }
+}
+
+/// `None` for a port without a number, which stands for all ports and names none.
+fn read_slice_port(n: usize, tree: &Tree, flaws: &mut Flaws) -> Option<EndpointPort> {
+    Some(EndpointPort {
+        number: flaws.port(tree.get("port"), format_args!("ports[{n}].port"))?,
+        name: flaws.named(tree.get("name"), format_args!("ports[{n}].name")),
+        protocol: read_protocol(tree, format_args!("ports[{n}]"), flaws)?,
+    })
+}
+
+impl SliceEndpoint {
+    fn read(
+        n: usize,
+        tree: &Tree,
+        namespace: &str,
+        family: AddressType,
+        flaws: &mut Flaws,
+    ) -> Self {
+        let listed = flaws.list(
+            tree.get("addresses"),
+            format_args!("endpoints[{n}].addresses"),
+        );
+        let mut addresses = Vec::new();
+        for tree in listed {
+            let Some(address) = flaws.address(tree, format_args!("endpoints[{n}].addresses"))
+            else {
+                continue;
+            };
+            if address.is_ipv4() == (family == AddressType::V4) {
+                addresses.push(address);
+            } else {
+                flaws.note(format_args!(
+                    "`endpoints[{n}].addresses` is ignored: `{address}` is not of the slice's addressType"
+                ));
+            }
+        }
+        let mut condition = |key: &str| {
+            let place = format_args!("endpoints[{n}].conditions.{key}");
+            flaws.boolean(tree.at(&["conditions", key]), place)
+        };
+        let ready = condition("ready").unwrap_or(true);
+        let serving = condition("serving").unwrap_or(ready);
+        let terminating = condition("terminating").unwrap_or(false);
+        let target = tree.get("targetRef");
+        let is_pod = target.get("kind").text() == Some("Pod");
+        let home = target.get("namespace").text().unwrap_or_default();
+        let is_here = home.is_empty() || home == namespace;
+        let mut named = |tree: &Tree, key: &str| {
+            let place = format_args!("endpoints[{n}].{key}");
+            flaws.named(tree.get(key), place)
+        };
+        Self {
+            addresses,
+            uid: named(target, "uid").unwrap_or_else(|| "".into()),
+            pod: named(target, "name").filter(|_| is_pod && is_here),
+            hostname: named(tree, "hostname"),
+            ready,
+            serving,
+            terminating,
+            zone: named(tree, "zone"),
+            node: named(tree, "nodeName"),
+        }
+    }
+}

@@ -1,0 +1,484 @@
+//! Slim Pods and what makes them: Deployments, ReplicaSets, StatefulSets, DaemonSets, ControllerRevisions.
+//!
+//! The arithmetic of their controllers (how many pods may be missing, when a roll-out is complete) stands here,
+//! beside the fields it uses; the rules are those of Kubernetes 1.36.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::flaws::Flaws;
+use super::labels::Labels;
+use super::meta::Meta;
+use super::object::Kind;
+use super::tree::Tree;
+
+/// A Pod.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pod {
+    /// Name, labels, controller.
+    pub meta: Meta,
+    /// `status.podIPs`, else `status.podIP`.
+    pub addresses: Vec<IpAddr>,
+    /// The phase is `Succeeded` or `Failed`: it will not run again.
+    pub terminal: bool,
+    /// Since when it is Ready; `None` while it is not.
+    pub ready_since: Option<Timestamp>,
+    /// Restarts of its containers, added up.
+    pub restarts: u32,
+    /// The tag of its first container's image.
+    pub tag: Option<Arc<str>>,
+}
+
+impl Pod {
+    /// It counts among its revision's pods: not going away, and not done.
+    pub fn counts(&self) -> bool {
+        !self.meta.deleting && !self.terminal
+    }
+
+    pub(super) fn read(tree: &Tree, flaws: &mut Flaws) -> Option<Self> {
+        let meta = Meta::read(tree, Kind::Pod, flaws, |_| false)?;
+        let status = tree.get("status");
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for entry in flaws.list(status.get("podIPs"), format_args!("status.podIPs")) {
+            addresses.extend(flaws.address(entry.get("ip"), format_args!("status.podIPs")));
+        }
+        if addresses.is_empty() && status.get("podIP").text().is_some_and(|t| !t.is_empty()) {
+            addresses.extend(flaws.address(status.get("podIP"), format_args!("status.podIP")));
+        }
+        let conditions = flaws.list(status.get("conditions"), format_args!("status.conditions"));
+        let ready = conditions.iter().find(|condition| {
+            condition.get("type").text() == Some("Ready")
+                && condition.get("status").text() == Some("True")
+        });
+        let ready_since = ready.and_then(|condition| {
+            let place = format_args!("status.conditions.lastTransitionTime");
+            flaws.time(condition.get("lastTransitionTime"), place)
+        });
+        let place = format_args!("status.containerStatuses");
+        let containers = flaws.list(status.get("containerStatuses"), place);
+        let mut restarts = 0_u32;
+        for container in containers {
+            let place = format_args!("status.containerStatuses.restartCount");
+            let count = flaws.count(container.get("restartCount"), place);
+            restarts = restarts.saturating_add(count.unwrap_or(0));
+        }
+        Some(Self {
+            meta,
+            addresses,
+            terminal: matches!(status.get("phase").text(), Some("Succeeded" | "Failed")),
+            ready_since,
+            restarts,
+            tag: image_tag(tree.get("spec"), flaws),
+        })
+    }
+}
+
+/// The labels and the image tag of a pod template.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Template {
+    /// Labels its pods get.
+    pub labels: Labels,
+    /// The tag of the first container's image.
+    pub tag: Option<Arc<str>>,
+}
+
+impl Template {
+    fn read(template: &Tree, flaws: &mut Flaws) -> Self {
+        let labels = template.at(&["metadata", "labels"]);
+        Self {
+            labels: flaws.labels(labels, format_args!("template.metadata.labels"), |_| true),
+            tag: image_tag(template.get("spec"), flaws),
+        }
+    }
+}
+
+/// The tag of the first container's image; `None` for an image without one, such as one named by its digest alone.
+fn image_tag(pod_spec: &Tree, flaws: &mut Flaws) -> Option<Arc<str>> {
+    let containers = flaws.list(pod_spec.get("containers"), format_args!("spec.containers"));
+    let image = containers.first()?.get("image").text()?;
+    let (name, _digest) = image.split_once('@').unwrap_or((image, ""));
+    // The host before the first slash may have a port; the tag stands behind the last slash.
+    let last = name.rsplit('/').next()?;
+    let (_, tag) = last.split_once(':')?;
+    (!tag.is_empty()).then(|| tag.into())
+}
+
+/// A number of pods, or a percentage of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amount {
+    /// So many.
+    Count(u32),
+    /// So many of a hundred.
+    Percent(u32),
+}
+
+impl Amount {
+    fn read(tree: &Tree, place: std::fmt::Arguments<'_>, flaws: &mut Flaws) -> Option<Self> {
+        if let Some(text) = tree.text() {
+            let percent = text
+                .strip_suffix('%')
+                .and_then(|number| number.parse().ok());
+            if percent.is_none() {
+                flaws.note(format_args!(
+                    "`{place}` is ignored: `{tree}` is not a number or a percentage such as `25%`"
+                ));
+            }
+            return percent.map(Self::Percent);
+        }
+        flaws.count(tree, place).map(Self::Count)
+    }
+
+    /// The amount of `all`, a fraction rounded down.
+    fn floor(self, all: u32) -> u32 {
+        self.of(all, 0)
+    }
+
+    /// The amount of `all`, a fraction rounded up.
+    fn ceil(self, all: u32) -> u32 {
+        self.of(all, 99)
+    }
+
+    fn of(self, all: u32, rounding: u64) -> u32 {
+        match self {
+            Self::Count(count) => count,
+            Self::Percent(percent) => {
+                // At most (2^32 - 1)^2 + 99, which fits 64 bits.
+                let scaled = (u64::from(all) * u64::from(percent) + rounding) / 100;
+                u32::try_from(scaled).unwrap_or(u32::MAX)
+            }
+        }
+    }
+}
+
+/// How a workload replaces its pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// Some at a time.
+    Rolling {
+        /// Pods above the desired number.
+        surge: Option<Amount>,
+        /// Pods below it.
+        unavailable: Option<Amount>,
+    },
+    /// All old ones first; a Deployment's `Recreate`.
+    Recreate,
+    /// When someone deletes them.
+    OnDelete,
+}
+
+impl Update {
+    fn read(strategy: &Tree, flaws: &mut Flaws) -> Self {
+        match strategy.get("type").text() {
+            Some("Recreate") => Self::Recreate,
+            Some("OnDelete") => Self::OnDelete,
+            _ => {
+                let rolling = strategy.get("rollingUpdate");
+                let mut amount = |key: &str| {
+                    Amount::read(rolling.get(key), format_args!("rollingUpdate.{key}"), flaws)
+                };
+                Self::Rolling {
+                    surge: amount("maxSurge"),
+                    unavailable: amount("maxUnavailable"),
+                }
+            }
+        }
+    }
+}
+
+/// A Deployment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deployment {
+    /// Name and generation.
+    pub meta: Meta,
+    /// Labels of its pods.
+    pub template: Template,
+    /// `spec.replicas`, 1 where unset.
+    pub replicas: u32,
+    /// `spec.strategy`.
+    pub update: Update,
+    /// `spec.paused`.
+    pub paused: bool,
+    /// `status.observedGeneration`.
+    pub observed: i64,
+    /// `status.replicas`
+    pub status_replicas: u32,
+    /// `status.updatedReplicas`
+    pub updated: u32,
+    /// `status.availableReplicas`
+    pub available: u32,
+}
+
+/// A ReplicaSet: one revision of a Deployment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReplicaSet {
+    /// Its annotations are those with the revision number.
+    pub meta: Meta,
+    /// Labels of its pods.
+    pub template: Template,
+}
+
+/// A StatefulSet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatefulSet {
+    /// Name and generation.
+    pub meta: Meta,
+    /// Labels of its pods.
+    pub template: Template,
+    /// `spec.replicas`, 1 where unset.
+    pub replicas: u32,
+    /// `spec.updateStrategy`.
+    pub update: Update,
+    /// `status.observedGeneration`
+    pub observed: i64,
+    /// `status.replicas`
+    pub status_replicas: u32,
+    /// `status.readyReplicas`
+    pub ready: u32,
+    /// `status.updatedReplicas`
+    pub updated: u32,
+    /// `status.currentRevision`
+    pub current_revision: Arc<str>,
+    /// `status.updateRevision`
+    pub update_revision: Arc<str>,
+}
+
+/// A DaemonSet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DaemonSet {
+    /// Name and generation.
+    pub meta: Meta,
+    /// Labels of its pods.
+    pub template: Template,
+    /// `spec.updateStrategy`.
+    pub update: Update,
+    /// `status.observedGeneration`
+    pub observed: i64,
+    /// `status.desiredNumberScheduled`
+    pub desired: u32,
+    /// `status.updatedNumberScheduled`
+    pub updated: u32,
+    /// `status.numberAvailable`
+    pub available: u32,
+}
+
+/// A ControllerRevision: one revision of a StatefulSet or DaemonSet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ControllerRevision {
+    /// Name and controller.
+    pub meta: Meta,
+    /// `revision`: higher is newer.
+    pub number: Option<i64>,
+    /// The template in its `data`.
+    pub template: Template,
+}
+
+/// Reads the numbers of a status: absent ones are 0.
+fn status(tree: &Tree, key: &str, flaws: &mut Flaws) -> u32 {
+    let place = format_args!("status.{key}");
+    flaws.count(tree.at(&["status", key]), place).unwrap_or(0)
+}
+
+fn observed(tree: &Tree, flaws: &mut Flaws) -> i64 {
+    let place = format_args!("status.observedGeneration");
+    let generation = tree.at(&["status", "observedGeneration"]);
+    flaws.number(generation, place).unwrap_or(0)
+}
+
+fn replicas(tree: &Tree, flaws: &mut Flaws) -> u32 {
+    let place = format_args!("spec.replicas");
+    flaws
+        .count(tree.at(&["spec", "replicas"]), place)
+        .unwrap_or(1)
+}
+
+impl Deployment {
+    pub(super) fn read(tree: &Tree, flaws: &mut Flaws) -> Option<Self> {
+        let spec = tree.get("spec");
+        Some(Self {
+            meta: Meta::read(tree, Kind::Deployment, flaws, |_| false)?,
+            template: Template::read(spec.get("template"), flaws),
+            replicas: replicas(tree, flaws),
+            update: Update::read(spec.get("strategy"), flaws),
+            paused: flaws
+                .boolean(spec.get("paused"), format_args!("spec.paused"))
+                .unwrap_or(false),
+            observed: observed(tree, flaws),
+            status_replicas: status(tree, "replicas", flaws),
+            updated: status(tree, "updatedReplicas", flaws),
+            available: status(tree, "availableReplicas", flaws),
+        })
+    }
+
+    /// Pods that may be missing: `maxSurge` rounds up, `maxUnavailable` down, and both cannot be 0.
+    pub(super) fn max_unavailable(&self) -> u32 {
+        let Update::Rolling { surge, unavailable } = self.update else {
+            return 0;
+        };
+        if self.replicas == 0 {
+            return 0;
+        }
+        let surge = surge.unwrap_or(Amount::Percent(25)).ceil(self.replicas);
+        let unavailable = unavailable
+            .unwrap_or(Amount::Percent(25))
+            .floor(self.replicas);
+        if surge == 0 && unavailable == 0 {
+            1
+        } else {
+            unavailable
+        }
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.observed >= self.meta.generation
+            && self.updated == self.replicas
+            && self.status_replicas == self.replicas
+            && self.available == self.replicas
+    }
+}
+
+impl ReplicaSet {
+    pub(super) fn read(tree: &Tree, flaws: &mut Flaws) -> Option<Self> {
+        let keep = |key: &str| REVISION_KEYS.contains(&key);
+        Some(Self {
+            meta: Meta::read(tree, Kind::ReplicaSet, flaws, keep)?,
+            template: Template::read(tree.at(&["spec", "template"]), flaws),
+        })
+    }
+
+    /// The revision number its controller gave it.
+    pub fn number(&self) -> Option<i64> {
+        let found = REVISION_KEYS
+            .iter()
+            .find_map(|key| self.meta.annotations.get(key));
+        found.and_then(|text| text.parse().ok())
+    }
+
+    /// The hash of its template: a label, else its name.
+    pub(super) fn hash(&self) -> &Arc<str> {
+        hash_label(&self.meta.labels).unwrap_or(&self.meta.name)
+    }
+}
+
+const REVISION_KEYS: [&str; 2] = [
+    "deployment.kubernetes.io/revision",
+    "rollout.argoproj.io/revision",
+];
+
+/// The label that holds a pod's revision, in the order of who knows better.
+pub(super) fn hash_label(labels: &Labels) -> Option<&Arc<str>> {
+    [
+        "rollouts-pod-template-hash",
+        "pod-template-hash",
+        "controller-revision-hash",
+    ]
+    .iter()
+    .find_map(|key| labels.get(key).filter(|value| !value.is_empty()))
+}
+
+impl StatefulSet {
+    pub(super) fn read(tree: &Tree, flaws: &mut Flaws) -> Option<Self> {
+        let spec = tree.get("spec");
+        let mut revision = |key: &str| {
+            let place = format_args!("status.{key}");
+            flaws.shared(tree.at(&["status", key]), place)
+        };
+        let (current_revision, update_revision) =
+            (revision("currentRevision"), revision("updateRevision"));
+        Some(Self {
+            meta: Meta::read(tree, Kind::StatefulSet, flaws, |_| false)?,
+            template: Template::read(spec.get("template"), flaws),
+            replicas: replicas(tree, flaws),
+            update: Update::read(spec.get("updateStrategy"), flaws),
+            observed: observed(tree, flaws),
+            status_replicas: status(tree, "replicas", flaws),
+            ready: status(tree, "readyReplicas", flaws),
+            updated: status(tree, "updatedReplicas", flaws),
+            current_revision,
+            update_revision,
+        })
+    }
+
+    /// Pods that may be missing: a percentage rounds down, and at least one may.
+    pub(super) fn max_unavailable(&self) -> u32 {
+        let unavailable = match self.update {
+            Update::Rolling { unavailable, .. } => unavailable,
+            Update::Recreate | Update::OnDelete => None,
+        };
+        unavailable
+            .unwrap_or(Amount::Count(1))
+            .floor(self.replicas)
+            .max(1)
+    }
+
+    /// What the status says; the equality of its revisions alone proves nothing, so the caller looks at the pods.
+    pub(super) fn is_complete(&self) -> bool {
+        self.observed >= self.meta.generation
+            && self.status_replicas == self.replicas
+            && self.updated == self.replicas
+            && self.ready == self.replicas
+            && self.current_revision == self.update_revision
+    }
+}
+
+impl DaemonSet {
+    pub(super) fn read(tree: &Tree, flaws: &mut Flaws) -> Option<Self> {
+        let spec = tree.get("spec");
+        Some(Self {
+            meta: Meta::read(tree, Kind::DaemonSet, flaws, |_| false)?,
+            template: Template::read(spec.get("template"), flaws),
+            update: Update::read(spec.get("updateStrategy"), flaws),
+            observed: observed(tree, flaws),
+            desired: status(tree, "desiredNumberScheduled", flaws),
+            updated: status(tree, "updatedNumberScheduled", flaws),
+            available: status(tree, "numberAvailable", flaws),
+        })
+    }
+
+    /// Pods that may be missing: both percentages round up, and both cannot be 0.
+    pub(super) fn max_unavailable(&self) -> u32 {
+        let (surge, unavailable) = match self.update {
+            Update::Rolling { surge, unavailable } => (surge, unavailable),
+            Update::Recreate | Update::OnDelete => (None, None),
+        };
+        let surge = surge.unwrap_or(Amount::Count(0)).ceil(self.desired);
+        let unavailable = unavailable.unwrap_or(Amount::Count(1)).ceil(self.desired);
+        if surge == 0 {
+            unavailable.max(1)
+        } else {
+            unavailable
+        }
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.observed >= self.meta.generation
+            && self.updated >= self.desired
+            && self.available >= self.desired
+    }
+}
+
+impl ControllerRevision {
+    pub(super) fn read(tree: &Tree, flaws: &mut Flaws) -> Option<Self> {
+        let template = tree.at(&["data", "spec", "template"]);
+        Some(Self {
+            meta: Meta::read(tree, Kind::ControllerRevision, flaws, |_| false)?,
+            number: flaws.number(tree.get("revision"), format_args!("revision")),
+            template: Template::read(template, flaws),
+        })
+    }
+
+    /// The bare hash: its name without the owner's.
+    pub(super) fn hash(&self) -> Arc<str> {
+        let owner = self.meta.controller.as_ref().map(|owner| &*owner.name);
+        bare_hash(&self.meta.name, owner.unwrap_or_default())
+    }
+}
+
+/// `web-6d4b` of the owner `web` is `6d4b`; anything else stays as it is.
+pub(super) fn bare_hash(name: &Arc<str>, owner: &str) -> Arc<str> {
+    let rest = name
+        .strip_prefix(owner)
+        .and_then(|rest| rest.strip_prefix('-'));
+    rest.map_or_else(|| Arc::clone(name), Arc::from)
+}
