@@ -1,1 +1,131 @@
-//! To be written.
+//! The commands.
+//!
+//! Each command is given its arguments and a place to write to, and gives an exit code: 0 done, 1 it did not work
+//! or problems were found, 2 the command line was wrong (clap's own). What a person reads goes to standard
+//! output; what went wrong goes to standard error, with its causes, in one line.
+
+mod check;
+mod client;
+mod demo;
+mod serve;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Flags};
+use crate::telemetry;
+
+/// An authoritative DNS server for Kubernetes service discovery that knows versions.
+#[derive(Debug, Parser)]
+#[command(name = "shiftdns", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer DNS for the services of a cluster.
+    Serve(Box<Flags>),
+    /// Play a rolling update and its undo over built-in manifests: no cluster, no set-up.
+    Demo(Box<Flags>),
+    /// Check manifests, directories of them, and configuration files; exit code 1 if anything is wrong.
+    Check {
+        /// What to check.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// Print the configuration that would be in force.
+    Config(Box<Flags>),
+    /// Ask a running server what it answers.
+    Query {
+        /// The name, such as web.shop.svc.cluster.local.
+        name: String,
+        /// The type, such as A, AAAA, SRV, TXT.
+        #[arg(default_value = "A")]
+        rtype: String,
+        /// The address of the client to answer for.
+        #[arg(long, value_name = "ADDR")]
+        client: Option<std::net::IpAddr>,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Ask a running server why a service's shares are what they are.
+    Explain {
+        /// Namespace and name: shop/web.
+        #[arg(value_name = "NS/SERVICE", value_parser = service_key)]
+        service: crate::model::ServiceKey,
+        #[command(flatten)]
+        server: Server,
+    },
+}
+
+/// Where the running server is.
+#[derive(Debug, Args)]
+struct Server {
+    /// The API of the server.
+    #[arg(long = "server", value_name = "URL", default_value = "http://127.0.0.1:9154")]
+    url: String,
+    /// A file that holds the API's token.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+fn service_key(text: &str) -> Result<crate::model::ServiceKey, String> {
+    crate::model::ServiceKey::parse(text)
+        .ok_or_else(|| format!("`{text}` is not NAMESPACE/SERVICE, such as shop/web"))
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            let error: &(dyn std::error::Error + 'static) = error.as_ref();
+            // Standard error may be closed; there is no other place to say so.
+            let _ = writeln!(io::stderr(), "shiftdns: {}", telemetry::chain(error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    match cli.command {
+        Command::Serve(flags) => {
+            drop(out);
+            serve::serve(&flags)?;
+        }
+        Command::Demo(flags) => {
+            drop(out);
+            demo::run(&flags)?;
+        }
+        Command::Check { paths } => {
+            let problems = check::check(&paths)?;
+            for problem in &problems {
+                writeln!(out, "{problem}")?;
+            }
+            if !problems.is_empty() {
+                return Ok(ExitCode::FAILURE);
+            }
+            writeln!(out, "no problems")?;
+        }
+        Command::Config(flags) => {
+            let config = config::load(None, &flags)?;
+            write!(out, "{}", config::render(&config))?;
+        }
+        Command::Query { name, rtype, client, server } => {
+            let text = client::query(&server, &name, &rtype, client)?;
+            write!(out, "{text}")?;
+        }
+        Command::Explain { service, server } => {
+            let text = client::explain(&server, &service).context("cannot explain")?;
+            write!(out, "{text}")?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
