@@ -18,8 +18,8 @@ use tracing::info;
 use crate::admin::{self, Admin};
 use crate::answer::{View, Worker};
 use crate::config::Config;
+use crate::engine::Engine;
 use crate::engine::control::{self, Event, Handle};
-use crate::engine::{self, Engine};
 use crate::files::{self, Loaded, Manifests};
 use crate::server::{self, Server};
 use crate::store;
@@ -93,9 +93,13 @@ pub enum StartError {
 /// # Errors
 /// See [`StartError`].
 pub async fn start(config: &Config, source: Source) -> Result<Running, StartError> {
-    let bound = server::bind(&settings::server(config)).await.map_err(StartError::Dns)?;
+    let bound = server::bind(&settings::server(config))
+        .await
+        .map_err(StartError::Dns)?;
     let token = settings::token(config)?;
-    let admin = admin::bind(&settings::admin(config, token)).await.map_err(StartError::Http)?;
+    let admin = admin::bind(&settings::admin(config, token))
+        .await
+        .map_err(StartError::Http)?;
     let dns = bound.addresses();
 
     let (store, publisher) = store::new();
@@ -110,7 +114,11 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
 
     let workers: Vec<Worker> = (0..bound.workers_needed()).map(|_| worker()).collect();
     let streams = worker();
-    let counts = workers.iter().chain([&streams]).map(Worker::counts).collect();
+    let counts = workers
+        .iter()
+        .chain([&streams])
+        .map(Worker::counts)
+        .collect();
     let counters = bound.counters();
     let server = bound.start(Arc::clone(&view), workers, streams);
     let (http, api) = (admin.http(), admin.api());
@@ -162,7 +170,9 @@ async fn feed(dir: PathBuf, engine: Handle) -> Result<files::Watch, StartError> 
     let mut manifests = Manifests::new(dir.clone());
     let read = move || manifests.load().map(|loaded| (manifests, loaded));
     let joined = tokio::task::spawn_blocking(read).await;
-    let (manifests, loaded) = joined.map_err(|_| control::Stopped)?.map_err(StartError::Manifests)?;
+    let (manifests, loaded) = joined
+        .map_err(|_| control::Stopped)?
+        .map_err(StartError::Manifests)?;
     announce(&dir, &loaded);
     engine.send(batch(loaded)).await?;
     let on_load = move |result: Result<Loaded, files::LoadError>| {
@@ -197,7 +207,11 @@ pub fn offline(config: &Config) -> Result<(Engine, Arc<View>), NameError> {
     let (store, publisher) = store::new();
     let (zones, identity) = (settings::zones(config)?, settings::identity(config));
     let view = Arc::new(View::new(store, zones, identity, settings::limits(config)));
-    let engine = Engine::new(settings::engine(config, &config.listen)?, Arc::clone(&view), publisher)?;
+    let engine = Engine::new(
+        settings::engine(config, &config.listen)?,
+        Arc::clone(&view),
+        publisher,
+    )?;
     Ok((engine, view))
 }
 
@@ -205,6 +219,3 @@ pub fn offline(config: &Config) -> Result<(Engine, Arc<View>), NameError> {
 pub fn worker_count(config: &Config) -> usize {
     settings::server(config).workers
 }
-
-#[allow(unused_imports, reason = "re-exported for callers that name the engine's settings")]
-pub use engine::Settings as EngineSettings;

@@ -39,7 +39,10 @@ pub(super) fn token(config: &Config) -> Result<Option<String>, StartError> {
     let Some(path) = &config.api.token_file else {
         return Ok(None);
     };
-    let failed = |source| StartError::Token { path: path.clone(), source };
+    let failed = |source| StartError::Token {
+        path: path.clone(),
+        source,
+    };
     let text = std::fs::read_to_string(path).map_err(failed)?;
     let token = text.trim().to_owned();
     if token.is_empty() {

@@ -16,7 +16,9 @@ use crate::objects::{Change, Kind, Object};
 pub(super) fn check(paths: &[PathBuf]) -> anyhow::Result<Vec<Problem>> {
     let mut problems = Vec::new();
     for path in paths {
-        problems.extend(check_path(path).with_context(|| format!("cannot check `{}`", path.display()))?);
+        problems.extend(
+            check_path(path).with_context(|| format!("cannot check `{}`", path.display()))?,
+        );
     }
     Ok(problems)
 }
@@ -41,14 +43,21 @@ fn check_path(path: &Path) -> anyhow::Result<Vec<Problem>> {
 /// A configuration file says so in its first lines.
 fn is_config(text: &str) -> bool {
     let line = |wanted: &str| text.lines().any(|line| line.trim_end() == wanted);
-    line("kind: Config") && text.lines().any(|line| line.starts_with("apiVersion: shiftdns.io/"))
+    line("kind: Config")
+        && text
+            .lines()
+            .any(|line| line.starts_with("apiVersion: shiftdns.io/"))
 }
 
 /// The objects as whole lists, one a kind.
 pub(super) fn resets(objects: Vec<Object>) -> Vec<Change> {
     let of = |kind: Kind| Change::Reset {
         kind,
-        objects: objects.iter().filter(|object| object.kind() == kind).cloned().collect(),
+        objects: objects
+            .iter()
+            .filter(|object| object.kind() == kind)
+            .cloned()
+            .collect(),
     };
     Kind::ALL.into_iter().map(of).collect()
 }

@@ -62,13 +62,23 @@ fn get<T: for<'de> Deserialize<'de>>(
         let token = read.with_context(|| format!("cannot read `{}`", path.display()))?;
         request = request.header("authorization", format!("Bearer {}", token.trim()));
     }
-    let unreachable = || format!("no answer from `{url}`; is the server running, and is that its API address (--server)");
+    let unreachable = || {
+        format!(
+            "no answer from `{url}`; is the server running, and is that its API address (--server)"
+        )
+    };
     let mut response = request.call().with_context(unreachable)?;
     let status = response.status();
-    let body = response.body_mut().read_to_string().with_context(unreachable)?;
+    let body = response
+        .body_mut()
+        .read_to_string()
+        .with_context(unreachable)?;
     if !status.is_success() {
         let refusal = serde_json::from_str::<Refusal>(&body).map(|refusal| refusal.error);
-        bail!("{}", refusal.unwrap_or_else(|_| format!("`{url}` answered {status}")));
+        bail!(
+            "{}",
+            refusal.unwrap_or_else(|_| format!("`{url}` answered {status}"))
+        );
     }
     serde_json::from_str(&body).with_context(|| format!("`{url}` is not the API of a ShiftDNS"))
 }

@@ -68,7 +68,11 @@ enum Command {
 #[derive(Debug, Args)]
 struct Server {
     /// The API of the server.
-    #[arg(long = "server", value_name = "URL", default_value = "http://127.0.0.1:9154")]
+    #[arg(
+        long = "server",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:9154"
+    )]
     url: String,
     /// A file that holds the API's token.
     #[arg(long, value_name = "FILE")]
@@ -118,7 +122,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let config = config::load(None, &flags)?;
             write!(out, "{}", config::render(&config))?;
         }
-        Command::Query { name, rtype, client, server } => {
+        Command::Query {
+            name,
+            rtype,
+            client,
+            server,
+        } => {
             let text = client::query(&server, &name, &rtype, client)?;
             write!(out, "{text}")?;
         }

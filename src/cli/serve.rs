@@ -37,7 +37,10 @@ pub(super) fn serve(flags: &Flags) -> anyhow::Result<()> {
 /// A runtime with a thread for each UDP worker, so that none waits for another.
 pub(super) fn runtime(config: &Config) -> anyhow::Result<Runtime> {
     let threads = app::worker_count(config).max(2);
-    let built = Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let built = Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build();
     built.context("cannot start the runtime")
 }
 

@@ -15,6 +15,7 @@ use super::{
     Api, Config, ConfigError, EmptyService, Flags, Identity, Limits, Pods, Soa, Ttl, text,
 };
 use crate::model::{AnswerMode, Origin, Policy, Problem, Strategy};
+use crate::objects::LabelSelector;
 
 /// The format this release reads.
 const API_VERSION: &str = "shiftdns.io/v1alpha1";
@@ -156,11 +157,6 @@ impl Check {
         text("state", &file.state, &plain.state);
         text("staticZones", &file.static_zones, &plain.static_zones);
         text(
-            "namespaceSelector",
-            &file.namespace_selector,
-            &plain.namespace_selector,
-        );
-        text(
             "defaults.onFailure",
             &file.defaults.on_failure,
             &plain.defaults.on_failure,
@@ -183,12 +179,16 @@ impl Check {
             let differs = text::duration(&value.value) != text::duration(&default.value);
             key(name, differs, value.referenced.line());
         };
-        time("staleAfter", &file.stale_after, &plain.stale_after);
         time("defaults.soak", &file.defaults.soak, &plain.defaults.soak);
         key(
             "api.actions",
             file.api.actions.value,
             file.api.actions.referenced.line(),
+        );
+        key(
+            "ttl.cacheFloor",
+            file.ttl.cache_floor.value != plain.ttl.cache_floor.value,
+            file.ttl.cache_floor.referenced.line(),
         );
         key(
             "upstream",
@@ -238,6 +238,9 @@ impl Check {
             workers: self.workers(file, flags),
             manifests: self.manifests(file, flags),
             namespaces: self.list(listed(&file.namespaces, "namespaces"), Self::namespace),
+            namespace_selector: self
+                .selector(&asked(&file.namespace_selector, "namespaceSelector")),
+            stale_after: self.time(&asked(&file.stale_after, "staleAfter")),
             pods: self.word(
                 &asked(&file.pods, "pods"),
                 &[
@@ -265,7 +268,6 @@ impl Check {
                 endpoints: self.ttl(&asked(&file.ttl.endpoints, "ttl.endpoints")),
                 rollout: self.ttl(&asked(&file.ttl.rollout, "ttl.rollout")),
                 negative: self.ttl(&asked(&file.ttl.negative, "ttl.negative")),
-                cache_floor: self.ttl(&asked(&file.ttl.cache_floor, "ttl.cacheFloor")),
             },
             defaults: self.policy(&file.defaults),
             limits: Limits {
@@ -485,6 +487,19 @@ impl Check {
             );
         }
         time.unwrap_or_default()
+    }
+
+    fn selector(&mut self, from: &Asked<String>) -> Option<LabelSelector> {
+        if from.value.trim().is_empty() {
+            return None;
+        }
+        match LabelSelector::parse(&from.value) {
+            Ok(selector) => Some(selector),
+            Err(error) => {
+                self.refuse(from.line, from.key, error.to_string());
+                None
+            }
+        }
     }
 
     fn identity(&mut self, from: &Asked<String>) -> Option<String> {

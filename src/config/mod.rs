@@ -18,6 +18,7 @@ use ipnet::IpNet;
 use thiserror::Error;
 
 use crate::model::{Policy, Problem};
+use crate::objects::LabelSelector;
 
 mod check;
 mod file;
@@ -48,6 +49,10 @@ pub struct Config {
     pub manifests: Option<PathBuf>,
     /// Namespaces that are served; empty: all.
     pub namespaces: Vec<String>,
+    /// Namespaces that are served, by their labels; `None`: all.
+    pub namespace_selector: Option<LabelSelector>,
+    /// Data age from which answers say that they may be out of date.
+    pub stale_after: Duration,
     /// Whether pods have names by address.
     pub pods: Pods,
     /// An endpoint without hostname is named after its pod instead of its address.
@@ -123,8 +128,6 @@ pub struct Ttl {
     pub rollout: u32,
     /// Of the news that there is nothing.
     pub negative: u32,
-    /// The least time for which caches in front of us keep an answer, whatever its TTL.
-    pub cache_floor: u32,
 }
 
 /// Bounds of what one client or one namespace may take; all above zero.

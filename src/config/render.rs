@@ -29,6 +29,8 @@ pub fn render(config: &Config) -> String {
         .version
         .as_deref()
         .map_or("refused".to_owned(), quoted);
+    let selector = config.namespace_selector.as_ref();
+    let selector = selector.map(ToString::to_string).unwrap_or_default();
     let lines = [
         "apiVersion: shiftdns.io/v1alpha1".to_owned(),
         "kind: Config".to_owned(),
@@ -43,11 +45,11 @@ pub fn render(config: &Config) -> String {
         format!("workers: {}", config.workers.map_or(0, usize::from)),
         format!("source: {source}"),
         "state: \"\"".to_owned(),
-        "staleAfter: 60s".to_owned(),
+        format!("staleAfter: {}", written(config.stale_after)),
         "staticZones: \"\"".to_owned(),
         "upstream: []".to_owned(),
         format!("namespaces: {}", list(&config.namespaces)),
-        "namespaceSelector: \"\"".to_owned(),
+        format!("namespaceSelector: {}", quoted(&selector)),
         format!("pods: {}", pods(config.pods)),
         format!("endpointPodNames: {}", config.endpoint_pod_names),
         format!("emptyService: {}", empty_service(config.empty_service)),
@@ -67,7 +69,7 @@ pub fn render(config: &Config) -> String {
         format!("  endpoints: {}", ttl.endpoints),
         format!("  rollout: {}", ttl.rollout),
         format!("  negative: {}", ttl.negative),
-        format!("  cacheFloor: {}", ttl.cache_floor),
+        "  cacheFloor: 5".to_owned(),
         "defaults:".to_owned(),
         format!("  strategy: {}", defaults.strategy.as_str()),
         "  soak: 0s".to_owned(),

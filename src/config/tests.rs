@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{AnswerMode, Strategy as Follow};
+use crate::objects::LabelSelector;
 
 const HEADER: &str = "apiVersion: shiftdns.io/v1alpha1\nkind: Config\n";
 const TEMPLATE: &str = include_str!("../../deploy/config.yaml");
@@ -98,13 +99,15 @@ api: {listen: \"10.0.0.1:9154\", tokenFile: /run/token}
 workers: 3
 source: {manifests: zones/demo}
 namespaces: [shop, data]
+namespaceSelector: env=prod,!old
+staleAfter: 5s
 pods: verified
 endpointPodNames: true
 emptyService: nodata
 recursionAvailable: true
 soa: {mname: ns1.example.com, rname: dns.example.com.}
 nameServers: [192.0.2.1, \"2001:db8::1\"]
-ttl: {clusterIp: 60, endpoints: 10, rollout: 1, negative: 0, cacheFloor: 30}
+ttl: {clusterIp: 60, endpoints: 10, rollout: 1, negative: 0}
 defaults: {answer: pure, records: 1, headroom: 120}
 limits: {endpointsPerService: 1, endpointsPerNamespace: 2, tcpConnections: 3, tcpIdle: 1m, tcpMessage: 500ms}
 reservedNamespaces: [com]
@@ -127,6 +130,8 @@ identity: {id: dns-1, version: \"1.0\"}
         workers: NonZeroUsize::new(3),
         manifests: Some("zones/demo".into()),
         namespaces: vec!["shop".into(), "data".into()],
+        namespace_selector: LabelSelector::parse("env=prod,!old").ok(),
+        stale_after: Duration::from_secs(5),
         pods: Pods::Verified,
         endpoint_pod_names: true,
         empty_service: EmptyService::Nodata,
@@ -143,7 +148,6 @@ identity: {id: dns-1, version: \"1.0\"}
             endpoints: 10,
             rollout: 1,
             negative: 0,
-            cache_floor: 30,
         },
         defaults: Policy {
             strategy: Follow::Follow,
@@ -377,10 +381,9 @@ fn the_header_must_name_this_format() {
 fn what_is_not_built_is_refused_and_never_ignored() {
     for (text, key) in [
         ("state: x", "state"),
-        ("staleAfter: 5s", "staleAfter"),
+        ("ttl: {cacheFloor: 9}", "ttl.cacheFloor"),
         ("staticZones: x", "staticZones"),
         ("upstream: [192.0.2.1]", "upstream"),
-        ("namespaceSelector: env=prod", "namespaceSelector"),
         ("api: {actions: true}", "api.actions"),
         (
             "source: {kubernetes: {context: x}}",
@@ -503,6 +506,8 @@ prop_compose! {
             workers: NonZeroUsize::new(numbers.3),
             manifests: text(&texts.2).filter(|_| flips[0]).map(PathBuf::from),
             namespaces: namespaces.iter().cloned().collect(),
+            namespace_selector: LabelSelector::parse("env=prod").ok().filter(|_| flips[1]),
+            stale_after: Duration::from_millis(numbers.1),
             pods: if flips[1] { Pods::Insecure } else { Pods::Verified },
             endpoint_pod_names: flips[0],
             empty_service: if flips[2] { EmptyService::Nodata } else { EmptyService::Nxdomain },
