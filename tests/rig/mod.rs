@@ -1,0 +1,287 @@
+//! A real server on loopback for tests: objects go in as manifests, questions go in through sockets, and every
+//! answer is decoded by hickory-proto, which shares no code with our encoder.
+//!
+//! Answers read like the manual: `Z` is the zone, one record a line, sets sorted.
+//!
+//! ```text
+//! NOERROR aa
+//! web.shop.svc.Z. 5 A 10.1.0.11
+//! auth Z. 5 SOA
+//! add db-0.db.shop.svc.Z. 5 A 10.1.1.41
+//! ```
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test crate that has a rig uses another part of it"
+)]
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::serialize::binary::BinDecodable as _;
+use shiftdns::app::{self, Running, Source};
+use shiftdns::config::{self, Config, Flags};
+use shiftdns::engine::control::Event;
+use shiftdns::files;
+use shiftdns::objects::{Change, Kind};
+use tokio::runtime::{Builder, Runtime};
+
+/// Far above any answer's time on loopback; a test that waits this long fails.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running server.
+pub struct Rig {
+    runtime: Runtime,
+    running: Option<Running>,
+    /// Where DNS is answered.
+    pub dns: SocketAddr,
+    /// Probes and metrics.
+    pub http: SocketAddr,
+    /// The API.
+    pub api: SocketAddr,
+}
+
+/// The default configuration on ports that the system chooses.
+pub fn config() -> Config {
+    let mut config = config::load(None, &Flags::default()).expect("the defaults are sound");
+    let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    config.listen = vec![any];
+    config.http = any;
+    config.api.listen = any;
+    config
+}
+
+/// Whole lists of all kinds, from manifests; the manifests must be without problems.
+pub fn resets(manifests: &str) -> Vec<Change> {
+    let (objects, problems) = files::parse("test.yaml", manifests);
+    assert_eq!(problems, []);
+    let of = |kind: Kind| Change::Reset {
+        kind,
+        objects: objects
+            .iter()
+            .filter(|o| o.kind() == kind)
+            .cloned()
+            .collect(),
+    };
+    Kind::ALL.into_iter().map(of).collect()
+}
+
+impl Rig {
+    /// Serves `manifests` with the default configuration.
+    pub fn serve(manifests: &str) -> Self {
+        Self::with(&config(), manifests)
+    }
+
+    /// Serves `manifests` with `config`.
+    pub fn with(config: &Config, manifests: &str) -> Self {
+        let rig = Self::unsynced(config);
+        rig.apply(manifests);
+        rig
+    }
+
+    /// A server that has read nothing yet.
+    pub fn unsynced(config: &Config) -> Self {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build();
+        let runtime = runtime.expect("a runtime");
+        let running = runtime
+            .block_on(app::start(config, Source::Caller))
+            .expect("a server");
+        let (dns, http, api) = (running.dns[0], running.http, running.api);
+        Self {
+            runtime,
+            running: Some(running),
+            dns,
+            http,
+            api,
+        }
+    }
+
+    /// The running server.
+    pub fn running(&self) -> &Running {
+        self.running.as_ref().expect("it runs until it is dropped")
+    }
+
+    /// Replaces all objects as one batch and waits until it is published.
+    pub fn apply(&self, manifests: &str) {
+        self.apply_changes(resets(manifests));
+    }
+
+    /// Folds changes in as one batch and waits until it is published.
+    pub fn apply_changes(&self, changes: Vec<Change>) {
+        let engine = &self.running().engine;
+        self.runtime.block_on(async {
+            let problems = Vec::new();
+            engine
+                .send(Event::Batch { changes, problems })
+                .await
+                .expect("the engine runs");
+            engine.list().await.expect("the engine runs");
+        });
+    }
+
+    /// All problems, one a line.
+    pub fn problems(&self) -> Vec<String> {
+        let problems = self.runtime.block_on(self.running().engine.problems());
+        problems
+            .expect("the engine runs")
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    /// Sends a datagram and waits for the answer; `None` if there is none for a second.
+    pub fn udp(&self, query: &[u8]) -> Option<Vec<u8>> {
+        udp(self.dns, query)
+    }
+
+    /// Sends a message over a stream and waits for the answer; `None` if the server closes.
+    pub fn tcp(&self, query: &[u8]) -> Option<Vec<u8>> {
+        tcp(self.dns, query)
+    }
+
+    /// Asks over UDP (EDNS, 1232 octets) and TCP and shows the answer, which must be the same on both.
+    pub fn ask(&self, question: &str) -> String {
+        let query = query(question);
+        let over_udp = shown(&self.udp(&query).expect("an answer over UDP"));
+        let over_tcp = shown(&self.tcp(&query).expect("an answer over TCP"));
+        if !over_udp.starts_with("NOERROR aa tc") {
+            assert_eq!(over_udp, over_tcp, "{question}: UDP and TCP differ");
+        }
+        over_tcp
+    }
+
+    /// Asks and compares: `expected` without the spaces in front of its lines.
+    pub fn check(&self, question: &str, expected: &str) {
+        let lines = expected
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty());
+        assert_eq!(
+            self.ask(question),
+            lines.collect::<Vec<_>>().join("\n"),
+            "{question}"
+        );
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.runtime
+                .block_on(running.shutdown(Duration::from_millis(100)));
+        }
+    }
+}
+
+/// Sends a datagram to `server` and waits for the answer.
+pub fn udp(server: SocketAddr, query: &[u8]) -> Option<Vec<u8>> {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.connect(server).expect("a route to loopback");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .expect("a timeout");
+    socket.send(query).expect("sent");
+    let mut answer = vec![0; 65_535];
+    let len = socket.recv(&mut answer).ok()?;
+    answer.truncate(len);
+    Some(answer)
+}
+
+/// Sends a message over a stream to `server` and waits for the answer.
+pub fn tcp(server: SocketAddr, query: &[u8]) -> Option<Vec<u8>> {
+    let mut stream = TcpStream::connect(server).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let len = u16::try_from(query.len()).expect("a message").to_be_bytes();
+    stream.write_all(&[&len, query].concat()).expect("sent");
+    let mut len = [0; 2];
+    stream.read_exact(&mut len).ok()?;
+    let mut answer = vec![0; usize::from(u16::from_be_bytes(len))];
+    stream.read_exact(&mut answer).ok()?;
+    Some(answer)
+}
+
+/// A query for `name TYPE`, with EDNS. `Z` at the end of the name is the zone.
+pub fn query(question: &str) -> Vec<u8> {
+    let (name, rtype) = question.split_once(' ').expect("a name and a type");
+    let mut message = Message::new(0x1234, MessageType::Query, OpCode::Query);
+    let mut asked = Query::query(parse_name(name), rtype.parse().expect("a type"));
+    asked.set_query_class(hickory_proto::rr::DNSClass::IN);
+    message.add_query(asked);
+    let mut edns = Edns::new();
+    edns.set_max_payload(1232);
+    message.edns = Some(edns);
+    message.to_vec().expect("encodes")
+}
+
+/// A name, `Z` at its end standing for the zone.
+pub fn parse_name(name: &str) -> Name {
+    let name = match name.strip_suffix('Z') {
+        Some(front) if front.is_empty() || front.ends_with('.') => format!("{front}cluster.local."),
+        _ => format!("{}.", name.trim_end_matches('.')),
+    };
+    Name::from_ascii(&name).expect("a name")
+}
+
+/// Decodes an answer, which must end with its last record.
+pub fn decode(answer: &[u8]) -> Message {
+    let mut decoder = hickory_proto::serialize::binary::BinDecoder::new(answer);
+    let message = Message::read(&mut decoder).expect("hickory-proto decodes what we encode");
+    assert!(decoder.is_empty(), "octets behind the last record");
+    message
+}
+
+/// The answer as text; sets sorted, since a rotated one has no order.
+pub fn shown(answer: &[u8]) -> String {
+    let message = decode(answer);
+    let metadata = &message.metadata;
+    let mut head = format!("{:?}", metadata.response_code).to_uppercase();
+    for (set, flag) in [
+        (metadata.authoritative, " aa"),
+        (metadata.truncation, " tc"),
+        (metadata.recursion_available, " ra"),
+        (metadata.authentic_data, " ad"),
+        (metadata.checking_disabled, " cd"),
+    ] {
+        if set {
+            head.push_str(flag);
+        }
+    }
+    let mut lines = vec![head];
+    for (prefix, records) in [
+        ("", &message.answers),
+        ("auth ", &message.authorities),
+        ("add ", &message.additionals),
+    ] {
+        let mut section: Vec<String> = records
+            .iter()
+            .map(|r| format!("{prefix}{}", record(r)))
+            .collect();
+        section.sort();
+        lines.extend(section);
+    }
+    lines.join("\n")
+}
+
+/// `web.shop.svc.Z. 5 A 10.1.0.11`; of a SOA only the owner and the TTL, since its serial is the clock's.
+pub fn record(record: &Record) -> String {
+    let data = match &record.data {
+        RData::SOA(_) => String::new(),
+        RData::TXT(txt) => {
+            let strings = txt
+                .txt_data
+                .iter()
+                .map(|s| format!("{:?}", String::from_utf8_lossy(s)));
+            format!(" {}", strings.collect::<Vec<_>>().join(" "))
+        }
+        data => format!(" {data}"),
+    };
+    let rtype: RecordType = record.record_type();
+    let text = format!("{} {} {rtype}{data}", record.name, record.ttl);
+    text.replace("cluster.local.", "Z.")
+}
