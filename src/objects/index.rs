@@ -613,28 +613,23 @@ impl Index {
         if labels[0] == labels[1] {
             return;
         }
-        for (labels, is_new) in labels.iter().zip([false, true]) {
-            let Some(labels) = labels else { continue };
-            for (key, value) in labels.iter() {
+        let selects = |service: &Service, labels: &Option<Labels>| {
+            let labels = labels.as_ref();
+            labels.is_some_and(|labels| service.selector.select(labels))
+        };
+        for (some, is_new) in labels.iter().zip([false, true]) {
+            for (key, value) in some.iter().flat_map(Labels::iter) {
                 let label = (Arc::clone(&owner.1), Arc::clone(key), Arc::clone(value));
-                let services: Vec<Arc<str>> = self.services_by_label.of(&label).to_vec();
-                link(
-                    &mut self.workloads_by_label,
-                    label,
-                    (owner.0, Arc::clone(&owner.2)),
-                    is_new,
-                );
-                for name in services {
+                for name in self.services_by_label.of(&label).to_vec() {
                     let namespace = Arc::clone(&owner.1);
                     let key = ServiceKey { namespace, name };
-                    if self
-                        .services
-                        .get(&key)
-                        .is_some_and(|s| s.selector.select(labels))
-                    {
+                    let service = self.services.get(&key);
+                    if service.is_some_and(|s| selects(s, &labels[0]) != selects(s, &labels[1])) {
                         self.mark(&key);
                     }
                 }
+                let workload = (owner.0, Arc::clone(&owner.2));
+                link(&mut self.workloads_by_label, label, workload, is_new);
             }
         }
     }

@@ -171,7 +171,7 @@ impl Index {
         let Some(meta) = self.workload_meta(&owner) else {
             return false;
         };
-        let mut tie = |hash: Arc<str>| Tie {
+        let tie = |hash: Arc<str>| Tie {
             workload: Some(key.clone()),
             hash,
         };

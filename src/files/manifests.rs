@@ -1,0 +1,296 @@
+//! A directory of manifests, and what was last read from it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use thiserror::Error;
+
+use super::parse;
+use crate::model::{Origin, Problem};
+use crate::objects::{Change, Kind, Object};
+
+/// A directory of manifests that is read again and again.
+#[derive(Debug)]
+pub struct Manifests {
+    dir: PathBuf,
+    /// By the path as the operator would write it.
+    files: BTreeMap<PathBuf, File>,
+    stamps: Vec<Stamp>,
+}
+
+/// All objects of a directory at one moment.
+#[derive(Debug)]
+pub struct Loaded {
+    /// One reset a kind, so that applying them drops exactly what vanished.
+    pub changes: Vec<Change>,
+    /// What could not be read, sorted.
+    pub problems: Vec<Problem>,
+    /// How many files were looked at.
+    pub files: usize,
+}
+
+/// The directory cannot be read; what was loaded before stays valid.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// It does not exist, or listing it is forbidden.
+    #[error("cannot read the manifests in `{}`", path.display())]
+    Read {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// What was last read from one file.
+#[derive(Debug)]
+struct File {
+    hash: u64,
+    /// The last good objects; where there never were any, what could be read.
+    objects: Vec<Object>,
+    /// Whether `objects` are all the file ever held when it was whole.
+    is_good: bool,
+    problems: Vec<Problem>,
+}
+
+/// What of a file changes when its contents do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Stamp {
+    path: PathBuf,
+    length: u64,
+    modified: Option<SystemTime>,
+    inode: u64,
+}
+
+/// The largest file that is read: as much as all objects of a large cluster.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+
+/// How deep directories are followed; deeper ones are a loop of mounts, not an order someone keeps.
+const DEPTH_MAX: usize = 32;
+
+impl Manifests {
+    /// The manifests in `dir`, not yet read; `dir` may also be one file.
+    pub fn new(dir: PathBuf) -> Self {
+        Self {
+            dir,
+            files: BTreeMap::new(),
+            stamps: Vec::new(),
+        }
+    }
+
+    /// Reads the directory; files whose contents did not change are not parsed again.
+    ///
+    /// # Errors
+    /// The directory itself cannot be listed. A file that cannot be read is a Problem.
+    pub fn load(&mut self) -> Result<Loaded, LoadError> {
+        self.refresh()?;
+        Ok(self.loaded())
+    }
+
+    /// Reads the directory; `None` where every file has the contents it had.
+    ///
+    /// # Errors
+    /// As [`Manifests::load`].
+    pub fn load_if_changed(&mut self) -> Result<Option<Loaded>, LoadError> {
+        let is_changed = self.refresh()?;
+        Ok(is_changed.then(|| self.loaded()))
+    }
+
+    /// No file came, went, or was written, as far as the file system tells without reading them.
+    pub fn is_unchanged(&self) -> bool {
+        list(&self.dir).is_ok_and(|stamps| stamps == self.stamps)
+    }
+
+    fn refresh(&mut self) -> Result<bool, LoadError> {
+        let stamps = list(&self.dir).map_err(|source| LoadError::Read {
+            path: self.dir.clone(),
+            source,
+        })?;
+        let paths: BTreeSet<&PathBuf> = stamps.iter().map(|stamp| &stamp.path).collect();
+        let before = self.files.len();
+        self.files.retain(|path, _| paths.contains(path));
+        let mut is_changed = self.files.len() != before;
+        for stamp in &stamps {
+            is_changed |= self.read(stamp);
+        }
+        self.stamps = stamps;
+        Ok(is_changed)
+    }
+
+    /// Reads a file and says whether it says something new.
+    fn read(&mut self, stamp: &Stamp) -> bool {
+        let known = self.files.get(&stamp.path);
+        let name = stamp.path.display().to_string();
+        let text = if stamp.length > FILE_BYTES_MAX {
+            Err(format!("larger than {FILE_BYTES_MAX} octets; split it"))
+        } else {
+            fs::read(&stamp.path).map_err(|error| format!("cannot be read: {error}"))
+        };
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let hash = hasher.finish();
+        if known.is_some_and(|known| known.hash == hash) {
+            return false;
+        }
+        let contents = match text {
+            // A strange octet spoils the value it stands in, which is then reported, and nothing else.
+            Ok(octets) => parse::read(&name, &String::from_utf8_lossy(&octets)),
+            Err(text) => parse::Contents {
+                objects: Vec::new(),
+                problems: vec![Problem {
+                    origin: Some(Origin {
+                        file: name.as_str().into(),
+                        line: 1,
+                    }),
+                    subject: String::new(),
+                    text,
+                }],
+                is_broken: true,
+            },
+        };
+        let mut file = File {
+            hash,
+            objects: contents.objects,
+            is_good: !contents.is_broken,
+            problems: contents.problems,
+        };
+        if let Some(last) = self
+            .files
+            .remove(&stamp.path)
+            .filter(|_| contents.is_broken)
+            && last.is_good
+        {
+            let count = last.objects.len();
+            for problem in &mut file.problems {
+                problem.text += &format!(" (the last good {count} objects of this file are kept)");
+            }
+            file.objects = last.objects;
+            file.is_good = true;
+        }
+        self.files.insert(stamp.path.clone(), file);
+        true
+    }
+
+    fn loaded(&self) -> Loaded {
+        let mut problems: Vec<Problem> = Vec::new();
+        let mut seen: HashMap<(Kind, Arc<str>, Arc<str>), Option<&Origin>> = HashMap::new();
+        let mut by_kind: BTreeMap<Kind, Vec<Object>> = BTreeMap::new();
+        for file in self.files.values() {
+            problems.extend(file.problems.iter().cloned());
+            for object in &file.objects {
+                let kind = object.kind();
+                let id = (
+                    kind,
+                    Arc::clone(object.namespace()),
+                    Arc::clone(object.name()),
+                );
+                if let Some(first) = seen.get(&id) {
+                    problems.push(twice(object, *first));
+                } else {
+                    seen.insert(id, object.origin());
+                    by_kind.entry(kind).or_default().push(object.clone());
+                }
+            }
+        }
+        problems.sort();
+        let changes = Kind::ALL.map(|kind| Change::Reset {
+            kind,
+            objects: by_kind.remove(&kind).unwrap_or_default(),
+        });
+        Loaded {
+            changes: changes.into(),
+            problems,
+            files: self.files.len(),
+        }
+    }
+}
+
+fn twice(object: &Object, first: Option<&Origin>) -> Problem {
+    let kind = object.kind().as_str().to_lowercase();
+    let name = match &**object.namespace() {
+        "" => object.name().to_string(),
+        namespace => format!("{namespace}/{}", object.name()),
+    };
+    let place = first
+        .map(|first| format!(" at {first}"))
+        .unwrap_or_default();
+    Problem {
+        origin: object.origin().cloned(),
+        subject: format!("{kind} {name}"),
+        text: format!("ignored: it stands a first time{place}; remove one of the two"),
+    }
+}
+
+/// The manifest files below a directory, sorted by path.
+fn list(dir: &Path) -> io::Result<Vec<Stamp>> {
+    let mut stamps = Vec::new();
+    if fs::metadata(dir)?.is_file() {
+        stamps.extend(stamp(dir.to_owned()));
+        return Ok(stamps);
+    }
+    let mut seen = HashSet::new();
+    walk(dir, 0, &mut seen, &mut stamps)?;
+    stamps.sort();
+    Ok(stamps)
+}
+
+/// Follows symlinks, each file and directory once. Names with a leading dot are passed over: the `..data` of a
+/// ConfigMap mount (its files are read through their links), and what editors and version control leave about.
+fn walk(
+    dir: &Path,
+    depth: usize,
+    seen: &mut HashSet<PathBuf>,
+    stamps: &mut Vec<Stamp>,
+) -> io::Result<()> {
+    if !seen.insert(fs::canonicalize(dir)?) || depth > DEPTH_MAX {
+        return Ok(());
+    }
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        paths.push(entry?.path());
+    }
+    paths.sort();
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') {
+            continue;
+        }
+        // What vanished since the listing is not there.
+        let Ok(metadata) = fs::metadata(&path) else {
+            continue;
+        };
+        if metadata.is_dir() {
+            // A directory below that cannot be listed hides its files; a mount that flaps must not drop them all.
+            walk(&path, depth + 1, seen, stamps)?;
+        } else if is_manifest(&path) && fs::canonicalize(&path).is_ok_and(|real| seen.insert(real))
+        {
+            stamps.extend(stamp(path));
+        }
+    }
+    Ok(())
+}
+
+fn is_manifest(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    matches!(extension, Some("yaml" | "yml" | "json"))
+}
+
+fn stamp(path: PathBuf) -> Option<Stamp> {
+    let metadata = fs::metadata(&path).ok()?;
+    #[cfg(unix)]
+    let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
+    #[cfg(not(unix))]
+    let inode = 0;
+    Some(Stamp {
+        path,
+        length: metadata.len(),
+        modified: metadata.modified().ok(),
+        inode,
+    })
+}

@@ -1,0 +1,213 @@
+//! Cutting a file into objects by its text alone.
+//!
+//! A YAML reader that builds a list of thousands of pods needs a budget that no longer protects; one object at a
+//! time needs little. So documents are cut at `---`, and the items of a `List` at their dashes, as long as the text
+//! looks the way kubectl prints it. Whatever does not is parsed whole.
+
+use std::borrow::Cow;
+
+/// A part of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Piece<'t> {
+    pub(super) text: Cow<'t, str>,
+    /// The line of the file its text begins in, from 1.
+    pub(super) starts: u32,
+    /// The line of the first thing in it that is not a comment.
+    pub(super) line: u32,
+}
+
+/// The documents of a YAML file that hold anything.
+pub(super) fn documents(text: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let (mut begin, mut starts) = (0, 1);
+    let mut offset = 0;
+    for (number, line) in (1_u32..).zip(text.split_inclusive('\n')) {
+        let end = offset + line.len();
+        if let Some(rest) = separator(line) {
+            pieces.extend(piece(&text[begin..offset], starts));
+            // What follows the dashes on their line belongs to the document: `--- {kind: Pod}`.
+            let is_bare = is_nothing(rest);
+            begin = if is_bare { end } else { end - rest.len() };
+            starts = if is_bare { number + 1 } else { number };
+        }
+        offset = end;
+    }
+    pieces.extend(piece(&text[begin..], starts));
+    pieces
+}
+
+/// The rest of a line that begins or ends a document.
+fn separator(line: &str) -> Option<&str> {
+    let rest = line
+        .strip_prefix("---")
+        .or_else(|| line.strip_prefix("..."))?;
+    rest.chars()
+        .next()
+        .is_none_or(char::is_whitespace)
+        .then_some(rest)
+}
+
+/// Blank, a comment or a directive.
+fn is_nothing(line: &str) -> bool {
+    let text = line.trim();
+    text.is_empty() || text.starts_with('#') || line.starts_with('%')
+}
+
+fn piece(text: &str, starts: u32) -> Option<Piece<'_>> {
+    let (line, _) = (starts..)
+        .zip(text.lines())
+        .find(|(_, line)| !is_nothing(line))?;
+    Some(Piece {
+        text: text.into(),
+        starts,
+        line,
+    })
+}
+
+/// The items of a document of the kind `List`; `None` where it is none, or is not laid out as kubectl does it.
+pub(super) fn items<'t>(document: &Piece<'t>) -> Option<Vec<Piece<'t>>> {
+    if kind(&document.text) != Some("List") {
+        return None;
+    }
+    let mut items: Vec<Piece<'t>> = Vec::new();
+    let mut dash: Option<usize> = None;
+    let mut is_inside = false;
+    for (number, line) in (document.starts..).zip(document.text.split_inclusive('\n')) {
+        let body = line.trim_start_matches(' ');
+        let indent = line.len() - body.len();
+        if !is_inside {
+            if let Some(rest) = line.strip_prefix("items:") {
+                if !is_nothing(rest) || dash.is_some() {
+                    return None;
+                }
+                is_inside = true;
+            }
+            continue;
+        }
+        let is_dash = body.starts_with("- ") || body.trim_end() == "-";
+        if is_dash && dash.is_none_or(|at| at == indent) {
+            dash = Some(indent);
+            // The dash becomes a blank, and the item a document whose keys are indented alike.
+            let text = format!("{} {}", &line[..indent], &line[indent + 1..]);
+            let text = Cow::Owned(text);
+            items.push(Piece {
+                text,
+                starts: number,
+                line: number,
+            });
+        } else if is_nothing(line) || dash.is_some_and(|at| indent > at) {
+            items.last_mut()?.text.to_mut().push_str(line);
+        } else if indent == 0 {
+            is_inside = false;
+        } else {
+            return None;
+        }
+    }
+    Some(items)
+}
+
+/// The value of the key `kind` among the outermost keys of a block of YAML; `None` where it stands there not once.
+pub(super) fn kind(text: &str) -> Option<&str> {
+    let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let mut lines = text.lines().filter(|line| !is_nothing(line)).peekable();
+    let outer = indent(lines.peek()?);
+    let mut values = lines
+        .filter(|line| indent(line) == outer)
+        .filter_map(|line| line[outer..].strip_prefix("kind:"));
+    let value = values.next()?;
+    let value = value.split(" #").next().unwrap_or_default().trim();
+    let value = value.trim_matches(['"', '\'']);
+    (values.next().is_none() && !value.is_empty()).then_some(value)
+}
+
+/// The lines of the objects in well-formed JSON: for each document its own and those of the elements of `items`.
+pub(super) fn json_lines(text: &str) -> Vec<(u32, Vec<u32>)> {
+    let mut documents: Vec<(u32, Vec<u32>)> = Vec::new();
+    let (mut line, mut depth) = (1_u32, 0_u32);
+    let mut string: Option<usize> = None;
+    let mut is_escaped = false;
+    let mut last_string = "";
+    let mut is_items = false;
+    for (at, byte) in text.bytes().enumerate() {
+        if let Some(begin) = string {
+            match byte {
+                _ if is_escaped => is_escaped = false,
+                b'\\' => is_escaped = true,
+                b'"' => {
+                    last_string = &text[begin..at];
+                    string = None;
+                }
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => string = Some(at + 1),
+            b'\n' => line += 1,
+            b'{' | b'[' => {
+                match (depth, documents.last_mut()) {
+                    (0, _) => documents.push((line, Vec::new())),
+                    (1, _) => is_items = byte == b'[' && last_string == "items",
+                    (2, Some((_, items))) if is_items => items.push(line),
+                    _ => {}
+                }
+                depth += 1;
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    documents
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(pieces: &[Piece<'_>]) -> Vec<String> {
+        let show = |piece: &Piece<'_>| format!("{}: {}", piece.line, piece.text.replace('\n', "|"));
+        pieces.iter().map(show).collect()
+    }
+
+    #[test]
+    fn documents_are_cut_at_their_marks() {
+        let text =
+            "# head\n\na: 1\n---\n# only words\n--- # b\nb: |\n  ---\n  x\n...\n--- {c: 1}\n---\n";
+        let expected = ["3: # head||a: 1|", "7: b: ||  ---|  x|", "11:  {c: 1}|"];
+        assert_eq!(shown(&documents(text)), expected);
+    }
+
+    #[test]
+    fn items_are_cut_at_their_dashes() {
+        let text = "apiVersion: v1\nitems:\n- a: 1\n  l:\n  - x\n\n- b: |\n    - y\nkind: List\nmetadata:\n  - z\n";
+        let document = &documents(text)[0];
+        let expected = ["3:   a: 1|  l:|  - x||", "7:   b: ||    - y|"];
+        assert_eq!(shown(&items(document).unwrap()), expected);
+        let indented = "kind: List\nitems:\n  - a: 1\n    b: 2\n  - c: 3\n";
+        let expected = ["3:     a: 1|    b: 2|", "5:     c: 3|"];
+        assert_eq!(shown(&items(&documents(indented)[0]).unwrap()), expected);
+        for other in [
+            "kind: List\nitems: [a]\n",
+            "kind: PodList\nitems:\n- a: 1\n",
+            "a: 1\n",
+        ] {
+            assert_eq!(items(&documents(other)[0]), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_kind_is_an_outermost_key() {
+        let check = |text: &str, expected: Option<&str>| assert_eq!(kind(text), expected, "{text}");
+        check("kind: Pod # mine\nspec:\n  kind: x\n", Some("Pod"));
+        check("  a: 1\n  kind: \"Pod\"\n", Some("Pod"));
+        check("a:\n  kind: Pod\n", None);
+        check("kind: Pod\nkind: Node\n", None);
+        check("{kind: Pod}", None);
+    }
+
+    #[test]
+    fn json_objects_have_lines() {
+        let text = "{\n \"kind\": \"List\", \"x\": \"{\\\"\",\n \"items\": [\n {\"a\": [{}]},\n\n {}]}\n{}";
+        assert_eq!(json_lines(text), [(1, vec![4, 6]), (7, vec![])]);
+    }
+}

@@ -1,0 +1,148 @@
+//! Watching a directory of manifests.
+//!
+//! ```text
+//! event of the file system -> wait until it is quiet -> read, and tell if the contents changed
+//! two seconds without one  -> compare stamps         -> the same, where a stamp differs
+//! ```
+//!
+//! Events alone are not enough: network file systems have none, and symlinks to elsewhere are not followed by them.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use notify::{EventKind, RecursiveMode, Watcher};
+use thiserror::Error;
+
+use super::manifests::{LoadError, Loaded, Manifests};
+
+/// A running watch; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Watch {
+    signals: Sender<Signal>,
+}
+
+/// The watch could not begin.
+#[derive(Debug, Error)]
+pub enum WatchError {
+    /// The operating system gives no thread.
+    #[error("cannot start the thread that watches the manifests")]
+    Thread(#[source] std::io::Error),
+}
+
+#[derive(Debug)]
+enum Signal {
+    Touched,
+    Stop,
+}
+
+/// Writers write a file in several steps; so long must nothing happen before it is read.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// And so long is it waited for that, when somebody never stops writing.
+const QUIET_LATEST: Duration = Duration::from_secs(2);
+
+/// How often stamps are compared without an event.
+const POLL: Duration = Duration::from_secs(2);
+
+/// Calls `on_load` from a thread of its own whenever the manifests in `dir` say something new; `first` is what was
+/// loaded before. An error is told once, and again when it is another.
+///
+/// # Errors
+/// The thread cannot be started. Without file system events the watch polls.
+pub fn watch(
+    dir: PathBuf,
+    first: Manifests,
+    on_load: impl FnMut(Result<Loaded, LoadError>) + Send + 'static,
+) -> Result<Watch, WatchError> {
+    let (signals, received) = mpsc::channel();
+    let touched = signals.clone();
+    let builder = thread::Builder::new().name("manifests".into());
+    builder
+        .spawn(move || {
+            // Dropped with the thread, which ends the events.
+            let _events = subscribe(&dir, touched);
+            run(first, &received, on_load);
+        })
+        .map_err(WatchError::Thread)?;
+    Ok(Watch { signals })
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // The thread may be gone already, which is as well.
+        let _ = self.signals.send(Signal::Stop);
+    }
+}
+
+fn subscribe(dir: &PathBuf, touched: Sender<Signal>) -> Option<notify::RecommendedWatcher> {
+    let handler = move |event: notify::Result<notify::Event>| {
+        // Reading files is an event too, and ours would wake us for ever.
+        let is_read = event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_)));
+        if !is_read {
+            let _ = touched.send(Signal::Touched);
+        }
+    };
+    let watcher = notify::recommended_watcher(handler).and_then(|mut watcher| {
+        watcher.watch(dir, RecursiveMode::Recursive)?;
+        Ok(watcher)
+    });
+    watcher
+        .inspect_err(|error| {
+            tracing::warn!(dir = %dir.display(), %error, "no file system events, polling");
+        })
+        .ok()
+}
+
+fn run(
+    mut manifests: Manifests,
+    signals: &Receiver<Signal>,
+    mut on_load: impl FnMut(Result<Loaded, LoadError>),
+) {
+    let mut last_error: Option<String> = None;
+    // What changed before the events began is found at once.
+    let mut is_touched = true;
+    loop {
+        if is_touched || !manifests.is_unchanged() {
+            match manifests.load_if_changed() {
+                Ok(loaded) => {
+                    last_error = None;
+                    if let Some(loaded) = loaded {
+                        on_load(Ok(loaded));
+                    }
+                }
+                Err(error) => {
+                    let text = format!("{error:?}");
+                    if last_error.as_ref() != Some(&text) {
+                        last_error = Some(text);
+                        on_load(Err(error));
+                    }
+                }
+            }
+        }
+        is_touched = match signals.recv_timeout(POLL) {
+            Ok(Signal::Touched) => match settle(signals) {
+                Ok(()) => true,
+                Err(Stopped) => return,
+            },
+            Err(RecvTimeoutError::Timeout) => false,
+            Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+        };
+    }
+}
+
+struct Stopped;
+
+/// Waits until nothing has been touched for a while.
+fn settle(signals: &Receiver<Signal>) -> Result<(), Stopped> {
+    let latest = Instant::now() + QUIET_LATEST;
+    while Instant::now() < latest {
+        match signals.recv_timeout(QUIET) {
+            Ok(Signal::Touched) => {}
+            Err(RecvTimeoutError::Timeout) => return Ok(()),
+            Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return Err(Stopped),
+        }
+    }
+    Ok(())
+}
