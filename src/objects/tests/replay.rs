@@ -16,8 +16,14 @@ use crate::objects::{Change, Index, Joined, LabelSelector, Object, Settings};
 /// What can be at each place of a small universe, in which names collide as often as they can.
 fn line() -> impl Strategy<Value = String> {
     let names = || select(vec!["a", "b"]);
-    let ns = || select(vec!["n", "m"]);
-    let ip = || select(vec!["10.1.0.1", "10.1.0.2", "10.1.0.3"]);
+    let ns = || select(vec!["n", "n", "n", "m"]);
+    // Pods mostly have the address that slices give them.
+    let at = |pod: &str, other: bool| match (pod, other) {
+        ("p", false) => "10.1.0.1",
+        ("q", false) => "10.1.0.2",
+        _ => "10.1.0.3",
+    };
+    let other = || select(vec![false, false, false, true]);
     let service = (
         (ns(), select(vec!["a", "b", "c"])),
         select(vec![
@@ -43,11 +49,11 @@ fn line() -> impl Strategy<Value = String> {
     )
         .prop_map(|((ns, n), ip, sel, ann, at)| format!("service {ns}/{n} {ip} {sel} {ann} {at}"));
     let endpoint = (
-        select(vec!["p", "q", "m/r"]),
-        ip(),
-        select(vec!["", "!", "~", "*"]),
+        select(vec!["p", "q", "p", "q", "m/r"]),
+        other(),
+        select(vec!["", "", "!", "~", "*"]),
     )
-        .prop_map(|(pod, ip, flag)| format!("{pod}@{ip}{flag}"));
+        .prop_map(move |(pod, other, flag)| format!("{pod}@{}{flag}", at(pod, other)));
     let slice = (
         (ns(), names()),
         select(vec!["a", "b", "c"]),
@@ -56,6 +62,7 @@ fn line() -> impl Strategy<Value = String> {
         .prop_map(|((ns, n), of, ends)| format!("slice {ns}/s{n} of={of} {}", ends.join(" ")));
     let owner = select(vec![
         "",
+        "of=ReplicaSet/r-a",
         "of=ReplicaSet/r-a",
         "of=ReplicaSet/r-b",
         "of=StatefulSet/w",
@@ -72,17 +79,21 @@ fn line() -> impl Strategy<Value = String> {
     let pod = (
         (ns(), select(vec!["p", "q", "r"])),
         owner,
-        vec(ip(), 0..3),
+        other(),
         labels,
         flags,
     )
-        .prop_map(|((ns, n), owner, ips, labels, flags)| {
-            let ips: Vec<String> = ips.iter().map(|ip| format!("ip={ip}")).collect();
-            format!("pod {ns}/{n} {owner} {} {labels} {flags}", ips.join(" "))
+        .prop_map(move |((ns, n), owner, other, labels, flags)| {
+            format!("pod {ns}/{n} {owner} ip={} {labels} {flags}", at(n, other))
         });
     let set = (
         (ns(), names()),
-        select(vec!["", "of=Deployment/w", "of=Rollout/w"]),
+        select(vec![
+            "",
+            "of=Deployment/w",
+            "of=Deployment/w",
+            "of=Rollout/w",
+        ]),
         1..3_i32,
         select(vec!["", "pod-template-hash=a", "version=v3"]),
     )
@@ -99,7 +110,7 @@ fn line() -> impl Strategy<Value = String> {
     let workload = (
         select(vec!["deployment", "statefulset", "daemonset"]),
         ns(),
-        select(vec!["", "uid=other"]),
+        select(vec!["", "", "", "uid=other"]),
         select(vec!["app=a", "app=b", "app=a t=x"]),
         1..3_i32,
     )
@@ -124,12 +135,12 @@ fn step() -> impl Strategy<Value = Step> {
         8 => line().prop_map(Step::Apply),
         2 => line().prop_map(Step::Delete),
         1 => vec(line(), 0..4).prop_map(Step::Reset),
-        2 => Just(Step::Take),
+        4 => Just(Step::Take),
     ]
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    (select(vec!["", "env=prod"]), 1..4_usize, 1..6_usize).prop_map(
+    (select(vec!["", "", "", "env=prod"]), 1..4_usize, 1..8_usize).prop_map(
         |(selector, service, namespace)| Settings {
             namespace_selector: LabelSelector::parse(selector)
                 .ok()
@@ -197,10 +208,10 @@ fn changes(step: &Step) -> Vec<Change> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn folding_equals_starting_anew(settings in settings(), steps in vec(step(), 1..40), turn in 0..1000_usize) {
+    fn folding_equals_starting_anew(settings in settings(), steps in vec(step(), 1..80), turn in 0..1000_usize) {
         let mut index = Index::new(settings.clone());
         let mut left: BTreeMap<Id, Object> = BTreeMap::new();
         let mut before = Seen::of(&index);
