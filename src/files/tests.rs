@@ -302,7 +302,8 @@ fn a_watch_tells_what_is_new_and_ends_when_dropped() {
     let loaded = receiver.recv_timeout(patience).unwrap().unwrap();
     assert_eq!(shown(dir.path(), &loaded), expected[..1]);
     fs::remove_dir_all(dir.path()).unwrap();
-    assert!(receiver.recv_timeout(patience).unwrap().is_err());
+    // A look in the middle of the removal may find less before it finds nothing.
+    while receiver.recv_timeout(patience).unwrap().is_ok() {}
     drop(watch);
     let ended = loop {
         if let Err(ended) = receiver.recv_timeout(patience) {

@@ -2,8 +2,9 @@
 //!
 //! A change costs in proportion to itself: links lead from every object to the services that may look different.
 //! Which workloads stand behind a service is learnt when its mark is taken ([`Index::take_dirty`]): a service that is
-//! not marked has, by definition, the same workloads as before. Only two rare events walk further: a Namespace object
-//! walks its namespace, and the first or last Namespace object of all walks the namespaces.
+//! not marked has, by definition, the same workloads as before. Three rare events walk further: a Namespace object walks
+//! its namespace, the first or last Namespace object of all walks the namespaces, and a namespace with more endpoints
+//! than it may have is walked when their number changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
