@@ -95,6 +95,7 @@ pub(super) struct Door {
     listener: TcpListener,
     address: SocketAddr,
     places: Arc<Semaphore>,
+    lifetime: Duration,
 }
 
 impl Door {
@@ -106,6 +107,7 @@ impl Door {
                 listener,
                 address,
                 places: Arc::new(Semaphore::new(PLACES)),
+                lifetime: LIFETIME,
             })
         };
         open().map_err(|source| BindError::new(asked, name, source))
@@ -145,7 +147,7 @@ impl Listener for Door {
             if let Ok(place) = place {
                 let visit = Visit {
                     stream,
-                    end: Box::pin(tokio::time::sleep(LIFETIME)),
+                    end: Box::pin(tokio::time::sleep(self.lifetime)),
                     _place: place,
                 };
                 return (visit, peer);
@@ -228,4 +230,42 @@ pub(super) async fn sign(mut response: Response) -> Response {
         HeaderValue::from_static("nosniff"),
     );
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::middleware;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_holds_a_place_goes_and_the_next_one_is_answered() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut door = Door::open(any, "http").unwrap();
+        door.places = Arc::new(Semaphore::new(1));
+        door.lifetime = Duration::from_millis(50);
+        let address = door.address();
+        let router = Router::new().route("/", get(|| async { "ok" }));
+        let router = router.layer(middleware::map_response(sign));
+        tokio::spawn(async move { axum::serve(door, router).await });
+
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        slow.write_all(b"GET / HT").await.unwrap();
+        let mut quick = TcpStream::connect(address).await.unwrap();
+        quick
+            .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        quick.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"));
+
+        // The slow one got nothing but the end; its half request may make that a reset.
+        let mut rest = Vec::new();
+        let _end = slow.read_to_end(&mut rest).await;
+        assert_eq!(rest, Vec::<u8>::new());
+    }
 }

@@ -394,3 +394,73 @@ impl Series<'_> {
         self.0.encode_family(labels)?.encode_gauge(&value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::engine::VersionSummary;
+    use crate::model::Share;
+    use crate::rollout::State;
+
+    /// The samples of one service in namespace `ns` with versions of these aliases, hashes, basis points and targets.
+    fn check(versions: &[(&str, &str, u64, u32)], expected: &[&str]) {
+        let version = |&(alias, hash, share, ready): &(&str, &str, u64, u32)| VersionSummary {
+            alias: alias.into(),
+            hash: hash.into(),
+            share: Share::from_basis_points(share),
+            ready,
+            role: None,
+        };
+        let service = Summary {
+            key: ServiceKey::new("ns", "s"),
+            kind: "Headless",
+            state: State::Healthy,
+            since: Timestamp::UNIX_EPOCH,
+            strategy: "follow",
+            ready: (0, 0),
+            versions: versions.iter().map(version).collect(),
+            generation: 1,
+        };
+        #[derive(Debug)]
+        struct Only(Facts);
+        impl Collector for Only {
+            fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+                self.0.services(&mut Page(encoder))
+            }
+        }
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Only(Facts {
+            services: vec![Arc::new(service)],
+            problems: 0,
+            objects: Kind::ALL.map(|kind| (kind, 0)),
+        })));
+        let mut text = String::new();
+        text::encode(&mut text, &registry).unwrap();
+        let of_versions = text.lines().filter(|l| l.starts_with("shiftdns_version"));
+        assert_eq!(of_versions.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_series_stands_once_also_when_two_workloads_share_a_hash() {
+        check(
+            &[("v1", "abc", 2500, 1), ("v1", "abc", 7500, 3)],
+            &[
+                r#"shiftdns_version_share_ratio{namespace="ns",service="s",version="v1",revision="abc",role=""} 1.0"#,
+                r#"shiftdns_version_endpoints{namespace="ns",service="s",version="v1",revision="abc",role=""} 4"#,
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_written_into_a_label_stays_in_it() {
+        check(
+            &[("v1", "a\"} 1\nx{y=\"\\", 10_000, 1)],
+            &[
+                r#"shiftdns_version_share_ratio{namespace="ns",service="s",version="v1",revision="a\"} 1\nx{y=\"\\",role=""} 1.0"#,
+                r#"shiftdns_version_endpoints{namespace="ns",service="s",version="v1",revision="a\"} 1\nx{y=\"\\",role=""} 1"#,
+            ],
+        );
+    }
+}
