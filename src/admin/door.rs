@@ -14,11 +14,12 @@ use std::time::Duration;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use axum::serve::Listener;
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
+
+use crate::server::{self, BindError};
 
 /// Connections of one listener at a time. What one costs is mostly hyper's buffer for headers, at most some 400 KiB: 40 MiB
 /// for all of them.
@@ -27,67 +28,6 @@ const PLACES: usize = 100;
 const LIFETIME: Duration = Duration::from_secs(20);
 /// From a request's headers to its answer.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
-/// Connections that may wait for a place.
-const BACKLOG: i32 = 128;
-
-/// Why an address is not served. The text names the address and what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// Another process has it, or the address is configured twice.
-    #[error(
-        "{address} ({listener}): address in use; stop the process that holds it, or give another address with --{listener}"
-    )]
-    InUse {
-        /// The address as configured.
-        address: SocketAddr,
-        /// `http` or `api`.
-        listener: &'static str,
-    },
-    /// The port is privileged.
-    #[error("{address} ({listener}): permission denied; give a port above 1023 with --{listener}")]
-    Denied {
-        /// The address as configured.
-        address: SocketAddr,
-        /// `http` or `api`.
-        listener: &'static str,
-    },
-    /// The address belongs to someone else.
-    #[error(
-        "{address} ({listener}): no interface of this host has this address; give one of its own with --{listener}"
-    )]
-    NotHere {
-        /// The address as configured.
-        address: SocketAddr,
-        /// `http` or `api`.
-        listener: &'static str,
-    },
-    /// Anything else, such as a host without IPv6 or a process without file descriptors.
-    #[error("{address} ({listener}): cannot listen")]
-    Other {
-        /// The address as configured.
-        address: SocketAddr,
-        /// `http` or `api`.
-        listener: &'static str,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl BindError {
-    fn new(address: SocketAddr, listener: &'static str, source: io::Error) -> Self {
-        match source.kind() {
-            io::ErrorKind::AddrInUse => Self::InUse { address, listener },
-            io::ErrorKind::PermissionDenied => Self::Denied { address, listener },
-            io::ErrorKind::AddrNotAvailable => Self::NotHere { address, listener },
-            _ => Self::Other {
-                address,
-                listener,
-                source,
-            },
-        }
-    }
-}
 
 /// A listener with places.
 #[derive(Debug)]
@@ -100,39 +40,18 @@ pub(super) struct Door {
 
 impl Door {
     pub(super) fn open(asked: SocketAddr, name: &'static str) -> Result<Self, BindError> {
-        let open = || {
-            let listener = listen(asked)?;
-            let address = listener.local_addr()?;
-            Ok(Self {
-                listener,
-                address,
-                places: Arc::new(Semaphore::new(PLACES)),
-                lifetime: LIFETIME,
-            })
-        };
-        open().map_err(|source| BindError::new(asked, name, source))
+        let listener = server::listen(asked, name)?;
+        Ok(Self {
+            address: listener.local_addr().unwrap_or(asked),
+            listener,
+            places: Arc::new(Semaphore::new(PLACES)),
+            lifetime: LIFETIME,
+        })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
-}
-
-/// As the DNS listeners do: IPv6 never takes IPv4 in, and a restart need not wait for TIME_WAIT.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
 }
 
 impl Listener for Door {

@@ -52,7 +52,6 @@ use crate::engine::CountedVersions;
 use crate::engine::control::Handle;
 use crate::server;
 
-pub use door::BindError;
 use door::Door;
 use guard::Guard;
 
@@ -106,7 +105,7 @@ pub struct Sources {
 /// # Errors
 ///
 /// The first address that cannot be had.
-pub async fn bind(settings: &Settings) -> Result<Bound, BindError> {
+pub async fn bind(settings: &Settings) -> Result<Bound, server::BindError> {
     Ok(Bound {
         http: Door::open(settings.http, "http")?,
         api: Door::open(settings.api, "api")?,

@@ -402,7 +402,7 @@ async fn an_address_in_use_is_told_with_the_flag_to_change() {
     assert_eq!(
         error.to_string(),
         format!(
-            "{} (api): address in use; stop the process that holds it, or give another address with --api",
+            "{} (api): address in use; stop the process that holds it, or listen on another port",
             held.http()
         )
     );

@@ -44,7 +44,7 @@ use tokio::time;
 
 use crate::answer::{Verdict, View, Worker};
 
-pub use bind::BindError;
+pub use bind::{BindError, listen};
 pub use counters::{Counters, Counts};
 
 /// Where to listen, and how much a stranger may hold.
