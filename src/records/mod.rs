@@ -474,8 +474,12 @@ impl<'a> Compiler<'a> {
     /// its hash.
     fn add_versions(&self, names: &mut Names, lines: &[String]) {
         let versions = &self.outcome.versions;
-        let mut labels: Vec<&Arc<str>> =
-            versions.iter().flat_map(|v| [&v.alias, &v.hash]).collect();
+        // The hash of a bare pod is its version's label, which may be no DNS label; then only its alias is one.
+        let hashes = versions.iter().map(|v| &v.hash).filter(|hash| {
+            let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+            hash.bytes().all(fits)
+        });
+        let mut labels: Vec<&Arc<str>> = versions.iter().map(|v| &v.alias).chain(hashes).collect();
         labels.sort();
         labels.dedup();
         for label in labels {
