@@ -195,10 +195,14 @@ impl Responder<'_> {
 
     /// Looks the question up, then the targets of CNAMEs that lie in our zones.
     fn follow(&self, place: Place<'_>, worker: &mut Worker, reply: &mut Reply<'_>) {
-        let mut target: Option<(Arc<QueryName>, usize)> = None;
+        // The targets followed so far; the last is looked up next.
+        let mut targets: [Option<(Arc<QueryName>, usize)>; LINKS_MAX] = Default::default();
         let mut place = place;
-        for _ in 0..=LINKS_MAX {
-            let (name, at) = match &target {
+        for links in 0..=LINKS_MAX {
+            let target = links
+                .checked_sub(1)
+                .and_then(|last| targets.get(last)?.as_ref());
+            let (name, at) = match target {
                 None => (&self.query.name, QUESTION_AT),
                 Some((name, at)) => (&**name, *at),
             };
@@ -216,11 +220,20 @@ impl Responder<'_> {
                     return negative(place.zone, name, at, reply);
                 }
                 Step::Follow(next, at) => {
+                    let mut known = targets.iter().flatten();
+                    // A loop has been told in full when it closes; a set has no two equal records
+                    // (RFC 2181, section 5).
+                    if *next == self.query.name || known.any(|(name, _)| *name == next) {
+                        return;
+                    }
                     let Some(next_place) = self.view.zones.locate(&next) else {
                         return;
                     };
                     place = next_place;
-                    target = Some((next, at));
+                    match targets.get_mut(links) {
+                        Some(slot) => *slot = Some((next, at)),
+                        None => return,
+                    }
                 }
             }
         }

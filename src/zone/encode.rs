@@ -362,7 +362,7 @@ fn hosts(names: &Names, targets: &[Option<Name>]) -> Labelled<Sets> {
                     .iter()
                     .filter(|address| address.is_ipv4() == v4)
                 {
-                    body.push_address(names.ttl, *address);
+                    body.push_address(names.ttl_hosts, *address);
                 }
                 (!body.is_empty()).then(|| Set::Fixed(Arc::new(body.build())))
             };

@@ -15,6 +15,8 @@
     reason = "each test crate that has a rig uses another part of it"
 )]
 
+mod cluster;
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
@@ -28,6 +30,8 @@ use shiftdns::engine::control::Event;
 use shiftdns::files;
 use shiftdns::objects::{Change, Kind};
 use tokio::runtime::{Builder, Runtime};
+
+pub use cluster::cluster;
 
 /// Far above any answer's time on loopback; a test that waits this long fails.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -222,10 +226,13 @@ pub fn query(question: &str) -> Vec<u8> {
 /// A name, `Z` at its end standing for the zone.
 pub fn parse_name(name: &str) -> Name {
     let name = match name.strip_suffix('Z') {
-        Some(front) if front.is_empty() || front.ends_with('.') => format!("{front}cluster.local."),
-        _ => format!("{}.", name.trim_end_matches('.')),
+        Some(front) if front.is_empty() || front.ends_with('.') => format!("{front}cluster.local"),
+        _ => name.trim_end_matches('.').to_owned(),
     };
-    Name::from_ascii(&name).expect("a name")
+    // Label by label, since DNS allows any octet in one (RFC 2181, section 11).
+    let mut name = Name::from_labels(name.split('.').map(str::as_bytes)).expect("a name");
+    name.set_fqdn(true);
+    name
 }
 
 /// Decodes an answer, which must end with its last record.
