@@ -2,7 +2,7 @@
 //!
 //! [`start`] binds every socket, starts the engine and both HTTP listeners, and lets the source feed the engine.
 //! Integration tests start the same thing on port 0. Nothing is decided here: each module gets its own settings
-//! (made in [`settings`](mod@settings)) and the ends of the channels that join it to its neighbours.
+//! (made in `settings`) and the ends of the channels that join it to its neighbours.
 
 mod settings;
 

@@ -1,6 +1,6 @@
 //! Zones: record sets become Nodes, encoded once, copied for every answer.
 //!
-//! Given [`crate::records::Records`] and the name of a zone, [`encode`] returns a [`Node`]: everything that stands
+//! Given [`crate::records::Records`] and the name of a zone, [`encode()`] returns a [`Node`]: everything that stands
 //! at and below a service's name, in bytes that fit behind any question. [`Zones`] knows which names are ours, and
 //! what a negative answer carries. [`sample`] and [`draw`](mod@draw) turn weights and chance into the choice of an
 //! answer; nothing here makes chance itself.
