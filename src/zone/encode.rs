@@ -268,7 +268,9 @@ fn record_weights(records: &[records::Srv]) -> Vec<u16> {
         }
     }
     // Without shares every record weighs the same, however the versions divide them.
-    let even = records.iter().all(|record| record.share == 0);
+    let of = |index: usize| (u64::from(shares[index].1), u64::from(shares[index].2));
+    let even = records.iter().all(|record| record.share == 0)
+        || (1..shares.len()).all(|index| records::weigh_alike(of(0), of(index)));
     let per_version: Vec<u64> = if even {
         vec![1; shares.len()]
     } else {
