@@ -299,6 +299,20 @@ fn srv_weights_are_shares_times_256_and_fit_16_bits() {
 }
 
 #[test]
+fn srv_weights_of_a_split_that_is_even_are_equal() {
+    // Thirds are not whole basis points: 66.67 % for two endpoints and 33.33 % for one.
+    let rig = serve(
+        "namespace shop
+         headless pay.shop http:80 weights=v1=2,v2=1
+         slice pay.shop http:80 | 10.1.0.1 @v1 | 10.1.0.2 @v1 | 10.2.0.1 @v2",
+    );
+    let answer = rig.ask("_http._tcp.pay.shop.svc.Z SRV");
+    assert_eq!(answer.matches(" SRV 0 256 80 ").count(), 3, "{answer}");
+    let [answers] = answers(&rig, ["pay.shop.svc.Z A"], 30);
+    assert!(answers.iter().all(|answer| answer.len() == 3));
+}
+
+#[test]
 fn srv_is_complete_however_few_records_an_address_answer_has() {
     let rig = serve(&nine_and_two("weights=v1=90,v2=10 records=1"));
     let answer = rig.ask("_http._tcp.pay.shop.svc.Z SRV");
