@@ -28,6 +28,7 @@ use shiftdns::app::{self, Running, Source};
 use shiftdns::config::{self, Config, Flags};
 use shiftdns::engine::control::Event;
 use shiftdns::files;
+use shiftdns::model::Problem;
 use shiftdns::objects::{Change, Kind};
 use tokio::runtime::{Builder, Runtime};
 
@@ -118,9 +119,13 @@ impl Rig {
 
     /// Folds changes in as one batch and waits until it is published.
     pub fn apply_changes(&self, changes: Vec<Change>) {
+        self.apply_batch(changes, Vec::new());
+    }
+
+    /// The same, with what the source could not read.
+    pub fn apply_batch(&self, changes: Vec<Change>, problems: Vec<Problem>) {
         let engine = &self.running().engine;
         self.runtime.block_on(async {
-            let problems = Vec::new();
             engine
                 .send(Event::Batch { changes, problems })
                 .await
