@@ -112,7 +112,7 @@ pub struct Names {
     pub roles: Vec<(Arc<str>, usize)>,
     /// The strings of `_versions`, one a version; empty where the service has no version names.
     pub versions_text: Vec<String>,
-    /// The strings of `_rollout`, one a track.
+    /// The strings of `_rollout`, one a track, without the generation: it is known when they are published.
     pub rollout_text: Vec<String>,
     /// The time to live of every view.
     pub ttl: u32,

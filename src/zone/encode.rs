@@ -37,15 +37,22 @@ pub struct Encoded {
     pub problems: Vec<Problem>,
 }
 
-/// Encodes `records` for the zone `origin`; `None` if the service's name does not fit in a DNS name there.
-pub fn encode(records: &Records, origin: &Name, slots: &Slots) -> Option<Encoded> {
-    let ServiceKey { namespace, name } = &records.key;
+/// The name of a service in the zone `origin`; `None` if it does not fit in a DNS name there.
+pub fn service_name(key: &ServiceKey, origin: &Name) -> Option<Name> {
+    let ServiceKey { namespace, name } = key;
     let labels = [name.as_bytes(), namespace.as_bytes(), b"svc"];
-    let name = origin.below(labels).ok()?;
+    origin.below(labels).ok()
+}
+
+/// Encodes `records` for the zone `origin`; `None` if the service's name does not fit in a DNS name there.
+/// `generation` is the one that last changed them: what `_rollout` tells.
+pub fn encode(records: &Records, origin: &Name, slots: &Slots, generation: u64) -> Option<Encoded> {
+    let name = service_name(&records.key, origin)?;
     let mut encoder = Encoder {
         key: &records.key,
         name: &name,
         slots,
+        generation,
         problems: Vec::new(),
     };
     let node = match &records.content {
@@ -61,10 +68,27 @@ pub fn encode(records: &Records, origin: &Name, slots: &Slots) -> Option<Encoded
     })
 }
 
+/// The same node with another generation; `records` are those it was made of.
+pub fn stamped(mut node: Node, records: &Records, generation: u64) -> Node {
+    if let (Some(below), Content::Names(names)) = (&mut node.below, &records.content) {
+        below.rollout_text = rollout_text(names, generation);
+    }
+    node
+}
+
+fn rollout_text(names: &Names, generation: u64) -> Sets {
+    let strings = names.rollout_text.iter();
+    let strings: Vec<String> = strings
+        .map(|text| format!("{text} generation={generation}"))
+        .collect();
+    texts(&strings, names.ttl_text)
+}
+
 struct Encoder<'a> {
     key: &'a ServiceKey,
     name: &'a Name,
     slots: &'a Slots,
+    generation: u64,
     problems: Vec<Problem>,
 }
 
@@ -153,7 +177,7 @@ impl Encoder<'_> {
             versions: labelled(&names.versions),
             roles: labelled(&names.roles),
             versions_text: texts(&names.versions_text, names.ttl_text),
-            rollout_text: texts(&names.rollout_text, names.ttl_text),
+            rollout_text: rollout_text(names, self.generation),
         };
         Node {
             sets,

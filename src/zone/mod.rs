@@ -11,7 +11,7 @@ mod node;
 pub mod sample;
 mod zones;
 
-pub use encode::{Encoded, Slots, encode};
+pub use encode::{Encoded, Slots, encode, service_name, stamped};
 pub use node::{Drawn, Found, Node, Set, Sets};
 pub use zones::{
     Place, Reverse, Soa, SoaNames, Zone, ZoneKind, Zones, address_node, pointer_node, reverse_name,
