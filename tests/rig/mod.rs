@@ -134,6 +134,19 @@ impl Rig {
         });
     }
 
+    /// The engine is told that its source is gone.
+    pub fn lose_source(&self) {
+        let engine = &self.running().engine;
+        self.runtime.block_on(async {
+            let cause = "gone".to_owned();
+            engine
+                .send(Event::SourceLost { cause })
+                .await
+                .expect("the engine runs");
+            engine.list().await.expect("the engine runs");
+        });
+    }
+
     /// All problems, one a line.
     pub fn problems(&self) -> Vec<String> {
         let problems = self.runtime.block_on(self.running().engine.problems());
