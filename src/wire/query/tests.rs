@@ -162,7 +162,7 @@ fn ixfr_alone_may_bring_a_soa() {
     };
     let owner_of = |len: usize| {
         let mut owner = [1, b'a'].repeat((len - 1) / 2);
-        if len % 2 == 0 {
+        if len.is_multiple_of(2) {
             owner.splice(0..2, [2, b'a', b'a']);
         }
         owner.push(0);
@@ -216,7 +216,7 @@ proptest! {
             dnssec_ok: flags & 0x80 != 0,
             nsid: has(3),
             cookie: data(10).next(),
-            client_subnet: data(8).last(),
+            client_subnet: data(8).next_back(),
             keepalive: has(11),
             padding: has(12),
             expire: has(9),

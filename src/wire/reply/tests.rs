@@ -154,6 +154,32 @@ fn badvers_without_edns_is_a_failure() {
     assert_eq!(out[3], 2);
 }
 
+/// A target of two addresses comes with both or with neither, and a target that is left out sets no TC.
+#[test]
+fn addresses_of_a_target_stay_together() {
+    let mut builder = SrvBuilder::default();
+    let both: [IpAddr; 2] = [
+        Ipv4Addr::LOCALHOST.into(),
+        std::net::Ipv6Addr::LOCALHOST.into(),
+    ];
+    for i in 0..4 {
+        builder.push(5, 256, 80, &name(&format!("{i}.z")), &both, 5);
+    }
+    let srv = builder.build();
+    let answers_end = START + 4 * 23;
+    for room in 0..200 {
+        let (_, message) = write(true, answers_end + OPT_LEN + room, None, |reply| {
+            let at = reply.offset();
+            reply.answer(&srv.answers, 0, 4, Owner::Question);
+            reply.additional(&srv.glue, at);
+        });
+        assert_eq!(message.answers.len(), 4);
+        assert!(!message.metadata.truncation);
+        // 2 of owner, 10 to the RDATA: 16 octets for A, 28 for AAAA.
+        assert_eq!(message.additionals.len(), (room / 44).min(4) * 2, "{room}");
+    }
+}
+
 /// SRV records with targets of 100 octets, past the reach of a pointer (RFC 1035, section 4.1.4: 14 bits).
 #[test]
 fn no_pointer_reaches_past_its_fourteen_bits() {
