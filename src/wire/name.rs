@@ -5,7 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 /// The longest name on the wire, root label included (RFC 1035, section 2.3.4).
-const NAME_LEN_MAX: usize = 255;
+pub(super) const NAME_LEN_MAX: usize = 255;
 /// The longest label (RFC 1035, section 2.3.4).
 const LABEL_LEN_MAX: usize = 63;
 
