@@ -568,7 +568,7 @@ fn the_example_clusters_roll_outs_have_their_versions_and_roles() {
     // A rolling update: one new pod is ready, three old ones are, one of those goes.
     assert_eq!(
         rollout(&rig, "web.shop"),
-        "workload=web state=Progressing kind=update target=1-5-0 stable=1-4-2 strategy=follow ttl=5"
+        "workload=web state=Progressing kind=update target=1-5-0 stable=1-4-2 strategy=follow ttl=5 generation=1"
     );
     rig.check(
         "canary.web.shop.svc.Z A",
@@ -584,12 +584,12 @@ fn the_example_clusters_roll_outs_have_their_versions_and_roles() {
     // An undo: the target is the older ReplicaSet.
     assert_eq!(
         rollout(&rig, "cart.shop"),
-        "workload=cart state=RollingBack kind=rollback target=2-0-0 stable=2-1-0 strategy=follow ttl=5"
+        "workload=cart state=RollingBack kind=rollback target=2-0-0 stable=2-1-0 strategy=follow ttl=5 generation=1"
     );
     // A partition that stands; the unready peer is published.
     assert_eq!(
         rollout(&rig, "db.data"),
-        "workload=db state=Progressing kind=update target=17-2 stable=17-1 strategy=follow ttl=5"
+        "workload=db state=Progressing kind=update target=17-2 stable=17-1 strategy=follow ttl=5 generation=1"
     );
     rig.check(
         "17-2.db.data.svc.Z A",

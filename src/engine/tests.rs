@@ -202,7 +202,7 @@ fn object() -> impl Strategy<Value = Object> {
 /// What a source may do next.
 #[derive(Clone, Debug)]
 enum Step {
-    Apply(Object),
+    Apply(Box<Object>),
     /// The object that stands at this place, counted round the objects that are known.
     Delete(usize),
     /// A whole list of the kind of the known object at this place, without those objects whose bit is not set.
@@ -213,7 +213,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        12 => object().prop_map(Step::Apply),
+        12 => object().prop_map(|object| Step::Apply(Box::new(object))),
         3 => any::<usize>().prop_map(Step::Delete),
         1 => (any::<usize>(), any::<u64>()).prop_map(|(place, kept)| Step::List(place, kept)),
         1 => Just(Step::Again),
