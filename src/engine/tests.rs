@@ -240,8 +240,8 @@ impl Cluster {
     fn step(&mut self, step: &Step) -> Vec<Change> {
         match step {
             Step::Apply(object) => {
-                self.put(object.clone());
-                vec![Change::Apply(object.clone())]
+                self.put((**object).clone());
+                vec![Change::Apply((**object).clone())]
             }
             Step::Delete(place) => {
                 let Some(id) = self.at(*place) else {
