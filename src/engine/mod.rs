@@ -83,6 +83,8 @@ pub struct Engine {
 struct Service {
     memory: Memory,
     slots: ServiceSlots,
+    /// The age with which it claims reverse names.
+    created: Option<Timestamp>,
     reverse: Vec<records::Reverse>,
     problems: Vec<Problem>,
     summary: Option<Arc<Summary>>,
@@ -281,7 +283,7 @@ impl Engine {
             };
             let outcome = rollout::evaluate(&view, &self.settings.defaults, &service.memory, now);
             let records = records::compile(&view, &outcome, &self.settings.records);
-            reverse.replace(key, view.created, &[], &records.reverse);
+            reverse.replace(key, (None, &[]), (view.created, &records.reverse));
             let slots = service.slots.known(&outcome);
             for zone in self.view.zones.clusters() {
                 let encoded = zone::encode(&records, &zone.name, &slots);
@@ -328,9 +330,12 @@ impl Engine {
             changed.add(self.publish_in_zone(zone, &records, &slots, &mut problems));
         }
         let before = std::mem::replace(&mut service.reverse, records.reverse);
-        let touched = self
-            .reverse
-            .replace(key, view.created, &before, &service.reverse);
+        let created_before = std::mem::replace(&mut service.created, view.created);
+        let touched = self.reverse.replace(
+            key,
+            (created_before, &before),
+            (view.created, &service.reverse),
+        );
         changed.add(self.publish_reverse(&touched));
         for problem in &mut problems {
             *problem = problem.clone().at(view.origin.as_ref());
@@ -381,7 +386,9 @@ impl Engine {
             changed.add(self.publish_in_zone(zone, &gone, &Slots::default(), &mut Vec::new()));
         }
         service.slots.release(&mut self.slots);
-        let touched = self.reverse.replace(key, None, &service.reverse, &[]);
+        let touched = self
+            .reverse
+            .replace(key, (service.created, &service.reverse), (None, &[]));
         changed.add(self.publish_reverse(&touched));
         changed
     }

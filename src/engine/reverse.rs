@@ -30,16 +30,21 @@ struct Claim {
 }
 
 impl ReverseNames {
-    /// Replaces the claims of a service; returns the addresses it touched.
+    /// Replaces the claims of a service, each with the age of the service; returns the addresses it touched. Claims
+    /// are sorted.
     pub(super) fn replace(
         &mut self,
         key: &ServiceKey,
-        created: Option<Timestamp>,
-        before: &[Reverse],
-        after: &[Reverse],
+        (created_before, before): (Option<Timestamp>, &[Reverse]),
+        (created, after): (Option<Timestamp>, &[Reverse]),
     ) -> Vec<IpAddr> {
+        // A service made anew has the same addresses and another age, which decides who owns a cluster IP.
+        let same_age = created_before == created;
+        let stays = |claim: &Reverse, in_other: &[Reverse]| {
+            same_age && in_other.binary_search(claim).is_ok()
+        };
         let mut touched: Vec<IpAddr> = Vec::new();
-        for gone in before.iter().filter(|claim| !after.contains(claim)) {
+        for gone in before.iter().filter(|claim| !stays(claim, after)) {
             if let Some(claims) = self.0.get_mut(&gone.address) {
                 claims.retain(|claim| claim.key != *key || claim.host != gone.host);
                 if claims.is_empty() {
@@ -48,7 +53,7 @@ impl ReverseNames {
                 touched.push(gone.address);
             }
         }
-        for new in after.iter().filter(|claim| !before.contains(claim)) {
+        for new in after.iter().filter(|claim| !stays(claim, before)) {
             let claims = self.0.entry(new.address).or_default();
             claims.push(Claim {
                 endpoint: new.host.is_some(),
