@@ -144,7 +144,7 @@ fn s_nodata_a_type_that_does_not_exist() {
     }
 }
 
-/// "all names and resource record sets (RRsets) at or below that node SHOULD then be considered unreachable"
+/// "all names and resource record sets (RRsets) at or below that node SHOULD be considered unreachable"
 /// (RFC 8020, section 2): so a name with anything below it is never denied.
 #[test]
 fn s_ent_an_ancestor_of_names_exists() {
