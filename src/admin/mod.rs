@@ -1,43 +1,218 @@
-//! Scaffold.
-#![allow(missing_docs, dead_code, reason = "scaffold")]
+//! HTTP for people and probes, on two listeners that only read.
+//!
+//! Given the engine's [`Handle`], the published [`View`] and what the workers count, `--http` tells whether this process
+//! lives, whether it is ready, and its metrics: safe to expose in a cluster. `--api` tells who runs what, as JSON: off
+//! loopback it wants a token. No request changes anything, starts a connection to elsewhere, or has a body that is read.
+//!
+//! ```text
+//!  --http   /healthz /health   /readyz /ready   /metrics
+//!  --api    /api/v1/services   /api/v1/services/{namespace}/{name}   /api/v1/resolve   /api/v1/problems
+//! ```
+//!
+//! [`bind`] opens both early, so that a port in use is told before anything else is done; [`Bound::start`] begins to
+//! answer. What a stranger may hold is bounded in `door` (connections, time) and by hyper (headers); who may ask the API is
+//! decided in `guard`.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+// Getting in: sockets, limits, tokens.
+mod door;
+mod guard;
+
+// What `--http` tells.
+mod metrics;
+mod probes;
+
+// What `--api` tells.
+mod api;
+mod resolve;
+mod shapes;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-#[derive(Debug)]
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time;
+use tracing::warn;
+
+use crate::answer::{self, View};
+use crate::engine::CountedVersions;
+use crate::engine::control::Handle;
+use crate::server;
+
+use door::Door;
+use guard::Guard;
+
+/// How long requests that have begun may go on at a shutdown.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Where to listen, and who may ask.
+#[derive(Clone)]
 pub struct Settings {
+    /// Probes and metrics. With port 0 the system chooses one.
     pub http: SocketAddr,
+    /// The API. With port 0 the system chooses one.
     pub api: SocketAddr,
+    /// What a request to the API must bear. Without one, only requests that name the server by `localhost` or an
+    /// address are answered. An empty token is borne by nobody.
     pub token: Option<String>,
 }
+
+/// The token is a secret: it is told that there is one, not which.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("http", &self.http)
+            .field("api", &self.api)
+            .field("token", &self.token.as_ref().map(|_| "(secret)"))
+            .finish()
+    }
+}
+
+/// Where what is told comes from.
 #[derive(Debug)]
 pub struct Sources {
-    pub engine: crate::engine::control::Handle,
-    pub view: Arc<crate::answer::View>,
-    pub workers: Vec<Arc<crate::answer::Counts>>,
-    pub server: Arc<crate::server::Counters>,
-    pub versions: Arc<crate::engine::CountedVersions>,
-    pub resolver: crate::answer::Worker,
+    /// The way to the engine.
+    pub engine: Handle,
+    /// What is published.
+    pub view: Arc<View>,
+    /// The counts of the workers that answer clients; not those of `resolver`, which nobody's traffic reaches.
+    pub workers: Vec<Arc<answer::Counts>>,
+    /// What the server's sockets count.
+    pub server: Arc<server::Counters>,
+    /// Which version each answer count stands for.
+    pub versions: Arc<CountedVersions>,
+    /// Chance and counts of `/api/v1/resolve`.
+    pub resolver: answer::Worker,
 }
-#[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct BindError;
-#[derive(Debug)]
-pub struct Bound(SocketAddr);
-#[derive(Debug)]
-pub struct Admin(Sources);
-pub async fn bind(s: &Settings) -> Result<Bound, BindError> {
-    Ok(Bound(s.http))
+
+/// Opens both listeners; nothing is accepted yet.
+///
+/// It waits for nothing; it is async because sockets are registered with the runtime that polls it.
+///
+/// # Errors
+///
+/// The first address that cannot be had.
+pub async fn bind(settings: &Settings) -> Result<Bound, server::BindError> {
+    Ok(Bound {
+        http: Door::open(settings.http, "http")?,
+        api: Door::open(settings.api, "api")?,
+        guard: Guard::new(settings.token.as_deref()),
+    })
 }
+
+/// Listeners that are held and not yet served; the kernel queues who arrives.
+#[derive(Debug)]
+pub struct Bound {
+    http: Door,
+    api: Door,
+    guard: Guard,
+}
+
 impl Bound {
+    /// Where probes and metrics are, with the port that was chosen.
     pub fn http(&self) -> SocketAddr {
-        self.0
+        self.http.address()
     }
+
+    /// Where the API is, with the port that was chosen.
     pub fn api(&self) -> SocketAddr {
-        self.0
+        self.api.address()
     }
-    pub fn start(self, s: Sources) -> Admin {
-        Admin(s)
+
+    /// Begins to answer, on the runtime that calls it.
+    pub fn start(self, sources: Sources) -> Admin {
+        let address = self.api();
+        if !self.guard.wants_token() && !address.ip().is_loopback() {
+            warn!(
+                %address,
+                "the api tells who runs what to everyone who reaches it; configure a token, or listen on loopback"
+            );
+        }
+        let Sources {
+            engine,
+            view,
+            workers,
+            server,
+            versions,
+            resolver,
+        } = sources;
+        let leaving = Arc::new(AtomicBool::new(false));
+        let probes = probes::router(probes::Probes {
+            view: Arc::clone(&view),
+            leaving: Arc::clone(&leaving),
+            meters: metrics::Meters {
+                engine: engine.clone(),
+                view: Arc::clone(&view),
+                workers,
+                server,
+                versions,
+            },
+        });
+        let api = api::router(api::Api::new(engine, view, resolver), self.guard);
+
+        let (stop, stopping) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(self.http, probes, stopping.clone()));
+        tasks.spawn(serve(self.api, api, stopping));
+        Admin {
+            tasks,
+            stop,
+            leaving,
+        }
     }
 }
+
+/// Both listeners, answering. Dropping it closes them at once; [`Admin::shutdown`] is the polite way.
+#[derive(Debug)]
+pub struct Admin {
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+    leaving: Arc<AtomicBool>,
+}
+
 impl Admin {
-    pub async fn shutdown(self) {}
+    /// From here on this process says that it is not ready, and everything else is answered as before: whoever sends
+    /// clients here can stop before the DNS sockets close.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Accepts nothing more, answers what has been asked, and closes; within 5 seconds.
+    pub async fn shutdown(mut self) {
+        self.leave();
+        self.stop.send_replace(true);
+        let finished = async { while self.tasks.join_next().await.is_some() {} };
+        if time::timeout(DRAIN, finished).await.is_err() {
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+async fn serve(door: Door, router: Router, mut stop: watch::Receiver<bool>) {
+    // Also when no one is left to say so.
+    let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
+    // Its type has an error, for symmetry with other servers; it never gives one.
+    let _never = axum::serve(door, router)
+        .with_graceful_shutdown(stopped)
+        .await;
+}
+
+/// The wall clock, in whole seconds since the epoch.
+fn now_secs() -> u64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }

@@ -2,7 +2,7 @@
 //!
 //! [`start`] binds every socket, starts the engine and both HTTP listeners, and lets the source feed the engine.
 //! Integration tests start the same thing on port 0. Nothing is decided here: each module gets its own settings
-//! (made in [`settings`](mod@settings)) and the ends of the channels that join it to its neighbours.
+//! (made in `settings`) and the ends of the channels that join it to its neighbours.
 
 mod settings;
 
@@ -60,7 +60,7 @@ pub enum StartError {
     Dns(#[source] server::BindError),
     /// An HTTP address could not be had.
     #[error("cannot serve HTTP")]
-    Http(#[source] admin::BindError),
+    Http(#[source] server::BindError),
     /// The token of the API could not be read.
     #[error("cannot read the API token in `{}`", path.display())]
     Token {
@@ -154,8 +154,9 @@ impl Running {
     /// Stops politely: readiness goes first, then what has arrived is answered, for `drain` at the most.
     pub async fn shutdown(self, drain: Duration) {
         drop(self.watch);
-        self.admin.shutdown().await;
+        self.admin.leave();
         self.server.shutdown(drain).await;
+        self.admin.shutdown().await;
     }
 }
 

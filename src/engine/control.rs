@@ -3,7 +3,6 @@
 //! One thread owns the [`Engine`]; everybody else has a [`Handle`]. So there is one writer, and a question sees
 //! the cluster between two batches, never inside one.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
@@ -119,27 +118,15 @@ pub fn start(engine: Engine) -> std::io::Result<Handle> {
     let (sender, events) = mpsc::channel(QUEUE_LEN_MAX);
     thread::Builder::new()
         .name("engine".to_owned())
-        .spawn(move || Loop::new(engine).run(events))?;
+        .spawn(move || Loop { engine }.run(events))?;
     Ok(Handle(sender))
 }
 
 struct Loop {
     engine: Engine,
-    /// Of the source itself.
-    source_problems: Vec<Problem>,
-    /// What has been logged and still stands.
-    logged: BTreeSet<Problem>,
 }
 
 impl Loop {
-    fn new(engine: Engine) -> Self {
-        Self {
-            engine,
-            source_problems: Vec::new(),
-            logged: BTreeSet::new(),
-        }
-    }
-
     fn run(mut self, mut events: mpsc::Receiver<Event>) {
         while let Some(event) = events.blocking_recv() {
             match event {
@@ -158,7 +145,7 @@ impl Loop {
                     let detail = self.engine.detail(&key, Timestamp::now());
                     drop(reply.send(detail.map(Box::new)));
                 }
-                Event::Problems(reply) => drop(reply.send(self.problems().into_iter().collect())),
+                Event::Problems(reply) => drop(reply.send(self.engine.problems())),
                 Event::Objects(reply) => drop(reply.send(self.engine.object_counts())),
             }
         }
@@ -169,7 +156,7 @@ impl Loop {
         let was_synced = self.engine.view.is_synced();
         let applied = self.engine.apply(changes, Timestamp::now());
         self.engine.view.set_fresh();
-        self.source_problems = problems;
+        self.engine.set_source_problems(problems);
         let changed = applied.changed;
         if changed.any() {
             let micros = started.elapsed().as_micros();
@@ -192,26 +179,17 @@ impl Loop {
         self.log_problems();
     }
 
-    fn problems(&self) -> BTreeSet<Problem> {
-        let own = self.engine.problems();
-        own.into_iter()
-            .chain(self.source_problems.iter().cloned())
-            .collect()
-    }
-
     fn log_problems(&mut self) {
-        let problems = self.problems();
-        let mut new = problems.difference(&self.logged);
-        for problem in new.by_ref().take(PROBLEMS_LOGGED_MAX) {
+        let news = self.engine.take_problem_news();
+        for problem in news.appeared.iter().take(PROBLEMS_LOGGED_MAX) {
             warn!("{problem}");
         }
-        let more = new.count();
+        let more = news.appeared.len().saturating_sub(PROBLEMS_LOGGED_MAX);
         if more > 0 {
             warn!(more, "more problems; the API lists all of them");
         }
-        for solved in self.logged.difference(&problems).take(PROBLEMS_LOGGED_MAX) {
+        for solved in news.solved.iter().take(PROBLEMS_LOGGED_MAX) {
             info!("solved: {solved}");
         }
-        self.logged = problems;
     }
 }

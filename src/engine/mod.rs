@@ -14,6 +14,7 @@
 //! gives. It reads no clock: [`Engine::apply`] is told the time, and [`control`] is the loop that tells it.
 
 pub mod control;
+mod problems;
 mod reverse;
 mod slots;
 
@@ -32,7 +33,8 @@ use crate::store::{Changed, Publisher};
 use crate::wire::{Name, NameError};
 use crate::zone::{self, Node, Slots, Zone, ZoneKind};
 
-use reverse::ReverseNames;
+use problems::{News, Problems};
+use reverse::{Claims, ReverseNames};
 pub use slots::CountedVersions;
 use slots::ServiceSlots;
 
@@ -73,6 +75,10 @@ pub struct Engine {
     services: BTreeMap<ServiceKey, Service>,
     reverse: ReverseNames,
     slots: slots::Allocator,
+    problems: Problems,
+    /// Those of the index and of the source, as they were last counted among `problems`.
+    index_problems: Vec<Problem>,
+    source_problems: Vec<Problem>,
     /// Kinds of which no whole list has been read.
     missing_kinds: BTreeSet<Kind>,
     generation: u64,
@@ -83,8 +89,11 @@ pub struct Engine {
 struct Service {
     memory: Memory,
     slots: ServiceSlots,
-    reverse: Vec<records::Reverse>,
+    claims: Claims,
+    /// Sorted.
     problems: Vec<Problem>,
+    /// The last that changed its node; `_rollout` tells it.
+    generation: u64,
     summary: Option<Arc<Summary>>,
 }
 
@@ -105,7 +114,7 @@ pub struct Summary {
     pub ready: (usize, usize),
     /// Its versions; empty where a cluster IP answers.
     pub versions: Vec<VersionSummary>,
-    /// The generation that published it last.
+    /// The generation that last changed its names; 0 while it has none.
     pub generation: u64,
 }
 
@@ -166,6 +175,9 @@ impl Engine {
             services: BTreeMap::new(),
             reverse: ReverseNames::default(),
             slots: slots::Allocator::default(),
+            problems: Problems::default(),
+            index_problems: Vec::new(),
+            source_problems: Vec::new(),
             missing_kinds: Kind::ALL.into_iter().collect(),
             generation: 0,
         };
@@ -195,6 +207,9 @@ impl Engine {
         for (namespace, address) in &dirty.pods {
             changed.add(self.publish_pod(namespace, *address));
         }
+        let of_index = sorted(self.index.problems());
+        self.problems.replace(&self.index_problems, &of_index);
+        self.index_problems = of_index;
         if changed.any() {
             self.generation = generation;
             self.view.set_generation(generation);
@@ -233,16 +248,21 @@ impl Engine {
         })
     }
 
+    /// Replaces what the source itself could not read.
+    pub fn set_source_problems(&mut self, problems: Vec<Problem>) {
+        let problems = sorted(problems);
+        self.problems.replace(&self.source_problems, &problems);
+        self.source_problems = problems;
+    }
+
     /// All that could not be obeyed, sorted.
     pub fn problems(&self) -> Vec<Problem> {
-        let of_services = self
-            .services
-            .values()
-            .flat_map(|service| service.problems.iter().cloned());
-        let mut problems: Vec<Problem> = of_services.chain(self.index.problems()).collect();
-        problems.sort();
-        problems.dedup();
-        problems
+        self.problems.all()
+    }
+
+    /// Which problems came and went since this was last called.
+    fn take_problem_news(&mut self) -> News {
+        self.problems.take_news()
     }
 
     /// How many objects of each kind are known.
@@ -281,10 +301,14 @@ impl Engine {
             };
             let outcome = rollout::evaluate(&view, &self.settings.defaults, &service.memory, now);
             let records = records::compile(&view, &outcome, &self.settings.records);
-            reverse.replace(key, view.created, &[], &records.reverse);
+            let claims = Claims {
+                created: view.created,
+                list: records.reverse.clone(),
+            };
+            reverse.replace(key, &Claims::default(), &claims);
             let slots = service.slots.known(&outcome);
             for zone in self.view.zones.clusters() {
-                let encoded = zone::encode(&records, &zone.name, &slots);
+                let encoded = zone::encode(&records, &zone.name, &slots, service.generation);
                 nodes.extend(encoded.and_then(|e| Some((e.name, e.node?))));
             }
         }
@@ -298,90 +322,105 @@ impl Engine {
     }
 
     fn publish_service(&mut self, key: &ServiceKey, generation: u64, now: Timestamp) -> Changed {
-        let joined = self.index.view(key);
-        let Some(joined) = joined else {
+        let Some(joined) = self.index.view(key) else {
             return self.withdraw_service(key);
         };
         let mut problems = joined.problems;
         let Some(view) = joined.view else {
             let changed = self.withdraw_service(key);
-            let problems_only = Service {
-                problems,
-                ..Service::default()
-            };
-            self.services.insert(key.clone(), problems_only);
+            let mut service = Service::default();
+            self.set_problems(&mut service, problems);
+            self.services.insert(key.clone(), service);
             return changed;
         };
         let mut service = self.services.remove(key).unwrap_or_default();
         let mut outcome = rollout::evaluate(&view, &self.settings.defaults, &service.memory, now);
-        let records = records::compile(&view, &outcome, &self.settings.records);
+        let mut records = records::compile(&view, &outcome, &self.settings.records);
         let slots = match &records.content {
             Content::Names(names) if names.versions.is_empty() => Slots::default(),
             Content::Names(_) => service.slots.assign(key, &outcome, &mut self.slots),
             Content::Absent | Content::Alias { .. } => Slots::default(),
         };
         problems.append(&mut outcome.problems);
-        problems.extend(records.problems.iter().cloned());
-        let mut changed = Changed::default();
-        let view_of_zones = Arc::clone(&self.view);
-        for zone in view_of_zones.zones.clusters() {
-            changed.add(self.publish_in_zone(zone, &records, &slots, &mut problems));
-        }
-        let before = std::mem::replace(&mut service.reverse, records.reverse);
-        let touched = self
-            .reverse
-            .replace(key, view.created, &before, &service.reverse);
-        changed.add(self.publish_reverse(&touched));
-        for problem in &mut problems {
-            *problem = problem.clone().at(view.origin.as_ref());
-        }
-        problems.sort();
-        problems.dedup();
-        service.problems = problems;
-        service.memory = outcome.memory.clone();
-        let generation = match &service.summary {
-            Some(summary) if !changed.any() => summary.generation,
-            _ => generation,
+        problems.append(&mut records.problems);
+        let mut changed =
+            self.publish_names(&mut service, &records, &slots, generation, &mut problems);
+        let claims = Claims {
+            created: view.created,
+            list: records.reverse,
         };
-        service.summary = Some(Arc::new(summary(&view, &outcome, generation)));
+        let touched = self.reverse.replace(key, &service.claims, &claims);
+        service.claims = claims;
+        changed.add(self.publish_reverse(&touched));
+        let at_origin = |problem: Problem| problem.at(view.origin.as_ref());
+        self.set_problems(&mut service, problems.into_iter().map(at_origin).collect());
+        service.summary = Some(Arc::new(summary(&view, &outcome, service.generation)));
+        service.memory = outcome.memory;
         self.services.insert(key.clone(), service);
         changed
     }
 
-    fn publish_in_zone(
+    fn set_problems(&mut self, service: &mut Service, problems: Vec<Problem>) {
+        let problems = sorted(problems);
+        self.problems.replace(&service.problems, &problems);
+        service.problems = problems;
+    }
+
+    /// Publishes a service's node in every cluster zone.
+    ///
+    /// The node tells the generation that changed it last. So it is made with the old one first: what is published
+    /// already stays as it is, and only another node gets this generation.
+    fn publish_names(
         &mut self,
-        zone: &Zone,
+        service: &mut Service,
         records: &Records,
         slots: &Slots,
+        generation: u64,
         problems: &mut Vec<Problem>,
     ) -> Changed {
-        let Some(encoded) = zone::encode(records, &zone.name, slots) else {
-            let text = format!("the name is longer than 255 octets in zone `{}`", zone.name);
-            problems.push(Problem::of_service(&records.key, text));
+        let view = Arc::clone(&self.view);
+        let mut nodes = Vec::with_capacity(1);
+        for zone in view.zones.clusters() {
+            match zone::encode(records, &zone.name, slots, service.generation) {
+                Some(encoded) => {
+                    problems.extend(encoded.problems);
+                    nodes.push((zone, encoded.name, encoded.node));
+                }
+                None => problems.push(unnamed(records, zone)),
+            }
+        }
+        let is_published = |name: &Name, node: Option<&Node>| self.publisher.holds(name, node);
+        if nodes
+            .iter()
+            .all(|(_, name, node)| is_published(name, node.as_ref()))
+        {
             return Changed::default();
-        };
-        problems.extend(encoded.problems);
-        self.publisher
-            .publish(&encoded.name, &zone.name, encoded.node)
+        }
+        service.generation = generation;
+        let mut changed = Changed::default();
+        for (zone, name, node) in nodes {
+            let node = node.map(|node| zone::stamped(node, records, generation));
+            changed.add(self.publisher.publish(&name, &zone.name, node));
+        }
+        changed
     }
 
     fn withdraw_service(&mut self, key: &ServiceKey) -> Changed {
         let Some(mut service) = self.services.remove(key) else {
             return Changed::default();
         };
+        self.problems.replace(&service.problems, &[]);
         let mut changed = Changed::default();
-        let gone = Records {
-            key: key.clone(),
-            content: Content::Absent,
-            reverse: Vec::new(),
-            problems: Vec::new(),
-        };
         let view = Arc::clone(&self.view);
         for zone in view.zones.clusters() {
-            changed.add(self.publish_in_zone(zone, &gone, &Slots::default(), &mut Vec::new()));
+            if let Some(name) = zone::service_name(key, &zone.name) {
+                changed.add(self.publisher.publish(&name, &zone.name, None));
+            }
         }
         service.slots.release(&mut self.slots);
-        let touched = self.reverse.replace(key, None, &service.reverse, &[]);
+        let touched = self
+            .reverse
+            .replace(key, &service.claims, &Claims::default());
         changed.add(self.publish_reverse(&touched));
         changed
     }
@@ -415,7 +454,7 @@ impl Engine {
         if dirty.is_empty() {
             return changed;
         }
-        let existing: BTreeSet<String> = self.index.namespaces().map(str::to_owned).collect();
+        let existing: BTreeSet<&str> = self.index.namespaces().collect();
         let view = Arc::clone(&self.view);
         for zone in view.zones.clusters() {
             for namespace in dirty {
@@ -478,6 +517,18 @@ impl Engine {
     }
 }
 
+/// In order, each once.
+fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort();
+    problems.dedup();
+    problems
+}
+
+fn unnamed(records: &Records, zone: &Zone) -> Problem {
+    let text = format!("the name is longer than 255 octets in zone `{}`", zone.name);
+    Problem::of_service(&records.key, text)
+}
+
 fn summary(view: &ServiceView, outcome: &Outcome, generation: u64) -> Summary {
     let kind = match view.kind {
         crate::model::ServiceKind::ClusterIp { .. } => "ClusterIP",
@@ -507,3 +558,6 @@ fn summary(view: &ServiceView, outcome: &Outcome, generation: u64) -> Summary {
         generation,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,17 +29,34 @@ struct Claim {
     host: Option<Arc<str>>,
 }
 
+/// What one service claims.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Claims {
+    /// When the service was created: the older of two has a cluster IP.
+    pub(super) created: Option<Timestamp>,
+    /// Sorted, each once.
+    pub(super) list: Vec<Reverse>,
+}
+
+impl Claims {
+    /// Those that `other` does not make, or makes as a service of another age.
+    fn not_in<'c>(&'c self, other: &'c Self) -> impl Iterator<Item = &'c Reverse> {
+        let aged = self.created != other.created;
+        let claims = self.list.iter();
+        claims.filter(move |claim| aged || other.list.binary_search(claim).is_err())
+    }
+}
+
 impl ReverseNames {
     /// Replaces the claims of a service; returns the addresses it touched.
     pub(super) fn replace(
         &mut self,
         key: &ServiceKey,
-        created: Option<Timestamp>,
-        before: &[Reverse],
-        after: &[Reverse],
+        before: &Claims,
+        after: &Claims,
     ) -> Vec<IpAddr> {
         let mut touched: Vec<IpAddr> = Vec::new();
-        for gone in before.iter().filter(|claim| !after.contains(claim)) {
+        for gone in before.not_in(after) {
             if let Some(claims) = self.0.get_mut(&gone.address) {
                 claims.retain(|claim| claim.key != *key || claim.host != gone.host);
                 if claims.is_empty() {
@@ -48,11 +65,11 @@ impl ReverseNames {
                 touched.push(gone.address);
             }
         }
-        for new in after.iter().filter(|claim| !before.contains(claim)) {
+        for new in after.not_in(before) {
             let claims = self.0.entry(new.address).or_default();
             claims.push(Claim {
                 endpoint: new.host.is_some(),
-                created,
+                created: after.created,
                 key: key.clone(),
                 host: new.host.clone(),
             });

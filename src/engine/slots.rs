@@ -10,18 +10,21 @@ use crate::model::ServiceKey;
 use crate::rollout::Outcome;
 use crate::zone::Slots;
 
+/// A service, and a version of it by alias and hash.
+type Counted = (ServiceKey, Arc<str>, Arc<str>);
+
 /// Which service and version each answer count stands for.
 ///
 /// Behind a lock because the engine writes it when versions come and go while a scrape reads it; queries never
 /// look at it.
 #[derive(Debug, Default)]
-pub struct CountedVersions(RwLock<BTreeMap<u32, (ServiceKey, Arc<str>, Arc<str>)>>);
+pub struct CountedVersions(RwLock<BTreeMap<u32, Counted>>);
 
 impl CountedVersions {
     /// Slot, service, alias and hash of every counted version.
     pub fn snapshot(&self) -> Vec<(u32, ServiceKey, Arc<str>, Arc<str>)> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let entry = |(slot, (key, alias, hash)): (&u32, &(ServiceKey, Arc<str>, Arc<str>))| {
+        let entry = |(slot, (key, alias, hash)): (&u32, &Counted)| {
             (*slot, key.clone(), Arc::clone(alias), Arc::clone(hash))
         };
         known.iter().map(entry).collect()

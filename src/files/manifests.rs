@@ -59,6 +59,9 @@ struct File {
     problems: Vec<Problem>,
 }
 
+/// Kind, namespace and name.
+type Id = (Kind, Arc<str>, Arc<str>);
+
 /// What of a file changes when its contents do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Stamp {
@@ -179,7 +182,7 @@ impl Manifests {
 
     fn loaded(&self) -> Loaded {
         let mut problems: Vec<Problem> = Vec::new();
-        let mut seen: HashMap<(Kind, Arc<str>, Arc<str>), Option<&Origin>> = HashMap::new();
+        let mut seen: HashMap<Id, Option<&Origin>> = HashMap::new();
         let mut by_kind: BTreeMap<Kind, Vec<Object>> = BTreeMap::new();
         for file in self.files.values() {
             problems.extend(file.problems.iter().cloned());

@@ -156,12 +156,11 @@ fn yaml(piece: &Piece<'_>) -> Result<Document, (u32, String)> {
             .starts
             .saturating_add(u32::try_from(at - 1).unwrap_or(u32::MAX));
         let text = error.to_string();
-        let text = text.lines().next().unwrap_or_default();
-        // The reader's own place is that of the piece, not of the file.
+        // The reader's own place is that of the piece, not of the file; and its advice is for programmers.
         let text = text
-            .split(": ")
-            .skip_while(|part| part.contains("line "))
-            .collect::<Vec<_>>();
-        (line, format!("not YAML: {}", text.join(": ")))
+            .rsplit_once(" at line ")
+            .map_or(&*text, |(text, _)| text);
+        let text = text.split(", set ").next().unwrap_or_default();
+        (line, format!("not YAML: {text}"))
     })
 }

@@ -117,7 +117,8 @@ pub(super) fn kind(text: &str) -> Option<&str> {
     let value = values.next()?;
     let value = value.split(" #").next().unwrap_or_default().trim();
     let value = value.trim_matches(['"', '\'']);
-    (values.next().is_none() && !value.is_empty()).then_some(value)
+    let is_word = !value.is_empty() && value.bytes().all(|b| b.is_ascii_alphanumeric());
+    (values.next().is_none() && is_word).then_some(value)
 }
 
 /// The lines of the objects in well-formed JSON: for each document its own and those of the elements of `items`.
@@ -203,6 +204,7 @@ mod tests {
         check("a:\n  kind: Pod\n", None);
         check("kind: Pod\nkind: Node\n", None);
         check("{kind: Pod}", None);
+        check("kind: [\n", None);
     }
 
     #[test]

@@ -1,1 +1,314 @@
+//! What is read from directories of manifests.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::{Loaded, Manifests, parse, watch};
+use crate::objects::{Change, Kind};
+
+const WEB: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec: {clusterIP: None}\n";
+const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web-1\n  namespace: shop\n";
+
+fn dir(files: &[(&str, &str)]) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    for (name, text) in files {
+        write(dir.path(), name, text);
+    }
+    dir
+}
+
+fn write(dir: &Path, name: &str, text: &str) {
+    let path = dir.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// Objects as `Kind ns/name file:line`, then Problems with a `!`; the directory is called `D`.
+fn shown(dir: &Path, loaded: &Loaded) -> Vec<String> {
+    let mut lines = Vec::new();
+    for change in &loaded.changes {
+        let Change::Reset { objects, .. } = change else {
+            panic!()
+        };
+        lines.extend(objects.iter().map(|object| {
+            let origin = object.origin().unwrap();
+            format!(
+                "{} {}/{} {origin}",
+                object.kind(),
+                object.namespace(),
+                object.name()
+            )
+        }));
+    }
+    lines.extend(loaded.problems.iter().map(|problem| format!("! {problem}")));
+    let dir = dir.display().to_string();
+    lines.iter().map(|line| line.replace(&dir, "D")).collect()
+}
+
+#[track_caller]
+fn check(files: &[(&str, &str)], expected: &[&str]) {
+    let dir = dir(files);
+    let loaded = Manifests::new(dir.path().into()).load().unwrap();
+    assert_eq!(loaded.changes.len(), Kind::ALL.len());
+    assert_eq!(shown(dir.path(), &loaded), expected);
+}
+
+#[test]
+fn files_hold_documents_of_any_mix() {
+    let both = format!("# all of it\n---\n{POD}---\n# nothing\n---\n\n{WEB}");
+    let json = r#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop"}}"#;
+    check(
+        &[
+            ("a/all.yaml", &both),
+            ("b.json", json),
+            ("c.yml", json),
+            ("notes.txt", "{"),
+        ],
+        &[
+            "Namespace /shop D/b.json:1",
+            "Pod shop/web-1 D/a/all.yaml:3",
+            "Service shop/web D/a/all.yaml:12",
+            "! D/c.yml:1: namespace shop: ignored: it stands a first time at D/b.json:1; remove one of the two",
+        ],
+    );
+}
+
+#[test]
+fn files_without_objects_are_fine() {
+    let crd = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: x}\n";
+    let config =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata:\n  a: \"{{ not parsed }}\n";
+    check(
+        &[
+            ("a.yaml", ""),
+            ("b.yaml", "# words\n---\n"),
+            ("c.yaml", crd),
+            ("d.yaml", config),
+            ("e.json", ""),
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn lists_are_taken_apart() {
+    let list = "apiVersion: v1
+items:
+- apiVersion: v1
+  kind: Service
+  metadata:
+    annotations:
+      note: |
+        - not an item
+      kubectl.kubernetes.io/last-applied-configuration: |
+        {\"apiVersion\":\"v1\",\"kind\":\"Service\"}
+    managedFields:
+    - apiVersion: v1
+      fieldsType: FieldsV1
+      fieldsV1:
+        f:spec:
+          f:ports:
+            k:{\"port\":80,\"protocol\":\"TCP\"}:
+              .: {}
+      manager: kubectl
+    name: web
+    namespace: shop
+  spec:
+    clusterIP: 10.0.0.1
+- apiVersion: v1
+  kind: Secret
+  metadata:
+    name: s
+- apiVersion: v1
+  kind: Node
+  metadata:
+    name: n1
+kind: List
+metadata:
+  resourceVersion: \"\"
+";
+    check(
+        &[("a.yaml", list)],
+        &["Node /n1 D/a.yaml:28", "Service shop/web D/a.yaml:3"],
+    );
+    let flow = "{kind: PodList, apiVersion: v1, items: [{metadata: {name: p}}]}";
+    check(&[("a.yaml", flow)], &["Pod default/p D/a.yaml:1"]);
+    let anchored = "kind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n  metadata: &m {name: p}\n- apiVersion: v1\n  kind: Node\n  metadata: *m\n";
+    check(
+        &[("a.yaml", anchored)],
+        &["Node /p D/a.yaml:6", "Pod default/p D/a.yaml:3"],
+    );
+    let json = "{\"kind\": \"PodList\",\n \"apiVersion\": \"v1\", \"items\": [\n  {\"metadata\": {\"name\": \"p\"}},\n  {\"metadata\": {\"name\": \"q\"}}]}";
+    check(
+        &[("a.json", json)],
+        &["Pod default/p D/a.json:3", "Pod default/q D/a.json:4"],
+    );
+}
+
+#[test]
+fn thousands_of_pods_in_one_list_are_read() {
+    let mut text = String::from("apiVersion: v1\nitems:\n");
+    for n in 0..3000 {
+        text += &format!(
+            "- apiVersion: v1\n  kind: Pod\n  metadata:\n    name: p{n}\n  spec:\n    containers:\n    - env:\n"
+        );
+        for e in 0..30 {
+            text += &format!("      - name: E{e}\n        value: v\n");
+        }
+    }
+    text += "kind: List\n";
+    let (objects, problems) = parse("all.yaml", &text);
+    assert_eq!((objects.len(), problems), (3000, vec![]));
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_place() {
+    let nameless = format!("{WEB}---\n# a pod\napiVersion: v1\nkind: Pod\nmetadata: {{}}\n");
+    check(
+        &[("a.yaml", &nameless)],
+        &[
+            "Service shop/web D/a.yaml:1",
+            "! D/a.yaml:7: a pod without `metadata.name` is ignored; give it a name",
+        ],
+    );
+    let (objects, problems) = parse(
+        "b.yaml",
+        &format!("{POD}---\nkind: Pod\nmetadata:\n  name: [\n"),
+    );
+    assert_eq!(objects.len(), 1);
+    let told = problems[0].to_string();
+    assert_eq!(told, "b.yaml:9: not YAML: unclosed bracket '['");
+    let (_, problems) = parse("c.json", "{\n\"a\": 1,\n}");
+    assert_eq!(
+        problems[0].to_string(),
+        "c.json:3: not JSON: trailing comma"
+    );
+    let twice = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  name: b\n";
+    assert_eq!(
+        parse("d.yaml", twice).1[0].to_string(),
+        "d.yaml:5: not YAML: duplicate mapping key: name"
+    );
+}
+
+#[test]
+fn a_broken_file_keeps_its_last_good_objects() {
+    let dir = dir(&[("a.yaml", &format!("{POD}---\n{WEB}")), ("b.yaml", "a: [")]);
+    let mut manifests = Manifests::new(dir.path().into());
+    let first = manifests.load().unwrap();
+    let objects = ["Pod shop/web-1 D/a.yaml:1", "Service shop/web D/a.yaml:7"];
+    assert_eq!(shown(dir.path(), &first)[..2], objects);
+    assert_eq!((first.files, first.problems.len()), (2, 1));
+    write(dir.path(), "a.yaml", &format!("{WEB}---\nkind: [\n"));
+    let second = manifests.load().unwrap();
+    assert_eq!(shown(dir.path(), &second)[..2], objects);
+    assert!(
+        second.problems[0]
+            .to_string()
+            .ends_with("(the last good 2 objects of this file are kept)")
+    );
+    // Still, after another broken version; until the file is whole again.
+    write(dir.path(), "a.yaml", "kind: [");
+    assert_eq!(shown(dir.path(), &manifests.load().unwrap())[..2], objects);
+    write(dir.path(), "a.yaml", WEB);
+    fs::remove_file(dir.path().join("b.yaml")).unwrap();
+    assert_eq!(
+        shown(dir.path(), &manifests.load().unwrap()),
+        ["Service shop/web D/a.yaml:1"]
+    );
+}
+
+#[test]
+fn a_file_that_never_was_whole_gives_what_it_has() {
+    let files = [("a.yaml", &*format!("{WEB}---\nkind: [\n"))];
+    let dir = dir(&files);
+    let mut manifests = Manifests::new(dir.path().into());
+    assert_eq!(
+        shown(dir.path(), &manifests.load().unwrap())[0],
+        "Service shop/web D/a.yaml:1"
+    );
+    write(dir.path(), "a.yaml", &format!("{POD}---\nkind: [\n"));
+    assert_eq!(
+        shown(dir.path(), &manifests.load().unwrap())[0],
+        "Pod shop/web-1 D/a.yaml:1"
+    );
+}
+
+#[test]
+fn a_config_map_mount_is_read_once_and_swapped_as_a_whole() {
+    let dir = dir(&[("..2026_1/web.yaml", WEB), ("..2026_2/web.yaml", POD)]);
+    symlink("..2026_1", dir.path().join("..data")).unwrap();
+    symlink("..data/web.yaml", dir.path().join("web.yaml")).unwrap();
+    symlink("web.yaml", dir.path().join("again.yaml")).unwrap();
+    symlink(".", dir.path().join("loop")).unwrap();
+    symlink("nowhere", dir.path().join("gone.yaml")).unwrap();
+    let mut manifests = Manifests::new(dir.path().into());
+    assert_eq!(
+        shown(dir.path(), &manifests.load().unwrap()),
+        ["Service shop/web D/again.yaml:1"]
+    );
+    assert!(manifests.is_unchanged());
+    assert!(manifests.load_if_changed().unwrap().is_none());
+    symlink("..2026_2", dir.path().join("..tmp")).unwrap();
+    fs::rename(dir.path().join("..tmp"), dir.path().join("..data")).unwrap();
+    assert!(!manifests.is_unchanged());
+    let second = manifests.load_if_changed().unwrap().unwrap();
+    assert_eq!(
+        shown(dir.path(), &second),
+        ["Pod shop/web-1 D/again.yaml:1"]
+    );
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_an_error_and_loses_nothing() {
+    let dir = dir(&[("m/a.yaml", WEB)]);
+    let mut manifests = Manifests::new(dir.path().join("m"));
+    manifests.load().unwrap();
+    fs::rename(dir.path().join("m"), dir.path().join("n")).unwrap();
+    let error = manifests.load().unwrap_err().to_string();
+    assert!(
+        error.starts_with("cannot read the manifests in `"),
+        "{error}"
+    );
+    fs::rename(dir.path().join("n"), dir.path().join("m")).unwrap();
+    assert!(manifests.load_if_changed().unwrap().is_none());
+    // One file will do.
+    let one = Manifests::new(dir.path().join("m/a.yaml")).load().unwrap();
+    assert_eq!(one.files, 1);
+}
+
+#[test]
+fn a_watch_tells_what_is_new_and_ends_when_dropped() {
+    let dir = dir(&[("a.yaml", WEB)]);
+    let mut manifests = Manifests::new(dir.path().into());
+    manifests.load().unwrap();
+    let (sender, receiver) = mpsc::channel();
+    let watch = watch(dir.path().into(), manifests, move |loaded| {
+        let _ = sender.send(loaded);
+    })
+    .unwrap();
+    let patience = Duration::from_secs(20);
+    write(dir.path(), "b/c.yaml", POD);
+    let loaded = receiver.recv_timeout(patience).unwrap().unwrap();
+    let expected = ["Pod shop/web-1 D/b/c.yaml:1", "Service shop/web D/a.yaml:1"];
+    assert_eq!(shown(dir.path(), &loaded), expected);
+    // A touch without news is not told; the next thing told is the removal.
+    write(dir.path(), "b/c.yaml", POD);
+    fs::remove_file(dir.path().join("a.yaml")).unwrap();
+    let loaded = receiver.recv_timeout(patience).unwrap().unwrap();
+    assert_eq!(shown(dir.path(), &loaded), expected[..1]);
+    fs::remove_dir_all(dir.path()).unwrap();
+    // A look in the middle of the removal may find less before it finds nothing.
+    while receiver.recv_timeout(patience).unwrap().is_ok() {}
+    drop(watch);
+    let ended = loop {
+        if let Err(ended) = receiver.recv_timeout(patience) {
+            break ended;
+        }
+    };
+    assert_eq!(ended, mpsc::RecvTimeoutError::Disconnected);
+}

@@ -7,7 +7,7 @@
 //!
 //! Events alone are not enough: network file systems have none, and symlinks to elsewhere are not followed by them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -76,7 +76,7 @@ impl Drop for Watch {
     }
 }
 
-fn subscribe(dir: &PathBuf, touched: Sender<Signal>) -> Option<notify::RecommendedWatcher> {
+fn subscribe(dir: &Path, touched: Sender<Signal>) -> Option<notify::RecommendedWatcher> {
     let handler = move |event: notify::Result<notify::Event>| {
         // Reading files is an event too, and ours would wake us for ever.
         let is_read = event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_)));

@@ -21,10 +21,12 @@ mod workloads;
 
 // Keeping and joining them.
 mod backends;
+mod fold;
 mod index;
 mod join;
 mod kin;
 mod links;
+mod marks;
 mod settings;
 
 #[cfg(test)]

@@ -123,6 +123,10 @@ pub enum Object {
 
 /// Something that happened to the objects of a cluster.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all changes are of the large variant, and a box each would only add an allocation"
+)]
 pub enum Change {
     /// The object is there, new or changed.
     Apply(Object),

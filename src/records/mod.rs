@@ -17,6 +17,7 @@
 mod hosts;
 mod text;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -111,10 +112,12 @@ pub struct Names {
     pub roles: Vec<(Arc<str>, usize)>,
     /// The strings of `_versions`, one a version; empty where the service has no version names.
     pub versions_text: Vec<String>,
-    /// The strings of `_rollout`, one a track.
+    /// The strings of `_rollout`, one a track, without the generation: it is known when they are published.
     pub rollout_text: Vec<String>,
-    /// The time to live of hosts and of every view.
+    /// The time to live of every view.
     pub ttl: u32,
+    /// The time to live of hosts, which are endpoints also where the views are a cluster IP.
+    pub ttl_hosts: u32,
     /// The time to live of the strings.
     pub ttl_text: u32,
 }
@@ -358,11 +361,21 @@ impl<'a> Compiler<'a> {
                 .collect(),
             choice: Choice::Fixed,
         };
-        let srv = |port: &Port| Srv {
-            target: SrvTarget::Service,
-            port: port.number,
-            version: None,
-            share: 0,
+        let srv = |wanted: &dyn Fn(&Port) -> bool| {
+            let mut numbers: Vec<u16> = Vec::new();
+            for port in self.view.ports.iter().filter(|port| wanted(port)) {
+                // One number of two protocols is one record of the bare name.
+                if !numbers.contains(&port.number) {
+                    numbers.push(port.number);
+                }
+            }
+            let record = |port| Srv {
+                target: SrvTarget::Service,
+                port,
+                version: None,
+                share: 0,
+            };
+            numbers.into_iter().map(record).collect::<Vec<_>>()
         };
         let ports = named_ports(
             self.view
@@ -375,16 +388,9 @@ impl<'a> Compiler<'a> {
             aaaa: fixed(Family::V6),
             srv: ports
                 .iter()
-                .map(|name| {
-                    let of_name = self
-                        .view
-                        .ports
-                        .iter()
-                        .filter(|port| name.is(port.name.as_ref(), port.protocol));
-                    of_name.map(srv).collect()
-                })
+                .map(|name| srv(&|port| name.is(port.name.as_ref(), port.protocol)))
                 .collect(),
-            srv_bare: self.view.ports.iter().map(srv).collect(),
+            srv_bare: srv(&|_| true),
             text: Vec::new(),
         };
         self.reverse_of_hosts(records);
@@ -393,6 +399,7 @@ impl<'a> Compiler<'a> {
             hosts: self.hosts.list.clone(),
             views: vec![own],
             ttl: self.ttls.cluster_ip,
+            ttl_hosts: self.endpoint_ttl(),
             ttl_text: TTL_TEXT,
             ..Names::default()
         }
@@ -415,6 +422,7 @@ impl<'a> Compiler<'a> {
             ports: named_ports(of_service.chain(of_slices)),
             hosts: self.hosts.list.clone(),
             ttl: self.endpoint_ttl(),
+            ttl_hosts: self.endpoint_ttl(),
             ttl_text: TTL_TEXT,
             ..Names::default()
         };
@@ -466,8 +474,12 @@ impl<'a> Compiler<'a> {
     /// its hash.
     fn add_versions(&self, names: &mut Names, lines: &[String]) {
         let versions = &self.outcome.versions;
-        let mut labels: Vec<&Arc<str>> =
-            versions.iter().flat_map(|v| [&v.alias, &v.hash]).collect();
+        // The hash of a bare pod is its version's label, which may be no DNS label; then only its alias is one.
+        let hashes = versions.iter().map(|v| &v.hash).filter(|hash| {
+            let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+            hash.bytes().all(fits)
+        });
+        let mut labels: Vec<&Arc<str>> = versions.iter().map(|v| &v.alias).chain(hashes).collect();
         labels.sort();
         labels.dedup();
         for label in labels {
@@ -513,10 +525,10 @@ impl<'a> Compiler<'a> {
     fn split_view(&self, ports: &[PortName]) -> View {
         let weighted = self.outcome.weighted;
         let share = |version: usize| u32::from(self.outcome.versions[version].share.basis_points());
-        let mut view = self.plain_view(ports, |version| !weighted || share(version) > 0);
         if !weighted {
-            return view;
+            return self.plain_view(ports, |_| true);
         }
+        let mut view = self.weighted_view(ports, |version| share(version) > 0);
         let records = self.outcome.policy.records;
         for set in [&mut view.a, &mut view.aaaa] {
             let mut shares: Vec<(u16, u32)> = Vec::new();
@@ -534,6 +546,9 @@ impl<'a> Compiler<'a> {
                 AnswerMode::Auto | AnswerMode::Mixed => Choice::Mixed { shares, records },
                 AnswerMode::Pure => Choice::Pure { shares, records },
             };
+            if set.choice == Choice::Rotated {
+                set.keep_first_of_each_address();
+            }
         }
         for record in view.srv.iter_mut().flatten().chain(&mut view.srv_bare) {
             record.share = record
@@ -545,22 +560,36 @@ impl<'a> Compiler<'a> {
 
     /// All counting endpoints of the versions that `include` takes, each with the same weight.
     fn plain_view(&self, ports: &[PortName], include: impl Fn(usize) -> bool) -> View {
+        let mut view = self.weighted_view(ports, include);
+        view.a.keep_first_of_each_address();
+        view.aaaa.keep_first_of_each_address();
+        view
+    }
+
+    /// The same, an address of two versions being a member of both: each has its share there.
+    fn weighted_view(&self, ports: &[PortName], include: impl Fn(usize) -> bool) -> View {
         let chosen: Vec<usize> = self
             .counting
             .iter()
             .copied()
             .filter(|index| include(self.version_of(*index)))
             .collect();
-        let family = |family: Family| Addresses {
-            members: chosen
+        let family = |family: Family| {
+            let mut seen = BTreeSet::new();
+            let of_family = chosen
                 .iter()
-                .filter(|index| self.endpoint(**index).family() == family)
-                .map(|index| Member {
-                    address: self.endpoint(*index).address,
-                    version: u16::try_from(self.version_of(*index)).unwrap_or(u16::MAX),
-                })
-                .collect(),
-            choice: Choice::Rotated,
+                .filter(|index| self.endpoint(**index).family() == family);
+            let members = of_family.map(|index| Member {
+                address: self.endpoint(*index).address,
+                version: u16::try_from(self.version_of(*index)).unwrap_or(u16::MAX),
+            });
+            Addresses {
+                // Pods of a node's own network share its address.
+                members: members
+                    .filter(|member| seen.insert((member.version, member.address)))
+                    .collect(),
+                choice: Choice::Rotated,
+            }
         };
         View {
             a: family(Family::V4),
@@ -581,7 +610,7 @@ impl<'a> Compiler<'a> {
         wanted: impl Fn(Option<&Arc<str>>, Protocol) -> bool,
     ) -> Vec<Srv> {
         let mut records: Vec<Srv> = Vec::with_capacity(chosen.len());
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for index in chosen {
             let host = self.hosts.of_endpoint(*index);
             let version = u16::try_from(self.version_of(*index)).ok();
@@ -597,6 +626,14 @@ impl<'a> Compiler<'a> {
             }
         }
         records
+    }
+}
+
+impl Addresses {
+    /// A set has no two equal records (RFC 2181, section 5).
+    fn keep_first_of_each_address(&mut self) {
+        let mut seen = BTreeSet::new();
+        self.members.retain(|member| seen.insert(member.address));
     }
 }
 
@@ -624,8 +661,16 @@ fn equal_weights(set: &Addresses, shares: &[(u16, u32)]) -> bool {
     let mut ratios = shares
         .iter()
         .map(|(version, share)| (u64::from(*share), count(*version)));
-    let Some((share, members)) = ratios.next() else {
-        return true;
-    };
-    ratios.all(|(other, others)| share * others == other * members)
+    let first = ratios.next();
+    first.is_none_or(|first| ratios.all(|other| weigh_alike(first, other)))
+}
+
+/// Whether the members of two versions weigh the same, given each version's share and number of members.
+///
+/// A share is rounded to a basis point, so two thirds for two endpoints and one third for one are alike although
+/// 6667 is not twice 3333.
+pub(crate) fn weigh_alike(one: (u64, u64), other: (u64, u64)) -> bool {
+    let ((share, members), (others_share, others)) = (one, other);
+    // Either share is off by less than 1, so equal ratios differ by less than this.
+    (share * others).abs_diff(others_share * members) < members + others
 }

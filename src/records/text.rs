@@ -37,8 +37,8 @@ pub(super) fn versions(outcome: &Outcome, view: &ServiceView) -> Vec<String> {
 /// One string a track; one for the whole service where nothing is known to roll behind it.
 pub(super) fn rollout(outcome: &Outcome, view: &ServiceView, ttl: u32) -> Vec<String> {
     let strategy = outcome.policy.strategy.as_str();
-    let since = outcome.since;
-    let tail = format!("strategy={strategy} since={since} ttl={ttl}");
+    // Whole seconds: nothing about a roll-out is known more exactly.
+    let tail = format!("strategy={strategy} since={:.0} ttl={ttl}", outcome.since);
     let line = |track: &Track| {
         let alias = |version: Option<usize>| version.map(|v| &outcome.versions[v].alias);
         let workload = &view.workloads[track.workload].key.name;

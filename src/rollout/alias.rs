@@ -93,18 +93,32 @@ fn labels_with_alias<'a>(versions: &[Named<'a>], problems: &mut Vec<String>) -> 
     labels
 }
 
-/// Where an alias with a hash is by chance that of another label, both are called by their hash.
+/// Where an alias with a hash is by chance that of another label, both are called by their hash. Hashes of bare pods
+/// are their labels and may come out alike as well; then a fingerprint of the label tells them apart.
 fn part(versions: &[Named<'_>], chosen: &mut [String]) {
-    let clashing: Vec<usize> = (0..chosen.len())
+    for index in clashing(versions, chosen) {
+        chosen[index] = hash_alone(&versions[index]);
+    }
+    for index in clashing(versions, chosen) {
+        chosen[index] = with_suffix(&chosen[index], &fingerprint(versions[index].label));
+    }
+}
+
+/// The versions whose alias is also that of another label.
+fn clashing(versions: &[Named<'_>], chosen: &[String]) -> Vec<usize> {
+    (0..chosen.len())
         .filter(|&one| {
             (0..chosen.len()).any(|other| {
                 chosen[one] == chosen[other] && versions[one].label != versions[other].label
             })
         })
-        .collect();
-    for index in clashing {
-        chosen[index] = hash_alone(&versions[index]);
-    }
+        .collect()
+}
+
+/// Eight digits of FNV-1a: the same in every process, and short enough to be typed.
+fn fingerprint(label: &str) -> String {
+    let step = |hash: u32, octet: u8| (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193);
+    format!("{:08x}", label.bytes().fold(0x811c_9dc5, step))
 }
 
 fn plain(version: &Named<'_>) -> String {
@@ -127,13 +141,17 @@ fn hash_alone(version: &Named<'_>) -> String {
 }
 
 fn with_hash(alias: &str, version: &Named<'_>) -> String {
-    let hash = hash_alone(version);
-    let room = OCTETS_MAX.saturating_sub(hash.len() + 1);
+    with_suffix(alias, &hash_alone(version))
+}
+
+/// `alias-suffix`, the alias cut where both do not fit into a label.
+fn with_suffix(alias: &str, suffix: &str) -> String {
+    let room = OCTETS_MAX.saturating_sub(suffix.len() + 1);
     let start = alias[..alias.len().min(room)].trim_end_matches('-');
     if start.is_empty() {
-        hash
+        suffix.to_owned()
     } else {
-        format!("{start}-{hash}")
+        format!("{start}-{suffix}")
     }
 }
 
@@ -246,6 +264,16 @@ mod tests {
             &expected.join(", "),
             &["34 versions are more than 32: the oldest are called by their hash only"],
         );
+    }
+
+    #[test]
+    fn bare_pods_whose_labels_come_out_alike_are_told_apart() {
+        check(
+            "2.0 2.0, 2_0 2_0, v1 v1",
+            "2-0-281e0ec3, 2-0-4105d40a, v1",
+            &[],
+        );
+        check("V1 V1, v1 v1", "v1-93fa9488, v1-944a4668", &[]);
     }
 
     proptest! {

@@ -4,7 +4,7 @@
 //! [`standing`] finds each track's target and stable revision, its state, and the roles of versions. It looks
 //! at one moment only: what a moment cannot show (a latch, a clock that ran, a person's pause) it does not claim.
 
-use crate::model::{Revision, ServiceView, Workload};
+use crate::model::{Revision, ServiceKind, ServiceView, Workload};
 
 /// A service and one workload that rolls behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,7 +148,10 @@ pub(super) fn standing(view: &ServiceView, ready: &[u32]) -> Standing {
         .collect();
     // A workload without a ready endpoint (scaled to nothing, say) does not make a service unavailable that others
     // carry; but only a service that nothing carries is.
-    let state = if ready.iter().all(|&count| count == 0) {
+    let state = if matches!(view.kind, ServiceKind::ExternalName { .. }) {
+        // It stands for a name; nothing of it is here that could be ready or not.
+        State::Healthy
+    } else if ready.iter().all(|&count| count == 0) {
         State::Unavailable
     } else {
         let states = tracks.iter().map(|track| track.state);

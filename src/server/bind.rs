@@ -135,6 +135,18 @@ fn bind_udp(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
+/// Listens for streams as the DNS listeners do, for the process's other doors; `name` is what an error calls it.
+///
+/// # Errors
+/// See [`BindError`].
+pub fn listen(
+    address: SocketAddr,
+    name: &'static str,
+) -> Result<tokio::net::TcpListener, BindError> {
+    let listener = listen_tcp(address).and_then(tokio::net::TcpListener::from_std);
+    listener.map_err(|source| BindError::new(address, name, source))
+}
+
 fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),

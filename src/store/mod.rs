@@ -115,6 +115,13 @@ impl Publisher {
         }
     }
 
+    /// Whether publishing `node` at `name`, or taking the name back, would change nothing.
+    pub fn holds(&self, name: &Name, node: Option<&Node>) -> bool {
+        let entry = self.0.get(name.as_wire());
+        let own = entry.as_ref().filter(|entry| entry.own);
+        own.map(|entry| &entry.node) == node
+    }
+
     fn put(&mut self, name: &Name, apex: &Name, node: Node) -> Changed {
         let mut changed = Changed::default();
         let mut existed = true;

@@ -1,5 +1,6 @@
 //! Encoding: the records of a service become its Node in one zone.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -36,15 +37,22 @@ pub struct Encoded {
     pub problems: Vec<Problem>,
 }
 
-/// Encodes `records` for the zone `origin`; `None` if the service's name does not fit in a DNS name there.
-pub fn encode(records: &Records, origin: &Name, slots: &Slots) -> Option<Encoded> {
-    let ServiceKey { namespace, name } = &records.key;
+/// The name of a service in the zone `origin`; `None` if it does not fit in a DNS name there.
+pub fn service_name(key: &ServiceKey, origin: &Name) -> Option<Name> {
+    let ServiceKey { namespace, name } = key;
     let labels = [name.as_bytes(), namespace.as_bytes(), b"svc"];
-    let name = origin.below(labels).ok()?;
+    origin.below(labels).ok()
+}
+
+/// Encodes `records` for the zone `origin`; `None` if the service's name does not fit in a DNS name there.
+/// `generation` is the one that last changed them: what `_rollout` tells.
+pub fn encode(records: &Records, origin: &Name, slots: &Slots, generation: u64) -> Option<Encoded> {
+    let name = service_name(&records.key, origin)?;
     let mut encoder = Encoder {
         key: &records.key,
         name: &name,
         slots,
+        generation,
         problems: Vec::new(),
     };
     let node = match &records.content {
@@ -60,10 +68,27 @@ pub fn encode(records: &Records, origin: &Name, slots: &Slots) -> Option<Encoded
     })
 }
 
+/// The same node with another generation; `records` are those it was made of.
+pub fn stamped(mut node: Node, records: &Records, generation: u64) -> Node {
+    if let (Some(below), Content::Names(names)) = (&mut node.below, &records.content) {
+        below.rollout_text = rollout_text(names, generation);
+    }
+    node
+}
+
+fn rollout_text(names: &Names, generation: u64) -> Sets {
+    let strings = names.rollout_text.iter();
+    let strings: Vec<String> = strings
+        .map(|text| format!("{text} generation={generation}"))
+        .collect();
+    texts(&strings, names.ttl_text)
+}
+
 struct Encoder<'a> {
     key: &'a ServiceKey,
     name: &'a Name,
     slots: &'a Slots,
+    generation: u64,
     problems: Vec<Problem>,
 }
 
@@ -152,7 +177,7 @@ impl Encoder<'_> {
             versions: labelled(&names.versions),
             roles: labelled(&names.roles),
             versions_text: texts(&names.versions_text, names.ttl_text),
-            rollout_text: texts(&names.rollout_text, names.ttl_text),
+            rollout_text: rollout_text(names, self.generation),
         };
         Node {
             sets,
@@ -267,7 +292,9 @@ fn record_weights(records: &[records::Srv]) -> Vec<u16> {
         }
     }
     // Without shares every record weighs the same, however the versions divide them.
-    let even = records.iter().all(|record| record.share == 0);
+    let of = |index: usize| (u64::from(shares[index].1), u64::from(shares[index].2));
+    let even = records.iter().all(|record| record.share == 0)
+        || (1..shares.len()).all(|index| records::weigh_alike(of(0), of(index)));
     let per_version: Vec<u64> = if even {
         vec![1; shares.len()]
     } else {
@@ -289,27 +316,31 @@ fn record_weights(records: &[records::Srv]) -> Vec<u16> {
 }
 
 fn encode_addresses(addresses: &Addresses, ttl: u32, slot: Option<u32>, counts: &[u32]) -> Set {
-    let mut body = BodyBuilder::default();
-    for member in &addresses.members {
-        body.push_address(ttl, member.address);
-    }
-    let body = body.build();
+    let mut members: Vec<&records::Member> = addresses.members.iter().collect();
     let sampler = match &addresses.choice {
-        Choice::Fixed => return Set::Fixed(Arc::new(body)),
-        Choice::Rotated => Sampler::all(addresses.members.len()),
+        Choice::Fixed => None,
+        Choice::Rotated => Some(Sampler::all(members.len())),
         Choice::Mixed { shares, records } => {
-            Sampler::mixed(&member_weights(addresses, shares), *records)
+            let weights = merge_addresses(&mut members, member_weights(addresses, shares));
+            Some(Sampler::mixed(&weights, *records))
         }
         Choice::Pure { shares, records } => {
             let groups: Vec<(u32, u64)> = shares
                 .iter()
                 .map(|(version, share)| (count_of(addresses, *version), u64::from(*share)))
                 .collect();
-            Sampler::pure(&groups, *records)
+            Some(Sampler::pure(&groups, *records))
         }
     };
-    let counts = addresses
-        .members
+    let mut body = BodyBuilder::default();
+    for member in &members {
+        body.push_address(ttl, member.address);
+    }
+    let body = body.build();
+    let Some(sampler) = sampler else {
+        return Set::Fixed(Arc::new(body));
+    };
+    let counts = members
         .iter()
         .filter_map(|member| counts.get(usize::from(member.version)).copied())
         .collect();
@@ -319,6 +350,29 @@ fn encode_addresses(addresses: &Addresses, ttl: u32, slot: Option<u32>, counts: 
         slot,
         counts,
     }))
+}
+
+/// Makes one member of those of one address, with the sum of their weights: a sample across versions must not hold
+/// a record twice (RFC 2181, section 5). It is counted as the first one's version.
+fn merge_addresses(members: &mut Vec<&records::Member>, weights: Vec<u64>) -> Vec<u64> {
+    let mut places: BTreeMap<IpAddr, usize> = BTreeMap::new();
+    let mut merged: Vec<u64> = Vec::with_capacity(weights.len());
+    let mut weights = weights.into_iter();
+    members.retain(|member| {
+        let weight = weights.next().unwrap_or(0);
+        let place = *places.entry(member.address).or_insert(merged.len());
+        match merged.get_mut(place) {
+            Some(sum) => {
+                *sum += weight;
+                false
+            }
+            None => {
+                merged.push(weight);
+                true
+            }
+        }
+    });
+    merged
 }
 
 fn count_of(addresses: &Addresses, version: u16) -> u32 {
@@ -362,7 +416,7 @@ fn hosts(names: &Names, targets: &[Option<Name>]) -> Labelled<Sets> {
                     .iter()
                     .filter(|address| address.is_ipv4() == v4)
                 {
-                    body.push_address(names.ttl, *address);
+                    body.push_address(names.ttl_hosts, *address);
                 }
                 (!body.is_empty()).then(|| Set::Fixed(Arc::new(body.build())))
             };

@@ -392,7 +392,11 @@ fn reverse_range(name: &QueryName) -> Option<IpNet> {
                     return None;
                 };
                 let nibble = u8::try_from(char::from(*digit).to_digit(16)?).ok()?;
-                *octets.get_mut(len / 2)? |= if len % 2 == 0 { nibble << 4 } else { nibble };
+                *octets.get_mut(len / 2)? |= if len.is_multiple_of(2) {
+                    nibble << 4
+                } else {
+                    nibble
+                };
                 len += 1;
             }
             let address = Ipv6Addr::from(octets);

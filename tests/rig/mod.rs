@@ -12,8 +12,11 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "each test crate that has a rig uses another part of it"
 )]
+
+mod cluster;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -30,8 +33,11 @@ use shiftdns::config::{self, Config, Flags};
 use shiftdns::engine::Engine;
 use shiftdns::engine::control::Event;
 use shiftdns::files;
+use shiftdns::model::Problem;
 use shiftdns::objects::{Change, Kind, Object};
 use tokio::runtime::{Builder, Runtime};
+
+pub use cluster::cluster;
 
 /// Far above any answer's time on loopback; a test that waits this long fails.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -123,9 +129,13 @@ impl Rig {
 
     /// Folds changes in as one batch and waits until it is published.
     pub fn apply_changes(&self, changes: Vec<Change>) {
+        self.apply_batch(changes, Vec::new());
+    }
+
+    /// The same, with what the source could not read.
+    pub fn apply_batch(&self, changes: Vec<Change>, problems: Vec<Problem>) {
         let engine = &self.running().engine;
         self.runtime.block_on(async {
-            let problems = Vec::new();
             engine
                 .send(Event::Batch { changes, problems })
                 .await
@@ -244,10 +254,13 @@ pub fn query(question: &str) -> Vec<u8> {
 /// A name, `Z` at its end standing for the zone.
 pub fn parse_name(name: &str) -> Name {
     let name = match name.strip_suffix('Z') {
-        Some(front) if front.is_empty() || front.ends_with('.') => format!("{front}cluster.local."),
-        _ => format!("{}.", name.trim_end_matches('.')),
+        Some(front) if front.is_empty() || front.ends_with('.') => format!("{front}cluster.local"),
+        _ => name.trim_end_matches('.').to_owned(),
     };
-    Name::from_ascii(&name).expect("a name")
+    // Label by label, since DNS allows any octet in one (RFC 2181, section 11).
+    let mut name = Name::from_labels(name.split('.').map(str::as_bytes)).expect("a name");
+    name.set_fqdn(true);
+    name
 }
 
 /// Decodes an answer, which must end with its last record.

@@ -133,3 +133,9 @@ fn roles_are_the_stable_revisions_and_the_targets_of_rolling_tracks() {
         ]
     );
 }
+
+#[test]
+fn a_name_for_somebody_elses_service_is_healthy_without_endpoints() {
+    check("service external", "Healthy still");
+    check("", "Unavailable still");
+}

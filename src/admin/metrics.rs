@@ -1,0 +1,466 @@
+//! Metrics in the OpenMetrics text format, made at each scrape from what others count.
+//!
+//! Nothing is kept here: a series exists as long as what it tells of does. Series a scrape, at most:
+//!
+//! - queries: 2 transports * 10 types * 8 codes = 160, of which only those that are not zero are written;
+//! - sockets, store and engine: some 40;
+//! - zones: one each; kinds of object: 10;
+//! - one for each service (its state), and three for each version of a service (share, targets, answers).
+//!
+//! So they grow with the cluster (1000 services of two versions: some 7200) and never with what clients ask: no name of a
+//! question is a label, and no address of a client is.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet,
+    text,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use tokio::task;
+use tokio::time;
+
+use super::now_secs;
+use crate::answer::{Counts, TYPES, Transport, View};
+use crate::engine::control::{Handle, Stopped};
+use crate::engine::{CountedVersions, Summary};
+use crate::model::ServiceKey;
+use crate::objects::Kind;
+use crate::server;
+use crate::wire::Rcode;
+
+/// What the text is.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// How long a scrape waits for the engine, which may be busy with a large batch; then it goes without its facts. Half of
+/// the time there is for an answer, and of the usual 10 seconds of a scraper.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where the numbers come from.
+pub(super) struct Meters {
+    pub(super) engine: Handle,
+    pub(super) view: Arc<View>,
+    pub(super) workers: Vec<Arc<Counts>>,
+    pub(super) server: Arc<server::Counters>,
+    pub(super) versions: Arc<CountedVersions>,
+}
+
+/// The text of one scrape; `None` if it could not be written.
+pub(super) async fn scrape(meters: &Meters) -> Option<String> {
+    let facts = time::timeout(PATIENCE, Facts::ask(&meters.engine)).await;
+    let snapshot = Snapshot {
+        view: Arc::clone(&meters.view),
+        workers: meters.workers.clone(),
+        server: meters.server.read(),
+        versions: meters.versions.snapshot(),
+        facts: facts.ok().and_then(Result::ok),
+        now_secs: now_secs(),
+    };
+    // Tens of thousands of series take longer to write than a task may hold its thread.
+    task::spawn_blocking(move || snapshot.encode()).await.ok()?
+}
+
+/// What the engine knows at one moment.
+#[derive(Debug)]
+struct Facts {
+    services: Vec<Arc<Summary>>,
+    problems: usize,
+    objects: [(Kind, usize); 10],
+}
+
+impl Facts {
+    async fn ask(engine: &Handle) -> Result<Self, Stopped> {
+        Ok(Self {
+            services: engine.list().await?,
+            problems: engine.problems().await?.len(),
+            objects: engine.object_counts().await?,
+        })
+    }
+}
+
+/// All that one scrape tells.
+#[derive(Debug)]
+struct Snapshot {
+    view: Arc<View>,
+    workers: Vec<Arc<Counts>>,
+    server: server::Counts,
+    versions: Vec<(u32, ServiceKey, Arc<str>, Arc<str>)>,
+    facts: Option<Facts>,
+    now_secs: u64,
+}
+
+impl Snapshot {
+    fn encode(self) -> Option<String> {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(self));
+        let mut text = String::new();
+        text::encode(&mut text, &registry).ok()?;
+        Some(text)
+    }
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = Page(encoder);
+        self.queries(&mut page)?;
+        self.answers(&mut page)?;
+        self.sockets(&mut page)?;
+        self.published(&mut page)?;
+        if let Some(facts) = &self.facts {
+            facts.counted(&mut page)?;
+            facts.services(&mut page)?;
+        }
+        Ok(())
+    }
+}
+
+impl Snapshot {
+    fn queries(&self, page: &mut Page<'_>) -> fmt::Result {
+        let mut queries = page.counters(
+            "shiftdns_queries",
+            "Queries answered, by transport, type and response code",
+        )?;
+        for transport in Transport::ALL {
+            for (index, (_, name)) in TYPES.iter().enumerate() {
+                for rcode in Rcode::ALL {
+                    let counts = self.workers.iter();
+                    let count = sum(counts.map(|of| of.queries(transport, index, rcode)));
+                    let labels = [
+                        ("transport", transport.as_str()),
+                        ("type", *name),
+                        ("rcode", rcode.as_str()),
+                    ];
+                    if count > 0 {
+                        queries.counter(&labels, count)?;
+                    }
+                }
+            }
+        }
+        let mut dropped = page.counters(
+            "shiftdns_messages_dropped",
+            "Messages left unanswered because they are no queries",
+        )?;
+        for transport in Transport::ALL {
+            let count = sum(self.workers.iter().map(|of| of.dropped(transport)));
+            dropped.counter(&[("transport", transport.as_str())], count)?;
+        }
+        Ok(())
+    }
+
+    fn answers(&self, page: &mut Page<'_>) -> fmt::Result {
+        let mut by_version: BTreeMap<[&str; 4], u64> = BTreeMap::new();
+        for (slot, key, alias, hash) in &self.versions {
+            let count = sum(self.workers.iter().map(|of| of.answers(*slot)));
+            *by_version
+                .entry([&key.namespace, &key.name, alias, hash])
+                .or_default() += count;
+        }
+        let mut answers = page.counters(
+            "shiftdns_answers",
+            "Answers in which an address of this version came first",
+        )?;
+        for ([namespace, service, version, revision], count) in by_version {
+            let labels = [
+                ("namespace", namespace),
+                ("service", service),
+                ("version", version),
+                ("revision", revision),
+            ];
+            answers.counter(&labels, count)?;
+        }
+        Ok(())
+    }
+
+    fn sockets(&self, page: &mut Page<'_>) -> fmt::Result {
+        let counts = &self.server;
+        page.gauge(
+            "shiftdns_tcp_connections",
+            "TCP connections that are open",
+            counts.connections_open,
+        )?;
+        page.counter(
+            "shiftdns_tcp_connections_refused",
+            "TCP connections closed at once because all places, or those of their network, were taken",
+            counts.connections_refused,
+        )?;
+        let mut closed = page.counters(
+            "shiftdns_tcp_connections_closed",
+            "TCP connections closed by a time limit",
+        )?;
+        for (limit, count) in [
+            ("idle", counts.closed_idle),
+            ("message", counts.closed_message),
+            ("write", counts.closed_write),
+            ("lifetime", counts.closed_lifetime),
+        ] {
+            closed.counter(&[("limit", limit)], count)?;
+        }
+        let mut errors = page.counters(
+            "shiftdns_socket_errors",
+            "Operations on sockets that failed",
+        )?;
+        for (operation, count) in [
+            ("accept", counts.accept_errors),
+            ("receive", counts.receive_errors),
+            ("send", counts.send_errors),
+        ] {
+            errors.counter(&[("operation", operation)], count)?;
+        }
+        page.counter(
+            "shiftdns_datagrams_port_zero",
+            "Datagrams from source port 0, which are never answered",
+            counts.port_zero,
+        )?;
+        page.counter(
+            "shiftdns_panics",
+            "Queries that made the answering code panic",
+            counts.panics,
+        )
+    }
+
+    fn published(&self, page: &mut Page<'_>) -> fmt::Result {
+        let view = &self.view;
+        let seconds = Unit::Seconds;
+        let help = "Time since the source was lost; 0 while it is not";
+        let age = view.data_age_secs(self.now_secs);
+        page.family("shiftdns_data_age", help, Some(&seconds), MetricType::Gauge)?
+            .0
+            .encode_gauge(&age)?;
+        page.gauge(
+            "shiftdns_synced",
+            "1 once every kind of object has been read, else 0",
+            u64::from(view.is_synced()),
+        )?;
+        page.gauge(
+            "shiftdns_generation",
+            "The number of publications so far",
+            view.generation(),
+        )?;
+        page.gauge(
+            "shiftdns_names",
+            "Names that are published, empty ancestors included",
+            view.store.len() as u64,
+        )?;
+        page.gauge(
+            "shiftdns_engine_up",
+            "1 if the engine gave its facts to this scrape, else 0; without them the services are missing here",
+            u64::from(self.facts.is_some()),
+        )?;
+        let mut serials = page.gauges("shiftdns_zone_serial", "The serial in the zone's SOA")?;
+        for zone in view.zones.iter() {
+            let name = zone.name.to_string();
+            serials.gauge(&[("zone", &name)], zone.serial())?;
+        }
+        let info = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        let help = "The program that is running";
+        info.encode(
+            page.0
+                .encode_descriptor("shiftdns_build", help, None, MetricType::Info)?,
+        )
+    }
+}
+
+impl Facts {
+    fn counted(&self, page: &mut Page<'_>) -> fmt::Result {
+        page.gauge(
+            "shiftdns_services",
+            "Services that are known",
+            self.services.len() as u64,
+        )?;
+        page.gauge(
+            "shiftdns_problems",
+            "Parts of the input that could not be obeyed; the API lists them",
+            self.problems as u64,
+        )?;
+        let mut objects = page.gauges("shiftdns_objects", "Objects that are known, by kind")?;
+        for (kind, count) in self.objects {
+            objects.gauge(&[("kind", kind.as_str())], count as u64)?;
+        }
+        Ok(())
+    }
+
+    fn services(&self, page: &mut Page<'_>) -> fmt::Result {
+        let mut states = page.gauges(
+            "shiftdns_track_state",
+            "1 for the state a service is in; it has no series for the others",
+        )?;
+        for service in &self.services {
+            let labels = [
+                ("namespace", &*service.key.namespace),
+                ("service", &*service.key.name),
+                ("state", service.state.as_str()),
+            ];
+            states.gauge(&labels, 1_u64)?;
+        }
+        let versions = self.versions();
+        let ratio = Unit::Other("ratio".to_owned());
+        let help = "The part of a service's answers that a version has, 0 to 1";
+        let mut shares = page.family(
+            "shiftdns_version_share",
+            help,
+            Some(&ratio),
+            MetricType::Gauge,
+        )?;
+        for (labels, (basis_points, _)) in &versions {
+            shares.gauge(labels, f64::from(*basis_points) / 10_000.0)?;
+        }
+        let mut ready = page.gauges(
+            "shiftdns_version_endpoints",
+            "Ready targets of a version; a dual-stack pod counts once",
+        )?;
+        for (labels, (_, targets)) in &versions {
+            ready.gauge(labels, *targets)?;
+        }
+        Ok(())
+    }
+
+    /// Basis points and ready targets by labels. Two workloads may have a revision of the same hash and alias; a series
+    /// that stood twice would cost the whole scrape, so they are added up.
+    fn versions(&self) -> BTreeMap<[(&'static str, &str); 5], (u32, u32)> {
+        let mut all = BTreeMap::new();
+        for service in &self.services {
+            for version in &service.versions {
+                let labels = [
+                    ("namespace", &*service.key.namespace),
+                    ("service", &*service.key.name),
+                    ("version", &*version.alias),
+                    ("revision", &*version.hash),
+                    ("role", version.role.map_or("", |role| role.as_str())),
+                ];
+                let (share, ready): &mut (u32, u32) = all.entry(labels).or_default();
+                *share += u32::from(version.share.basis_points());
+                *ready = ready.saturating_add(version.ready);
+            }
+        }
+        all
+    }
+}
+
+fn sum(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::wrapping_add)
+}
+
+/// The text being written, family after family.
+struct Page<'e>(DescriptorEncoder<'e>);
+
+impl Page<'_> {
+    fn counters<'s>(&'s mut self, name: &'s str, help: &str) -> Result<Series<'s>, fmt::Error> {
+        self.family(name, help, None, MetricType::Counter)
+    }
+
+    fn gauges<'s>(&'s mut self, name: &'s str, help: &str) -> Result<Series<'s>, fmt::Error> {
+        self.family(name, help, None, MetricType::Gauge)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let mut counter = self.counters(name, help)?;
+        counter
+            .0
+            .encode_counter::<NoLabelSet, u64, u64>(&value, None)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.gauges(name, help)?.0.encode_gauge(&value)
+    }
+
+    fn family<'s>(
+        &'s mut self,
+        name: &'s str,
+        help: &str,
+        unit: Option<&'s Unit>,
+        kind: MetricType,
+    ) -> Result<Series<'s>, fmt::Error> {
+        Ok(Series(self.0.encode_descriptor(name, help, unit, kind)?))
+    }
+}
+
+/// The series of one family.
+struct Series<'e>(MetricEncoder<'e>);
+
+impl Series<'_> {
+    fn counter(&mut self, labels: &impl EncodeLabelSet, value: u64) -> fmt::Result {
+        self.0
+            .encode_family(labels)?
+            .encode_counter::<NoLabelSet, u64, u64>(&value, None)
+    }
+
+    fn gauge(&mut self, labels: &impl EncodeLabelSet, value: impl EncodeGaugeValue) -> fmt::Result {
+        self.0.encode_family(labels)?.encode_gauge(&value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::engine::VersionSummary;
+    use crate::model::Share;
+    use crate::rollout::State;
+
+    /// The samples of one service in namespace `ns` with versions of these aliases, hashes, basis points and targets.
+    fn check(versions: &[(&str, &str, u64, u32)], expected: &[&str]) {
+        let version = |&(alias, hash, share, ready): &(&str, &str, u64, u32)| VersionSummary {
+            alias: alias.into(),
+            hash: hash.into(),
+            share: Share::from_basis_points(share),
+            ready,
+            role: None,
+        };
+        let service = Summary {
+            key: ServiceKey::new("ns", "s"),
+            kind: "Headless",
+            state: State::Healthy,
+            since: Timestamp::UNIX_EPOCH,
+            strategy: "follow",
+            ready: (0, 0),
+            versions: versions.iter().map(version).collect(),
+            generation: 1,
+        };
+        #[derive(Debug)]
+        struct Only(Facts);
+        impl Collector for Only {
+            fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+                self.0.services(&mut Page(encoder))
+            }
+        }
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Only(Facts {
+            services: vec![Arc::new(service)],
+            problems: 0,
+            objects: Kind::ALL.map(|kind| (kind, 0)),
+        })));
+        let mut text = String::new();
+        text::encode(&mut text, &registry).unwrap();
+        let of_versions = text.lines().filter(|l| l.starts_with("shiftdns_version"));
+        assert_eq!(of_versions.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_series_stands_once_also_when_two_workloads_share_a_hash() {
+        check(
+            &[("v1", "abc", 2500, 1), ("v1", "abc", 7500, 3)],
+            &[
+                r#"shiftdns_version_share_ratio{namespace="ns",service="s",version="v1",revision="abc",role=""} 1.0"#,
+                r#"shiftdns_version_endpoints{namespace="ns",service="s",version="v1",revision="abc",role=""} 4"#,
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_written_into_a_label_stays_in_it() {
+        check(
+            &[("v1", "a\"} 1\nx{y=\"\\", 10_000, 1)],
+            &[
+                r#"shiftdns_version_share_ratio{namespace="ns",service="s",version="v1",revision="a\"} 1\nx{y=\"\\",role=""} 1.0"#,
+                r#"shiftdns_version_endpoints{namespace="ns",service="s",version="v1",revision="a\"} 1\nx{y=\"\\",role=""} 1"#,
+            ],
+        );
+    }
+}

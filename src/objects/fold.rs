@@ -1,0 +1,413 @@
+//! Folding objects in: for each kind, unlink the old one, link the new one, and mark the services that may look
+//! different. Facts that no view shows are not compared.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::backends;
+use super::index::{Id, Index, Owner, id_of};
+use super::labels::Labels;
+use super::links::Links;
+use super::marks::owner_of;
+use super::meta::Meta;
+use super::network::{EndpointSlice, Namespace, Service, ServiceTarget};
+use super::object::{Kind, Object};
+use super::workloads::{ControllerRevision, DaemonSet, Deployment, Pod, ReplicaSet, StatefulSet};
+use crate::model::{Problem, ServiceKey, Workload};
+
+impl Index {
+    pub(super) fn put(&mut self, mut object: Object) {
+        self.strings.share_all(&mut object);
+        let id = id_of(object.meta());
+        if !matches!(object, Object::Service(_) | Object::EndpointSlice(_)) {
+            // Those of services and slices come with the service's view.
+            self.note_flaws(object.kind(), &id, object.problems());
+        }
+        match object {
+            Object::Namespace(new) => self.set_namespace(id, Some(new)),
+            Object::Node(new) => {
+                self.nodes.insert(id, new);
+            }
+            Object::Service(new) => self.set_service(id, Some(new)),
+            Object::EndpointSlice(new) => self.set_slice(id, Some(new)),
+            Object::Pod(new) => self.set_pod(id, Some(new)),
+            Object::Deployment(new) => self.set_deployment(id, Some(new)),
+            Object::ReplicaSet(new) => self.set_replica_set(id, Some(new)),
+            Object::StatefulSet(new) => self.set_stateful_set(id, Some(new)),
+            Object::DaemonSet(new) => self.set_daemon_set(id, Some(new)),
+            Object::ControllerRevision(new) => self.set_controller_revision(id, Some(new)),
+        }
+    }
+
+    pub(super) fn drop_object(&mut self, kind: Kind, id: Id) {
+        self.note_flaws(kind, &id, Vec::new());
+        match kind {
+            Kind::Namespace => self.set_namespace(id, None),
+            Kind::Node => {
+                self.nodes.remove(&id);
+            }
+            Kind::Service => self.set_service(id, None),
+            Kind::EndpointSlice => self.set_slice(id, None),
+            Kind::Pod => self.set_pod(id, None),
+            Kind::Deployment => self.set_deployment(id, None),
+            Kind::ReplicaSet => self.set_replica_set(id, None),
+            Kind::StatefulSet => self.set_stateful_set(id, None),
+            Kind::DaemonSet => self.set_daemon_set(id, None),
+            Kind::ControllerRevision => self.set_controller_revision(id, None),
+        }
+    }
+
+    fn note_flaws(&mut self, kind: Kind, id: &Id, problems: Vec<Problem>) {
+        let entry = (kind, id.clone());
+        if problems.is_empty() {
+            self.flawed.remove(&entry);
+        } else {
+            self.flawed.insert(entry, problems);
+        }
+    }
+
+    fn set_namespace(&mut self, id: Id, new: Option<Namespace>) {
+        let name = Arc::clone(&id.1);
+        let facts = |object: &Namespace| object.meta.labels.clone();
+        let is_same = self.namespaces.get(&id).map(facts) == new.as_ref().map(facts);
+        let had_any = !self.namespaces.is_empty();
+        replace(&mut self.namespaces, id, new);
+        if is_same {
+            return;
+        }
+        if had_any == self.namespaces.is_empty() {
+            // The namespaces that services imply count only while there is no Namespace object.
+            let implied = self.services.keys().map(|key| Arc::clone(&key.namespace));
+            self.dirty.namespaces.extend(implied);
+        }
+        let keys: Vec<ServiceKey> = self
+            .services_in(&name)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in keys {
+            self.mark_claimants(&key);
+            self.dirty.services.insert(key);
+        }
+        let first = (Arc::clone(&name), IpAddr::from([0, 0, 0, 0]));
+        let pods = self.pods_at.range(first..).map(|(at, _)| at);
+        let pods: Vec<_> = pods.take_while(|at| at.0 == name).cloned().collect();
+        if self.settings.namespace_selector.is_some() {
+            self.dirty.pods.extend(pods);
+        }
+        self.dirty.namespaces.insert(name);
+    }
+
+    fn set_service(&mut self, id: Id, new: Option<Service>) {
+        let key = ServiceKey {
+            namespace: id.0,
+            name: id.1,
+        };
+        if self.services.get(&key) == new.as_ref() {
+            return;
+        }
+        self.mark(&key);
+        let had_any = self.services_in(&key.namespace).next().is_some();
+        self.mark_claimants(&key);
+        if let Some(old) = self.services.remove(&key) {
+            self.link_service(&key, &old, false);
+        }
+        if let Some(new) = new {
+            self.link_service(&key, &new, true);
+            self.services.insert(key.clone(), new);
+            self.mark_claimants(&key);
+        }
+        let has_any = self.services_in(&key.namespace).next().is_some();
+        if had_any != has_any && self.namespaces.is_empty() {
+            self.dirty.namespaces.insert(Arc::clone(&key.namespace));
+        }
+        self.weigh(&key);
+    }
+
+    fn link_service(&mut self, key: &ServiceKey, service: &Service, is_new: bool) {
+        if let Some((label, value)) = service.selector.iter().next() {
+            let label = (
+                Arc::clone(&key.namespace),
+                Arc::clone(label),
+                Arc::clone(value),
+            );
+            link(
+                &mut self.services_by_label,
+                label,
+                Arc::clone(&key.name),
+                is_new,
+            );
+        }
+        if let ServiceTarget::Addresses(addresses) = &service.target {
+            for address in addresses {
+                let claim = (service.meta.created, key.clone());
+                link(&mut self.claims, *address, claim, is_new);
+            }
+        }
+        if let Some(Ok(weights)) = backends::wished(service) {
+            for (name, _) in weights.iter() {
+                let backend = ServiceKey {
+                    namespace: Arc::clone(&key.namespace),
+                    name: Arc::clone(name),
+                };
+                link(&mut self.fronts, backend, Arc::clone(&key.name), is_new);
+            }
+        }
+    }
+
+    fn set_slice(&mut self, id: Id, new: Option<EndpointSlice>) {
+        if self.slices.get(&id) == new.as_ref() {
+            return;
+        }
+        let old = self.slices.remove(&id);
+        let service = |slice: &EndpointSlice| {
+            slice.service().map(|name| ServiceKey {
+                namespace: Arc::clone(&id.0),
+                name: Arc::clone(name),
+            })
+        };
+        let services = [
+            old.as_ref().and_then(service),
+            new.as_ref().and_then(service),
+        ];
+        if let Some(old) = &old {
+            self.link_slice(&id, services[0].as_ref(), old, false);
+        }
+        if let Some(new) = new {
+            self.link_slice(&id, services[1].as_ref(), &new, true);
+            self.slices.insert(id, new);
+        }
+        for key in services.iter().flatten() {
+            if self.services.contains_key(key) {
+                self.mark(key);
+                self.weigh(key);
+            }
+        }
+    }
+
+    fn link_slice(
+        &mut self,
+        id: &Id,
+        key: Option<&ServiceKey>,
+        slice: &EndpointSlice,
+        is_new: bool,
+    ) {
+        if let Some(key) = key {
+            let name = Arc::clone(&id.1);
+            link(&mut self.slices_of_service, key.clone(), name, is_new);
+        }
+        for pod in slice
+            .endpoints
+            .iter()
+            .filter_map(|endpoint| endpoint.pod.as_ref())
+        {
+            let pod = (Arc::clone(&id.0), Arc::clone(pod));
+            link(&mut self.slices_of_pod, pod, Arc::clone(&id.1), is_new);
+        }
+    }
+
+    fn set_pod(&mut self, id: Id, new: Option<Pod>) {
+        let old = self.pods.remove(&id);
+        if let Some(new) = &new {
+            self.link_pod(&id, new, true);
+        }
+        // The new one's addresses came first, so that one that stays is not seen to go.
+        if let Some(old) = &old {
+            self.unlink_pod(&id, old, new.as_ref());
+        }
+        let pair = (old.as_ref(), new.as_ref());
+        let shows = pair.0.map(endpoint_facts) != pair.1.map(endpoint_facts);
+        let moves = pair.0.map(member_facts) != pair.1.map(member_facts);
+        if shows {
+            self.mark_services_of_pod(&id);
+        }
+        for pod in old.iter().chain(new.iter()).filter(|_| moves) {
+            let owners = self.owners_of(pod);
+            owners.iter().for_each(|owner| self.mark_served_by(owner));
+        }
+        if let Some(new) = new {
+            self.pods.insert(id, new);
+        }
+    }
+
+    fn link_pod(&mut self, id: &Id, pod: &Pod, is_new: bool) {
+        self.link_child(Kind::Pod, &id.1, &pod.meta, is_new);
+        for address in pod.addresses.iter().filter(|_| !pod.terminal) {
+            let at = (Arc::clone(&id.0), *address);
+            let count = self.pods_at.entry(at.clone()).or_insert(0);
+            let before = *count;
+            *count = if is_new {
+                before + 1
+            } else {
+                before.saturating_sub(1)
+            };
+            let after = *count;
+            if after == 0 {
+                self.pods_at.remove(&at);
+            }
+            if (before == 0) != (after == 0) && self.serves(&id.0) {
+                self.dirty.pods.insert(at);
+            }
+        }
+    }
+
+    fn unlink_pod(&mut self, id: &Id, old: &Pod, new: Option<&Pod>) {
+        self.link_pod(id, old, false);
+        if let Some(new) = new {
+            // The same controller has lost its child with the old one.
+            self.link_child(Kind::Pod, &id.1, &new.meta, true);
+        }
+    }
+
+    fn set_deployment(&mut self, id: Id, new: Option<Deployment>) {
+        let facts = |object: &Deployment| workload_facts(object.workload(), &object.meta);
+        let was = self.deployments.get(&id);
+        let is_same = was.map(facts) == new.as_ref().map(facts);
+        let labels = [was, new.as_ref()].map(|w| w.map(|w| w.template.labels.clone()));
+        replace(&mut self.deployments, id.clone(), new);
+        self.workload_changed((Kind::Deployment, id.0, id.1), is_same, labels);
+    }
+
+    fn set_stateful_set(&mut self, id: Id, new: Option<StatefulSet>) {
+        let facts = |object: &StatefulSet| workload_facts(object.workload(), &object.meta);
+        let was = self.stateful_sets.get(&id);
+        let is_same = was.map(facts) == new.as_ref().map(facts);
+        let labels = [was, new.as_ref()].map(|w| w.map(|w| w.template.labels.clone()));
+        replace(&mut self.stateful_sets, id.clone(), new);
+        self.workload_changed((Kind::StatefulSet, id.0, id.1), is_same, labels);
+    }
+
+    fn set_daemon_set(&mut self, id: Id, new: Option<DaemonSet>) {
+        let facts = |object: &DaemonSet| workload_facts(object.workload(), &object.meta);
+        let was = self.daemon_sets.get(&id);
+        let is_same = was.map(facts) == new.as_ref().map(facts);
+        let labels = [was, new.as_ref()].map(|w| w.map(|w| w.template.labels.clone()));
+        replace(&mut self.daemon_sets, id.clone(), new);
+        self.workload_changed((Kind::DaemonSet, id.0, id.1), is_same, labels);
+    }
+
+    /// `labels` are those of the old and the new template.
+    fn workload_changed(&mut self, owner: Owner, is_same: bool, labels: [Option<Labels>; 2]) {
+        if !is_same {
+            self.mark_served_by(&owner);
+        }
+        if labels[0] == labels[1] {
+            return;
+        }
+        let selects = |service: &Service, labels: &Option<Labels>| {
+            let labels = labels.as_ref();
+            labels.is_some_and(|labels| service.selector.select(labels))
+        };
+        for (some, is_new) in labels.iter().zip([false, true]) {
+            for (key, value) in some.iter().flat_map(Labels::iter) {
+                let label = (Arc::clone(&owner.1), Arc::clone(key), Arc::clone(value));
+                for name in self.services_by_label.of(&label).to_vec() {
+                    let namespace = Arc::clone(&owner.1);
+                    let key = ServiceKey { namespace, name };
+                    let service = self.services.get(&key);
+                    if service.is_some_and(|s| selects(s, &labels[0]) != selects(s, &labels[1])) {
+                        self.mark(&key);
+                    }
+                }
+                let workload = (owner.0, Arc::clone(&owner.2));
+                link(&mut self.workloads_by_label, label, workload, is_new);
+            }
+        }
+    }
+
+    fn set_replica_set(&mut self, id: Id, new: Option<ReplicaSet>) {
+        let old = self.replica_sets.get(&id);
+        let is_same = same_but_place(old, new.as_ref(), |set| &set.meta, |set| &set.template);
+        let metas = [
+            old.map(|set| set.meta.clone()),
+            new.as_ref().map(|set| set.meta.clone()),
+        ];
+        replace(&mut self.replica_sets, id.clone(), new);
+        self.child_changed(Kind::ReplicaSet, &id, is_same, metas);
+    }
+
+    fn set_controller_revision(&mut self, id: Id, new: Option<ControllerRevision>) {
+        let old = self.controller_revisions.get(&id);
+        let facts = |set: &ControllerRevision| (set.number, set.template.clone());
+        let is_same = old.map(facts) == new.as_ref().map(facts)
+            && same_but_place(old, new.as_ref(), |set| &set.meta, |set| &set.template);
+        let metas = [
+            old.map(|set| set.meta.clone()),
+            new.as_ref().map(|set| set.meta.clone()),
+        ];
+        replace(&mut self.controller_revisions, id.clone(), new);
+        self.child_changed(Kind::ControllerRevision, &id, is_same, metas);
+    }
+
+    fn child_changed(&mut self, kind: Kind, id: &Id, is_same: bool, metas: [Option<Meta>; 2]) {
+        if is_same {
+            return;
+        }
+        self.mark_served_by(&(kind, Arc::clone(&id.0), Arc::clone(&id.1)));
+        for (meta, is_new) in metas.iter().zip([false, true]) {
+            let Some(meta) = meta else { continue };
+            self.link_child(kind, &id.1, meta, is_new);
+            if let Some(owner) = owner_of(meta) {
+                self.mark_served_by(&owner);
+            }
+        }
+    }
+
+    fn link_child(&mut self, kind: Kind, name: &Arc<str>, meta: &Meta, is_new: bool) {
+        if let Some(owner) = owner_of(meta) {
+            link(&mut self.children, owner, (kind, Arc::clone(name)), is_new);
+        }
+    }
+}
+
+fn link<K: Ord, V: Ord>(links: &mut Links<K, V>, key: K, value: V, is_new: bool) {
+    if is_new {
+        links.add(key, value);
+    } else {
+        links.remove(&key, &value);
+    }
+}
+
+fn replace<T>(objects: &mut BTreeMap<Id, T>, id: Id, new: Option<T>) {
+    match new {
+        Some(new) => objects.insert(id, new),
+        None => objects.remove(&id),
+    };
+}
+
+/// What of a pod shows at its endpoints.
+fn endpoint_facts(pod: &Pod) -> impl PartialEq + use<'_> {
+    let shown = (&pod.addresses, pod.ready_since, pod.restarts);
+    (shown, member_facts(pod))
+}
+
+/// What of a pod shows at its revision.
+fn member_facts(pod: &Pod) -> impl PartialEq + use<'_> {
+    (
+        &pod.meta.controller,
+        &pod.meta.labels,
+        &pod.tag,
+        pod.counts(),
+    )
+}
+
+fn workload_facts(workload: Workload, meta: &Meta) -> (Workload, Arc<str>) {
+    (workload, Arc::clone(&meta.uid))
+}
+
+/// Equal apart from where they were read from and what was ignored in them.
+fn same_but_place<T, P: PartialEq>(
+    old: Option<&T>,
+    new: Option<&T>,
+    meta: impl Fn(&T) -> &Meta,
+    template: impl Fn(&T) -> &P,
+) -> bool {
+    let (Some(old), Some(new)) = (old, new) else {
+        return old.is_none() && new.is_none();
+    };
+    let facts = |meta: &Meta| {
+        let identity = (meta.uid.clone(), meta.created, meta.controller.clone());
+        (identity, meta.labels.clone(), meta.annotations.clone())
+    };
+    facts(meta(old)) == facts(meta(new)) && template(old) == template(new)
+}

@@ -1,0 +1,167 @@
+//! Marks: which services may look different after a change, found by links and not by looking at all of them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::index::{Id, Index, Owner};
+use super::join;
+use super::meta::Meta;
+use super::network::{EndpointSlice, Service, ServiceTarget};
+use super::object::Kind;
+use super::workloads::Pod;
+use crate::model::ServiceKey;
+
+impl Index {
+    /// Marks a service and those that name it as a backend.
+    pub(super) fn mark(&mut self, key: &ServiceKey) {
+        if !self.serves(&key.namespace) {
+            return;
+        }
+        for name in self.fronts.of(key) {
+            let namespace = Arc::clone(&key.namespace);
+            let name = Arc::clone(name);
+            self.dirty.services.insert(ServiceKey { namespace, name });
+        }
+        self.dirty.services.insert(key.clone());
+    }
+
+    pub(super) fn mark_served_by(&mut self, owner: &Owner) {
+        let keys = self.served_by.of(owner).to_vec();
+        keys.iter().for_each(|key| self.mark(key));
+    }
+
+    pub(super) fn mark_services_of_pod(&mut self, id: &Id) {
+        for slice in self.slices_of_pod.of(id).to_vec() {
+            let slice = self.slices.get(&(Arc::clone(&id.0), slice));
+            let Some(name) = slice.and_then(EndpointSlice::service).cloned() else {
+                continue;
+            };
+            let namespace = Arc::clone(&id.0);
+            let key = ServiceKey { namespace, name };
+            if self.services.contains_key(&key) {
+                self.mark(&key);
+            }
+        }
+    }
+
+    /// Marks the services that share a cluster IP with this one: who is told of it may change.
+    pub(super) fn mark_claimants(&mut self, key: &ServiceKey) {
+        let Some(ServiceTarget::Addresses(addresses)) = self.services.get(key).map(|s| &s.target)
+        else {
+            return;
+        };
+        let claims = addresses.iter().flat_map(|address| self.claims.of(address));
+        let others: Vec<ServiceKey> = claims
+            .map(|(_, other)| other.clone())
+            .filter(|other| other != key)
+            .collect();
+        others.iter().for_each(|other| self.mark(other));
+    }
+
+    /// Counts the endpoints of a service; while its namespace has too many, later services lose or regain theirs.
+    pub(super) fn weigh(&mut self, key: &ServiceKey) {
+        let limit = self.settings.endpoints_per_namespace;
+        let count = match self.services.get(key) {
+            None => 0,
+            Some(service) if matches!(service.target, ServiceTarget::External(_)) => 0,
+            Some(_) => {
+                let slices = self.slices_of_service.of(key).iter();
+                let slices = slices.filter_map(|name| {
+                    self.slices
+                        .get(&(Arc::clone(&key.namespace), Arc::clone(name)))
+                });
+                let endpoints = slices.flat_map(|slice| slice.endpoints.iter());
+                let sum: usize = endpoints.map(|endpoint| endpoint.addresses.len()).sum();
+                sum.min(self.settings.endpoints_per_service)
+            }
+        };
+        let load = self.loads.entry(Arc::clone(&key.namespace)).or_default();
+        let old_total = load.total;
+        let old = match count {
+            0 => load.by_service.remove(&key.name),
+            _ => load.by_service.insert(Arc::clone(&key.name), count),
+        };
+        load.total = load.total + count - old.unwrap_or(0);
+        if load.total == 0 && old_total <= limit {
+            self.loads.remove(&key.namespace);
+            return;
+        }
+        if old.unwrap_or(0) == count || old_total.max(load.total) <= limit {
+            return;
+        }
+        let later: Vec<Arc<str>> = if (old_total > limit) == (load.total > limit) {
+            let later = load.by_service.range(Arc::clone(&key.name)..);
+            later.map(|(name, _)| Arc::clone(name)).collect()
+        } else {
+            load.by_service.keys().cloned().collect()
+        };
+        for name in later {
+            let namespace = Arc::clone(&key.namespace);
+            self.mark(&ServiceKey { namespace, name });
+        }
+    }
+
+    /// Learns what stands behind a service, so that a change of it finds the service.
+    pub(super) fn learn_owners(&mut self, key: &ServiceKey) {
+        let owners = match self.services.get(key) {
+            Some(service) if join::has_own_endpoints(service) => self.owners_behind(key, service),
+            _ => BTreeSet::new(),
+        };
+        let known = self.behind.remove(key).unwrap_or_default();
+        for owner in known.difference(&owners) {
+            self.served_by.remove(owner, key);
+        }
+        for owner in owners.difference(&known) {
+            self.served_by.add(owner.clone(), key.clone());
+        }
+        if !owners.is_empty() {
+            self.behind.insert(key.clone(), owners);
+        }
+    }
+
+    fn owners_behind(&self, key: &ServiceKey, service: &Service) -> BTreeSet<Owner> {
+        let mut owners = BTreeSet::new();
+        for slice in self.slices_of(key) {
+            for pod in slice
+                .endpoints
+                .iter()
+                .filter_map(|endpoint| endpoint.pod.as_ref())
+            {
+                if let Some(pod) = self
+                    .pods
+                    .get(&(Arc::clone(&key.namespace), Arc::clone(pod)))
+                {
+                    owners.extend(self.owners_of(pod));
+                }
+            }
+        }
+        owners.extend(self.workloads_selected(&key.namespace, &service.selector));
+        owners
+    }
+
+    /// What controls the pod, and what controls that; known or not, for it may come.
+    pub(super) fn owners_of(&self, pod: &Pod) -> Vec<Owner> {
+        let Some(owner) = owner_of(&pod.meta) else {
+            return Vec::new();
+        };
+        let above = match owner.0 {
+            Kind::ReplicaSet => {
+                let set = self
+                    .replica_sets
+                    .get(&(Arc::clone(&owner.1), Arc::clone(&owner.2)));
+                set.and_then(|set| owner_of(&set.meta))
+            }
+            _ => None,
+        };
+        [Some(owner), above].into_iter().flatten().collect()
+    }
+}
+
+/// What controls the object, if it is of a known kind.
+pub(super) fn owner_of(meta: &Meta) -> Option<Owner> {
+    let controller = meta.controller.as_ref()?;
+    let name = Arc::clone(&controller.name);
+    controller
+        .kind
+        .map(|kind| (kind, Arc::clone(&meta.namespace), name))
+}

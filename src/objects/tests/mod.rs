@@ -1,0 +1,7 @@
+//! Tests of the index, in clusters written as lines of text (see [`cast`]).
+
+mod cast;
+mod joins;
+mod marks;
+mod reading;
+mod replay;
