@@ -137,6 +137,36 @@ fn s_nxd_a_name_that_does_not_exist() {
     }
 }
 
+/// A reverse zone is ours with all that is below it, names that are no address's too; service discovery asks for them.
+#[test]
+fn s_nxd_below_a_reverse_zone() {
+    let mut config = rig::config();
+    let ranges = ["10.96.0.0/16", "10.1.2.128/25", "fd00:10:96::/48"];
+    config.reverse = ranges.map(|range| range.parse().expect("a range")).to_vec();
+    let rig = Rig::with(&config, &rig::shop());
+    let ptr = |name: &str| Packet::ask(name, kind::PTR);
+    for name in [
+        "9.0.96.10.in-addr.arpa",
+        "lb._dns-sd._udp.0.0.96.10.in-addr.arpa",
+        "x.96.10.in-addr.arpa",
+        "300.0.96.10.in-addr.arpa",
+        "1.10.0.96.10.in-addr.arpa",
+        "g.6.9.0.0.0.1.0.0.0.0.d.f.ip6.arpa",
+        "00.6.9.0.0.0.1.0.0.0.0.d.f.ip6.arpa",
+    ] {
+        check_at(&rig, &ptr(name), "NXDOMAIN aa | ns SOA");
+    }
+    for name in [
+        "x.2.1.10.in-addr.arpa",
+        "127.2.1.10.in-addr.arpa",
+        "97.10.in-addr.arpa",
+        "x.10.in-addr.arpa",
+        "7.9.0.0.0.1.0.0.0.0.d.f.ip6.arpa",
+    ] {
+        check_at(&rig, &ptr(name), "REFUSED");
+    }
+}
+
 #[test]
 fn s_nodata_a_type_that_does_not_exist() {
     for question in ["api.shop.svc.Z MX", "web.shop.svc.Z AAAA", "Z A"] {
@@ -144,7 +174,7 @@ fn s_nodata_a_type_that_does_not_exist() {
     }
 }
 
-/// "all names and resource record sets (RRsets) at or below that node SHOULD then be considered unreachable"
+/// "all names and resource record sets (RRsets) at or below that node SHOULD be considered unreachable"
 /// (RFC 8020, section 2): so a name with anything below it is never denied.
 #[test]
 fn s_ent_an_ancestor_of_names_exists() {

@@ -261,8 +261,11 @@ impl Zones {
                 })
             }
             ZoneKind::Reverse(ranges) => {
-                let ours =
-                    below == 0 || reverse_range(name).is_some_and(|asked| touches(ranges, asked));
+                let ours = below == 0
+                    || match reverse_range(name)? {
+                        (asked, true) => touches(ranges, asked),
+                        (above, false) => ranges.iter().any(|range| range.contains(&above)),
+                    };
                 ours.then_some(Place {
                     zone,
                     key_labels: labels,
@@ -368,42 +371,47 @@ fn range_name(range: &IpNet) -> Option<Name> {
     Name::parse(&text.join(".")).ok()
 }
 
-/// The range a reverse name stands for; `None` for names that are no reverse name.
-fn reverse_range(name: &QueryName) -> Option<IpNet> {
+/// The range that a reverse name stands for, and `true`; or that of the nearest name above it that stands for one, and
+/// `false`: `lb._dns-sd._udp.0.96.10.in-addr.arpa` is a name like any other below the range 10.96.0.0/24.
+fn reverse_range(name: &QueryName) -> Option<(IpNet, bool)> {
     let count = name.label_count();
     let top = [name.label(count.checked_sub(2)?), name.label(count - 1)];
     let digits = (0..count - 2).rev().map(|index| name.label(index));
     let mut octets = [0_u8; 16];
     let mut len = 0_usize;
-    match top {
+    let range = match top {
         [b"in-addr", b"arpa"] => {
-            for label in digits {
-                let text = std::str::from_utf8(label).ok()?;
-                *octets.get_mut(len).filter(|_| len < 4)? = text.parse().ok()?;
+            for (octet, label) in octets.iter_mut().zip(digits.take(4)) {
+                let text = std::str::from_utf8(label).ok();
+                let Some(value) = text.and_then(|text| text.parse().ok()) else {
+                    break;
+                };
+                *octet = value;
                 len += 1;
             }
             let [a, b, c, d, ..] = octets;
             let address = Ipv4Addr::new(a, b, c, d);
-            IpNet::new(address.into(), u8::try_from(len * 8).ok()?).ok()
+            IpNet::new(address.into(), u8::try_from(len * 8).ok()?).ok()?
         }
         [b"ip6", b"arpa"] => {
-            for label in digits {
-                let [digit] = label else {
-                    return None;
+            for label in digits.take(32) {
+                let digit = match label {
+                    [digit] => char::from(*digit).to_digit(16),
+                    _ => None,
                 };
-                let nibble = u8::try_from(char::from(*digit).to_digit(16)?).ok()?;
-                *octets.get_mut(len / 2)? |= if len.is_multiple_of(2) {
-                    nibble << 4
-                } else {
-                    nibble
+                let Some(nibble) = digit.and_then(|digit| u8::try_from(digit).ok()) else {
+                    break;
                 };
+                let shift = if len.is_multiple_of(2) { 4 } else { 0 };
+                *octets.get_mut(len / 2)? |= nibble << shift;
                 len += 1;
             }
             let address = Ipv6Addr::from(octets);
-            IpNet::new(address.into(), u8::try_from(len * 4).ok()?).ok()
+            IpNet::new(address.into(), u8::try_from(len * 4).ok()?).ok()?
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some((range, len == count - 2))
 }
 
 #[cfg(test)]
@@ -458,6 +466,8 @@ mod tests {
         assert!(!ours("127.2.1.10.in-addr.arpa"));
         assert!(!ours("3.1.10.in-addr.arpa"));
         assert!(!ours("x.2.1.10.in-addr.arpa"));
+        assert!(!ours("x.127.2.1.10.in-addr.arpa"));
+        assert!(ours("x.129.2.1.10.in-addr.arpa"));
     }
 
     #[test]
