@@ -151,7 +151,12 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
 }
 
 impl Running {
-    /// Stops politely: readiness goes first, then what has arrived is answered, for `drain` at the most.
+    /// Says "not ready" from here on and goes on answering.
+    pub fn leave(&self) {
+        self.admin.leave();
+    }
+
+    /// Stops politely: what has arrived is answered, for `drain` at the most.
     pub async fn shutdown(self, drain: Duration) {
         drop(self.watch);
         self.admin.leave();
