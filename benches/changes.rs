@@ -16,13 +16,22 @@ use shiftdns::objects::Change;
 
 use cluster::{ENDPOINTS, Service};
 
-const SIZES: [usize; 2] = [1_000, 10_000];
 /// How many services take turns in changing.
 const CHANGING: usize = 90;
 const NOW: i64 = 1_800_000_000;
 
 /// A kind of service, and the numbers of those that change.
 const KINDS: [(&str, usize); 3] = [("cluster ip", 0), ("headless", 9), ("weighted", 99)];
+
+/// How many services the clusters have: `SHIFTDNS_BENCH_SERVICES`, separated by commas, else 1,000 and 10,000.
+fn sizes() -> Vec<usize> {
+    let sizes = std::env::var("SHIFTDNS_BENCH_SERVICES");
+    let sizes = sizes.as_deref().unwrap_or("1000,10000");
+    let sizes = sizes.split(',').map(|size| size.trim().parse());
+    sizes
+        .collect::<Result<_, _>>()
+        .expect("numbers of services")
+}
 
 fn now() -> Timestamp {
     Timestamp::from_second(NOW).expect("a time")
@@ -95,7 +104,7 @@ fn percentiles(engine: &mut Engine, count: usize, name: &str, turns: &[Vec<Chang
 }
 
 fn changes(criterion: &mut Criterion) {
-    for count in SIZES {
+    for count in sizes() {
         let mut engine = load(count);
         let mut group = criterion.benchmark_group(format!("change in {count} services"));
         group

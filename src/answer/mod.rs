@@ -283,6 +283,7 @@ impl Responder<'_> {
         };
         match set {
             None => return Step::NoData,
+            Some(Set::Address(record)) => reply.answer_address(record, owner),
             Some(Set::Fixed(body)) => reply.answer(body, 0, body.count(), owner),
             Some(Set::Srv(srv)) => add_srv(srv, owner, reply),
             Some(Set::Drawn(drawn)) => {

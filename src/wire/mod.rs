@@ -20,7 +20,7 @@ mod name;
 mod query;
 mod reply;
 
-pub use body::{Body, BodyBuilder, Glue, Srv, SrvBuilder};
+pub use body::{AddressRecord, Body, BodyBuilder, Glue, Srv, SrvBuilder};
 pub use name::{Name, NameError, QueryName};
 pub use query::{Edns, Header, Query, Rejection};
 pub(crate) use reply::header_only;

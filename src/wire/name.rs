@@ -200,15 +200,19 @@ pub struct QueryName {
 }
 
 impl QueryName {
+    /// The root, to be read into.
+    pub(super) const ROOT: Self = Self {
+        wire: [0; NAME_LEN_MAX],
+        len: 1,
+        offsets: [0; 128],
+        labels: 0,
+    };
+
     /// Reads the name at `at`, which must be free of compression pointers: nothing stands in front of a
-    /// question that it could point to. Returns the name and where it ends.
-    pub(super) fn read(message: &[u8], at: usize) -> Option<(Self, usize)> {
-        let mut name = Self {
-            wire: [0; NAME_LEN_MAX],
-            len: 0,
-            offsets: [0; 128],
-            labels: 0,
-        };
+    /// question that it could point to. Returns where it ends. Reading in place spares a copy of all octets; after
+    /// `None` there is no name here.
+    pub(super) fn read(&mut self, message: &[u8], at: usize) -> Option<usize> {
+        let mut labels = 0_u8;
         let mut end = at;
         loop {
             let len = usize::from(*message.get(end)?);
@@ -219,20 +223,21 @@ impl QueryName {
                 end += 1;
                 break;
             }
-            *name.offsets.get_mut(usize::from(name.labels))? = u8::try_from(end - at).ok()?;
-            name.labels += 1;
+            *self.offsets.get_mut(usize::from(labels))? = u8::try_from(end - at).ok()?;
+            labels += 1;
             end += 1 + len;
             if end - at >= NAME_LEN_MAX {
                 return None;
             }
         }
         let wire = message.get(at..end)?;
-        name.len = u8::try_from(wire.len()).ok()?;
-        let copy = name.wire.get_mut(..wire.len())?;
-        copy.copy_from_slice(wire);
+        self.len = u8::try_from(wire.len()).ok()?;
+        self.labels = labels;
         // Length octets are at most 63 and so below `A`: lowering them with the rest changes nothing.
-        copy.make_ascii_lowercase();
-        Some((name, end))
+        for (octet, received) in self.wire.iter_mut().zip(wire) {
+            *octet = received.to_ascii_lowercase();
+        }
+        Some(end)
     }
 
     /// The lower-case octets on the wire, root label included.
@@ -283,16 +288,12 @@ impl Eq for QueryName {}
 
 impl From<&Name> for QueryName {
     fn from(name: &Name) -> Self {
+        let mut read = Self::ROOT;
         // An owned name is at most 255 octets of whole labels, so reading it cannot fail.
-        Self::read(&name.0, 0).map_or_else(
-            || Self {
-                wire: [0; NAME_LEN_MAX],
-                len: 1,
-                offsets: [0; 128],
-                labels: 0,
-            },
-            |(name, _)| name,
-        )
+        match read.read(&name.0, 0) {
+            Some(_) => read,
+            None => Self::ROOT,
+        }
     }
 }
 

@@ -127,22 +127,23 @@ impl<'m> Query<'m> {
         authority: u16,
         additional: u16,
     ) -> Option<Self> {
-        let (name, name_end) = QueryName::read(message, HEADER_LEN)?;
-        let qtype = u16_at(message, name_end)?;
-        let qclass = u16_at(message, name_end + 2)?;
-        let mut at = name_end + 4;
         let mut query = Self {
             header,
-            name,
-            question: message.get(HEADER_LEN..at)?,
-            qtype,
-            qclass,
+            name: QueryName::ROOT,
+            question: &[],
+            qtype: 0,
+            qclass: 0,
             edns: None,
             tsig: None,
         };
+        let name_end = query.name.read(message, HEADER_LEN)?;
+        query.qtype = u16_at(message, name_end)?;
+        query.qclass = u16_at(message, name_end + 2)?;
+        let mut at = name_end + 4;
+        query.question = message.get(HEADER_LEN..at)?;
         if authority == 1 {
             let record = RecordView::read(message, at)?;
-            if qtype != rtype::IXFR || record.rtype != rtype::SOA {
+            if query.qtype != rtype::IXFR || record.rtype != rtype::SOA {
                 return None;
             }
             at = record.end;

@@ -8,7 +8,7 @@
 //! and TC is set; OPT always stays (RFC 2181, section 9; RFC 6891, section 7). Not an octet follows the last
 //! record.
 
-use super::body::{Body, Glue, QUESTION_POINTER, fixed_part};
+use super::body::{AddressRecord, Body, Glue, QUESTION_POINTER, fixed_part};
 use super::query::{Header, Query};
 use super::{Rcode, rtype};
 
@@ -166,6 +166,18 @@ impl<'o> Reply<'o> {
                 return;
             }
             self.answers = self.answers.saturating_add(1);
+        }
+    }
+
+    /// Adds one record that was encoded ahead to the answers; as with [`Reply::answer`], TC if it does not fit.
+    pub fn answer_address(&mut self, record: &AddressRecord, owner: Owner) {
+        if self.truncated {
+            return;
+        }
+        if self.record(record.as_bytes(), owner) {
+            self.answers = self.answers.saturating_add(1);
+        } else {
+            self.truncated = true;
         }
     }
 

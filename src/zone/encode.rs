@@ -8,7 +8,7 @@ use super::node::{Below, Drawn, Labelled, Node, Set, Sets, ViewNode};
 use super::sample::{Sampler, endpoint_weights, srv_weights};
 use crate::model::{Problem, ServiceKey};
 use crate::records::{self, Addresses, Choice, Content, Names, Records, SrvTarget, View};
-use crate::wire::{Body, BodyBuilder, Name, QueryName, Srv, SrvBuilder, rtype};
+use crate::wire::{AddressRecord, Body, BodyBuilder, Name, QueryName, Srv, SrvBuilder, rtype};
 
 /// SRV sets stay below this many octets, so that header, question and OPT still fit in a message of 65,535.
 const SRV_BYTES_MAX: usize = 65_000;
@@ -316,6 +316,10 @@ fn record_weights(records: &[records::Srv]) -> Vec<u16> {
 }
 
 fn encode_addresses(addresses: &Addresses, ttl: u32, slot: Option<u32>, counts: &[u32]) -> Set {
+    let uncounted = addresses.choice == Choice::Fixed || counts.is_empty();
+    if let ([only], true) = (&*addresses.members, uncounted) {
+        return Set::Address(AddressRecord::new(ttl, only.address));
+    }
     let mut members: Vec<&records::Member> = addresses.members.iter().collect();
     let sampler = match &addresses.choice {
         Choice::Fixed => None,
@@ -375,6 +379,24 @@ fn merge_addresses(members: &mut Vec<&records::Member>, weights: Vec<u64>) -> Ve
     merged
 }
 
+/// Address sets in the order given, one a family.
+pub(super) fn address_sets(addresses: &[IpAddr], ttl: u32) -> Vec<(u16, Set)> {
+    let family = |(of, v4): (u16, bool)| {
+        let mut addresses = addresses.iter().filter(|address| address.is_ipv4() == v4);
+        let first = addresses.next()?;
+        let Some(second) = addresses.next() else {
+            return Some((of, Set::Address(AddressRecord::new(ttl, *first))));
+        };
+        let mut body = BodyBuilder::default();
+        for address in [first, second].into_iter().chain(addresses) {
+            body.push_address(ttl, *address);
+        }
+        Some((of, Set::Fixed(Arc::new(body.build()))))
+    };
+    let families = [(rtype::A, true), (rtype::AAAA, false)];
+    families.into_iter().filter_map(family).collect()
+}
+
 fn count_of(addresses: &Addresses, version: u16) -> u32 {
     let members = addresses
         .members
@@ -409,20 +431,8 @@ fn hosts(names: &Names, targets: &[Option<Name>]) -> Labelled<Sets> {
         .filter(|(_, target)| target.is_some());
     let mut hosts: Vec<(Box<[u8]>, Sets)> = fitting
         .map(|(host, _)| {
-            let family = |v4: bool| {
-                let mut body = BodyBuilder::default();
-                for address in host
-                    .addresses
-                    .iter()
-                    .filter(|address| address.is_ipv4() == v4)
-                {
-                    body.push_address(names.ttl_hosts, *address);
-                }
-                (!body.is_empty()).then(|| Set::Fixed(Arc::new(body.build())))
-            };
-            let sets = [(rtype::A, family(true)), (rtype::AAAA, family(false))];
-            let sets = sets.into_iter().filter_map(|(of, set)| Some((of, set?)));
-            (label(&host.label), Sets::new(sets.collect()))
+            let sets = address_sets(&host.addresses, names.ttl_hosts);
+            (label(&host.label), Sets::new(sets))
         })
         .collect();
     hosts.sort_by(|(one, _), (other, _)| one.cmp(other));

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::sample::Sampler;
 use crate::model::Protocol;
-use crate::wire::{Body, QueryName, Srv, rtype};
+use crate::wire::{AddressRecord, Body, QueryName, Srv, rtype};
 
 /// What stands at a published name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Sets(pub(super) Box<[(u16, Set)]>);
 /// One record set, encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Set {
+    /// One address.
+    Address(AddressRecord),
     /// All records, always in this order.
     Fixed(Arc<Body>),
     /// SRV records with the addresses of their targets.

@@ -1,13 +1,12 @@
 //! The zones we answer for: which names are ours, and what an apex and a negative answer carry.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ipnet::IpNet;
 
-use super::encode::{fixed_set, text_set};
-use super::node::{Node, Set};
+use super::encode::{address_sets, fixed_set, text_set};
+use super::node::Node;
 use crate::records::Ttls;
 use crate::wire::{BodyBuilder, Name, NameError, QueryName, rtype};
 
@@ -64,13 +63,16 @@ impl Soa {
         let mut rdata = [0; 532];
         let serial = self.serial.load(Ordering::Relaxed);
         let tail = [serial, REFRESH, RETRY, EXPIRE, self.negative_ttl].map(u32::to_be_bytes);
-        let octets = self.names.iter().chain(tail.as_flattened());
-        let mut len = 0;
-        for (place, octet) in rdata.iter_mut().zip(octets) {
-            *place = *octet;
-            len += 1;
+        let tail = tail.as_flattened();
+        // Two names of 255 octets and five numbers fit, so both places are there.
+        let (names_end, end) = (self.names.len(), self.names.len() + tail.len());
+        if let Some(place) = rdata.get_mut(..names_end) {
+            place.copy_from_slice(&self.names);
         }
-        (rdata, len)
+        if let Some(place) = rdata.get_mut(names_end..end) {
+            place.copy_from_slice(tail);
+        }
+        (rdata, end)
     }
 
     /// The time to live of a negative answer (RFC 2308, section 3).
@@ -160,20 +162,6 @@ impl Zone {
         }
         Ok(nodes)
     }
-}
-
-/// Address sets in the order given, one a family.
-fn address_sets(addresses: &[IpAddr], ttl: u32) -> Vec<(u16, Set)> {
-    [(rtype::A, true), (rtype::AAAA, false)]
-        .into_iter()
-        .filter_map(|(of, v4)| {
-            let mut body = BodyBuilder::default();
-            for address in addresses.iter().filter(|address| address.is_ipv4() == v4) {
-                body.push_address(ttl, *address);
-            }
-            (!body.is_empty()).then(|| (of, Set::Fixed(Arc::new(body.build()))))
-        })
-        .collect()
 }
 
 /// A name that has these addresses and nothing below.
