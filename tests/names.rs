@@ -920,6 +920,26 @@ fn a_second_zone_has_the_same_names() {
         "none.other.example A",
         "NXDOMAIN aa\n auth other.example. 5 SOA",
     );
+    // Its name server is a name of its own, not one of the first zone.
+    rig.check(
+        "other.example NS",
+        "NOERROR aa\n other.example. 30 NS ns.dns.other.example.",
+    );
+    rig.check(
+        "ns.dns.other.example A",
+        "NOERROR aa\n ns.dns.other.example. 30 A 127.0.0.1",
+    );
+    let soa = rig::decode(
+        &rig.tcp(&rig::query("other.example SOA"))
+            .expect("an answer"),
+    );
+    assert!(
+        soa.answers[0]
+            .to_string()
+            .contains("ns.dns.other.example. hostmaster.other.example."),
+        "{}",
+        soa.answers[0]
+    );
     rig.check(
         "one.shop.svc.Z A",
         "NOERROR aa

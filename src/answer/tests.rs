@@ -7,7 +7,7 @@ use super::*;
 use crate::records::Ttls;
 use crate::store::{self, Publisher};
 use crate::wire::{BodyBuilder, Name};
-use crate::zone::{SoaNames, ZoneKind, Zones};
+use crate::zone::{Authority, ZoneKind, Zones};
 
 fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
@@ -22,7 +22,7 @@ struct Server {
 }
 
 impl Server {
-    fn new(apex: &Name, soa_names: &SoaNames, limits: Limits) -> Self {
+    fn new(apex: &Name, soa_names: &Authority, limits: Limits) -> Self {
         let (store, publisher) = store::new();
         let kind = ZoneKind::Cluster;
         let zone = Zone::new(apex.clone(), kind, soa_names, &Ttls::default(), 5);
@@ -38,7 +38,8 @@ impl Server {
     }
 
     fn plain() -> Self {
-        let root = SoaNames {
+        let root = Authority {
+            server: Name::root(),
             mname: Name::root(),
             rname: Name::root(),
         };
@@ -171,7 +172,8 @@ fn the_longest_names_make_sound_negative_answers() {
         let three = format!("{0}.{0}.{0}", label(octet, 63));
         name(&format!("{three}.{}.z", label(octet, 59)))
     };
-    let names = SoaNames {
+    let names = Authority {
+        server: longest("m"),
         mname: longest("m"),
         rname: longest("r"),
     };
@@ -198,7 +200,8 @@ fn the_longest_names_make_sound_negative_answers() {
 fn the_longest_apex_is_answered() {
     let label = "z".repeat(63);
     let apex = name(&format!("{label}.{label}.{label}.{}", "z".repeat(61)));
-    let root = SoaNames {
+    let root = Authority {
+        server: Name::root(),
         mname: Name::root(),
         rname: Name::root(),
     };
@@ -214,7 +217,8 @@ fn names_of_pods_are_made_from_the_question() {
         pods_unverified: true,
         ..Limits::default()
     };
-    let root = SoaNames {
+    let root = Authority {
+        server: Name::root(),
         mname: Name::root(),
         rname: Name::root(),
     };

@@ -9,7 +9,7 @@ use crate::answer::{Identity, Limits, Transport, Worker, respond};
 use crate::objects::Object;
 use crate::store;
 use crate::wire::rtype;
-use crate::zone::{SoaNames, Zones, reverse_zones};
+use crate::zone::{Authority, Zones, reverse_zones};
 
 const NOW: i64 = 1_800_000_000;
 
@@ -23,7 +23,8 @@ fn name(text: &str) -> Name {
 
 /// An engine that knows nothing: two cluster zones, reverse names, names of pods that exist.
 fn engine() -> Engine {
-    let names = SoaNames {
+    let names = Authority {
+        server: name("ns.dns.z"),
         mname: name("ns.dns.z"),
         rname: name("hostmaster.z"),
     };
@@ -48,7 +49,7 @@ fn engine() -> Engine {
         defaults: Policy::default(),
         records: records::Settings::default(),
         pods: Pods::Verified,
-        name_server: (name("ns.dns.z"), vec![Ipv4Addr::new(10, 9, 9, 9).into()]),
+        name_server: vec![Ipv4Addr::new(10, 9, 9, 9).into()],
     };
     Engine::new(settings, Arc::new(view), publisher).unwrap()
 }

@@ -14,6 +14,6 @@ mod zones;
 pub use encode::{Encoded, Slots, encode, service_name, stamped};
 pub use node::{Drawn, Found, Node, Set, Sets};
 pub use zones::{
-    Place, Reverse, Soa, SoaNames, Zone, ZoneKind, Zones, address_node, pointer_node, reverse_name,
-    reverse_zones,
+    Authority, Place, Reverse, Soa, Zone, ZoneKind, Zones, address_node, pointer_node,
+    reverse_name, reverse_zones,
 };

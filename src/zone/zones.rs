@@ -34,6 +34,7 @@ pub struct Zone {
     /// What it holds.
     pub kind: ZoneKind,
     labels: usize,
+    server: Name,
     soa: Soa,
 }
 
@@ -48,10 +49,12 @@ pub struct Soa {
     pub negative_ttl: u32,
 }
 
-/// The two names in a SOA record.
+/// Who answers for a zone, and who is responsible.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SoaNames {
-    /// The primary server.
+pub struct Authority {
+    /// The name server: the target of the apex's NS record.
+    pub server: Name,
+    /// The primary server, as the SOA record tells it.
     pub mname: Name,
     /// The person responsible, the `@` written as a dot.
     pub rname: Name,
@@ -86,7 +89,7 @@ impl Zone {
     pub fn new(
         name: Name,
         kind: ZoneKind,
-        names: &SoaNames,
+        authority: &Authority,
         ttls: &Ttls,
         negative_ttl: u32,
     ) -> Self {
@@ -94,8 +97,9 @@ impl Zone {
             labels: name.labels().count(),
             name,
             kind,
+            server: authority.server.clone(),
             soa: Soa {
-                names: [names.mname.as_wire(), names.rname.as_wire()]
+                names: [authority.mname.as_wire(), authority.rname.as_wire()]
                     .concat()
                     .into(),
                 serial: AtomicU32::new(0),
@@ -131,16 +135,12 @@ impl Zone {
     /// The names that a zone has of itself: the apex with NS; in a cluster's zone also the schema version, the
     /// name server, and `svc` and `pod`, which exist while they are empty.
     ///
-    /// `server` is the name server's name; its addresses are given where that name lies in this zone.
+    /// The name server has `server_addresses` where its name lies in this zone.
     ///
     /// # Errors
     /// Where a name does not fit below the apex.
-    pub fn own_nodes(
-        &self,
-        server: &Name,
-        server_addresses: &[IpAddr],
-    ) -> Result<Vec<(Name, Node)>, NameError> {
-        let ttl = self.soa.ttl;
+    pub fn own_nodes(&self, server_addresses: &[IpAddr]) -> Result<Vec<(Name, Node)>, NameError> {
+        let (ttl, server) = (self.soa.ttl, &self.server);
         let mut ns = BodyBuilder::default();
         ns.push(rtype::NS, ttl, server.as_wire());
         let mut nodes = vec![(
@@ -433,7 +433,8 @@ mod tests {
     fn off_an_octet_only_names_inside_the_range_are_ours() {
         let reverse = reverse_zones(&["10.1.2.128/25".parse().unwrap()]).remove(0);
         let root = || Name::root();
-        let names = SoaNames {
+        let names = Authority {
+            server: root(),
             mname: root(),
             rname: root(),
         };
@@ -461,7 +462,8 @@ mod tests {
     #[test]
     fn the_longest_apex_wins_label_by_label() {
         let zone = |text: &str| {
-            let names = SoaNames {
+            let names = Authority {
+                server: Name::root(),
                 mname: Name::root(),
                 rname: Name::root(),
             };
@@ -499,7 +501,8 @@ mod tests {
 
     #[test]
     fn serials_never_decrease() {
-        let names = SoaNames {
+        let names = Authority {
+            server: Name::root(),
             mname: Name::root(),
             rname: Name::root(),
         };
