@@ -271,11 +271,6 @@ impl QueryName {
         let len = wire.get(at).map_or(0, |len| usize::from(*len));
         wire.get(at + 1..at + 1 + len).unwrap_or_default()
     }
-
-    /// An owned copy.
-    pub fn to_name(&self) -> Name {
-        Name(self.as_wire().into())
-    }
 }
 
 impl PartialEq for QueryName {

@@ -1,8 +1,10 @@
 //! The zones we answer for: which names are ours, and what an apex and a negative answer carry.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
 use super::encode::{address_sets, fixed_set, text_set};
@@ -195,12 +197,27 @@ pub struct Place<'z> {
 pub struct Zones {
     /// In the order of the configuration; the first cluster zone is that of PTR targets.
     list: Vec<Zone>,
+    /// Places in the list by apex. The apexes are the operator's, so their hash needs no secret.
+    by_apex: HashMap<Box<[u8]>, usize, FixedState>,
+    /// The numbers of labels that apexes have, most first: as many look-ups does a name take at the most.
+    depths: Vec<usize>,
 }
 
 impl Zones {
     /// These zones.
     pub fn new(list: Vec<Zone>) -> Self {
-        Self { list }
+        let apexes = list.iter().enumerate();
+        let by_apex = apexes
+            .map(|(place, zone)| (zone.name.as_wire().into(), place))
+            .collect();
+        let mut depths: Vec<usize> = list.iter().map(|zone| zone.labels).collect();
+        depths.sort_unstable_by(|one, other| other.cmp(one));
+        depths.dedup();
+        Self {
+            list,
+            by_apex,
+            depths,
+        }
     }
 
     /// The zones in the order of the configuration.
@@ -216,18 +233,11 @@ impl Zones {
     }
 
     /// Where `name` lies; `None`: in no zone of ours. The longest apex wins, label by label.
-    ///
-    /// TODO-scale: linear in zones; a handful is usual, fine below 50.
     pub fn locate(&self, name: &QueryName) -> Option<Place<'_>> {
         let labels = name.label_count();
-        let mut best: Option<&Zone> = None;
-        for zone in &self.list {
-            let longer = best.is_none_or(|best| zone.labels > best.labels);
-            if longer && labels >= zone.labels && name.suffix(zone.labels) == zone.name.as_wire() {
-                best = Some(zone);
-            }
-        }
-        let zone = best?;
+        let mut depths = self.depths.iter().filter(|depth| **depth <= labels);
+        let zone = depths.find_map(|depth| self.by_apex.get(name.suffix(*depth)))?;
+        let zone = self.list.get(*zone)?;
         let below = labels - zone.labels;
         match &zone.kind {
             ZoneKind::Cluster => {
