@@ -1,4 +1,4 @@
-//! Cutting a file into objects by its text alone.
+//! Cutting a YAML file into objects by its text alone.
 //!
 //! A YAML reader that builds a list of thousands of pods needs a budget that no longer protects; one object at a
 //! time needs little. So documents are cut at `---`, and the items of a `List` at their dashes, as long as the text
@@ -121,46 +121,6 @@ pub(super) fn kind(text: &str) -> Option<&str> {
     (values.next().is_none() && is_word).then_some(value)
 }
 
-/// The lines of the objects in well-formed JSON: for each document its own and those of the elements of `items`.
-pub(super) fn json_lines(text: &str) -> Vec<(u32, Vec<u32>)> {
-    let mut documents: Vec<(u32, Vec<u32>)> = Vec::new();
-    let (mut line, mut depth) = (1_u32, 0_u32);
-    let mut string: Option<usize> = None;
-    let mut is_escaped = false;
-    let mut last_string = "";
-    let mut is_items = false;
-    for (at, byte) in text.bytes().enumerate() {
-        if let Some(begin) = string {
-            match byte {
-                _ if is_escaped => is_escaped = false,
-                b'\\' => is_escaped = true,
-                b'"' => {
-                    last_string = &text[begin..at];
-                    string = None;
-                }
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            b'"' => string = Some(at + 1),
-            b'\n' => line += 1,
-            b'{' | b'[' => {
-                match (depth, documents.last_mut()) {
-                    (0, _) => documents.push((line, Vec::new())),
-                    (1, _) => is_items = byte == b'[' && last_string == "items",
-                    (2, Some((_, items))) if is_items => items.push(line),
-                    _ => {}
-                }
-                depth += 1;
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    documents
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,11 +165,5 @@ mod tests {
         check("kind: Pod\nkind: Node\n", None);
         check("{kind: Pod}", None);
         check("kind: [\n", None);
-    }
-
-    #[test]
-    fn json_objects_have_lines() {
-        let text = "{\n \"kind\": \"List\", \"x\": \"{\\\"\",\n \"items\": [\n {\"a\": [{}]},\n\n {}]}\n{}";
-        assert_eq!(json_lines(text), [(1, vec![4, 6]), (7, vec![])]);
     }
 }

@@ -83,7 +83,7 @@ impl Index {
                 label: Arc::clone(name),
                 workload: None,
                 number: None,
-                created: backend.and_then(|backend| backend.meta.created),
+                created: backend.and_then(|backend| backend.created),
                 pods,
             });
         }
@@ -143,7 +143,7 @@ fn virtual_endpoints(
     let ready = behind.iter().any(|endpoint| endpoint.ready);
     let endpoint = |address: &IpAddr| Endpoint {
         address: *address,
-        uid: Arc::clone(&backend.meta.uid),
+        uid: Arc::clone(&backend.uid),
         pod: None,
         hostname: None,
         ready,

@@ -79,18 +79,18 @@ impl Index {
             };
         };
         let (endpoints, revisions, workloads) = self.endpoints(key, service, &mut complaints);
-        let annotations = service.meta.annotations.iter();
+        let annotations = service.annotations.iter();
         let annotations = annotations.filter_map(|(key, value)| {
             let key = key.strip_prefix(PREFIX)?;
             Some((key.into(), Arc::clone(value)))
         });
         let view = ServiceView {
             key: key.clone(),
-            uid: Arc::clone(&service.meta.uid),
-            created: service.meta.created,
+            uid: Arc::clone(&service.uid),
+            created: service.created,
             origin: service.meta.origin.clone(),
             kind,
-            ports: service.ports.clone(),
+            ports: service.ports.to_vec(),
             annotations: annotations.collect(),
             publish_not_ready: service.publish_not_ready,
             endpoints,
@@ -249,8 +249,8 @@ impl Index {
     pub(super) fn slices_of(&self, key: &ServiceKey) -> impl Iterator<Item = &EndpointSlice> {
         let names = self.slices_of_service.of(key).iter();
         names.filter_map(|name| {
-            let id = (Arc::clone(&key.namespace), Arc::clone(name));
-            self.slices.get(&id)
+            let slice = self.slices.get(&key.namespace, name);
+            slice.map(|slice| &**slice)
         })
     }
 
@@ -269,7 +269,7 @@ impl Index {
                 if let Some(hostname) = hostname.filter(|hostname| !is_host_label(hostname)) {
                     misnamed.add(hostname);
                 }
-                for address in &slice_endpoint.addresses {
+                for address in slice_endpoint.addresses.iter() {
                     if self.is_denied(*address) {
                         denied.add(address);
                         continue;
@@ -304,7 +304,7 @@ impl Index {
     ) -> Candidate<'i> {
         let namespace = &slice.meta.namespace;
         let named = endpoint.pod.as_ref();
-        let pod = named.and_then(|name| self.pods.get(&(Arc::clone(namespace), Arc::clone(name))));
+        let pod = named.and_then(|name| self.pods.get(namespace, name));
         let pod = pod.filter(|pod| pod.addresses.contains(&address));
         let hostname = endpoint.hostname.as_ref();
         Candidate {
@@ -323,7 +323,7 @@ impl Index {
                 revision: None,
                 ports: Arc::clone(&slice.ports),
             },
-            pod,
+            pod: pod.map(|pod| &**pod),
             slice: &slice.meta.name,
         }
     }
