@@ -1,7 +1,6 @@
 //! A directory of manifests, and what was last read from it.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufRead, BufReader, Seek};
@@ -180,25 +179,29 @@ impl Manifests {
 
     fn loaded(&self) -> Loaded {
         let mut problems: Vec<Problem> = Vec::new();
-        let mut seen: HashMap<(Kind, &str, &str), &Object> = HashMap::new();
-        let mut by_kind: BTreeMap<Kind, Vec<Object>> = BTreeMap::new();
+        let mut all: Vec<&Object> = Vec::new();
         for file in self.files.values() {
             problems.extend(file.problems.iter().cloned());
-            for object in &file.objects {
-                let kind = object.kind();
-                match seen.entry((kind, object.namespace(), object.name())) {
-                    Entry::Occupied(first) => problems.push(twice(object, first.get().origin())),
-                    Entry::Vacant(entry) => {
-                        entry.insert(object);
-                        by_kind.entry(kind).or_default().push(object.clone());
-                    }
-                }
-            }
+            all.extend(&file.objects);
         }
+        // Of two with one name the first file's stays the first: the sort is stable.
+        fn id(object: &Object) -> (Kind, &str, &str) {
+            (object.kind(), object.namespace(), object.name())
+        }
+        all.sort_by(|a, b| id(a).cmp(&id(b)));
+        all.dedup_by(|second, first| {
+            let is_twice = id(second) == id(first);
+            if is_twice {
+                problems.push(twice(second, first));
+            }
+            is_twice
+        });
         problems.sort();
-        let changes = Kind::ALL.map(|kind| Change::Reset {
-            kind,
-            objects: by_kind.remove(&kind).unwrap_or_default(),
+        let changes = Kind::ALL.map(|kind| {
+            let begin = all.partition_point(|object| object.kind() < kind);
+            let end = all.partition_point(|object| object.kind() <= kind);
+            let objects = all[begin..end].iter().copied().cloned().collect();
+            Change::Reset { kind, objects }
         });
         Loaded {
             changes: changes.into(),
@@ -241,17 +244,18 @@ fn hash_of(text: &str) -> u64 {
     hasher.finish()
 }
 
-fn twice(object: &Object, first: Option<&Origin>) -> Problem {
+fn twice(object: &Object, first: &Object) -> Problem {
     let kind = object.kind().as_str().to_lowercase();
     let name = match &**object.namespace() {
         "" => object.name().to_string(),
         namespace => format!("{namespace}/{}", object.name()),
     };
     let place = first
+        .origin()
         .map(|first| format!(" at {first}"))
         .unwrap_or_default();
     Problem {
-        origin: object.origin().cloned(),
+        origin: object.origin(),
         subject: format!("{kind} {name}"),
         text: format!("ignored: it stands a first time{place}; remove one of the two"),
     }

@@ -31,8 +31,10 @@ pub(super) fn read(
     source: &mut (impl BufRead + Seek),
     objects: &mut objects::Reader,
 ) -> io::Result<Contents> {
+    let name: Arc<str> = file.into();
+    objects.open(Arc::clone(&name));
     let mut reader = Reader {
-        file: file.into(),
+        file: name,
         objects,
         contents: Contents::default(),
     };
@@ -157,7 +159,7 @@ impl Reader<'_> {
             return;
         };
         let parsed: Vec<_> = items.iter().map(|item| self.yaml(item)).collect();
-        let is_cut_wrong = parsed.iter().any(Result::is_err) && piece.text.contains(['&', '*']);
+        let is_cut_wrong = parsed.iter().any(Result::is_err) && piece.may_have_aliases();
         if is_cut_wrong {
             // An alias may mean an anchor in another item.
             if let Ok(Document::List(documents)) = self.yaml(piece) {
@@ -183,8 +185,7 @@ impl Reader<'_> {
         match document {
             Document::Untyped | Document::Other => {}
             Document::Object(mut object) => {
-                let file = Arc::clone(&self.file);
-                object.set_origin(Origin { file, line });
+                object.set_line(line);
                 self.contents.objects.push(object);
             }
             Document::Nameless(kind) => {
@@ -217,7 +218,8 @@ impl Reader<'_> {
 
 /// One object, or a whole list; an object of a kind nobody reads is not even parsed.
 fn yaml_tree(piece: &Piece<'_>) -> Result<Tree, (u32, String)> {
-    let is_strange = split::kind(&piece.text).is_some_and(|kind| {
+    let text = piece.text();
+    let is_strange = split::kind(&text).is_some_and(|kind| {
         !kind.ends_with("List") && Kind::ALL.iter().all(|known| known.as_str() != kind)
     });
     if is_strange {
@@ -235,7 +237,7 @@ fn yaml_tree(piece: &Piece<'_>) -> Result<Tree, (u32, String)> {
         with_snippet: false,
         non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::AsString,
     };
-    serde_saphyr::from_str_with_options(&piece.text, options).map_err(|error| {
+    serde_saphyr::from_str_with_options(&text, options).map_err(|error| {
         let at = error
             .location()
             .map_or(1, |location| location.line().max(1));

@@ -28,7 +28,8 @@ impl Index {
         weights: &Weights,
         complaints: &mut Complaints,
     ) -> (Vec<Endpoint>, Vec<Revision>) {
-        let origin = service.meta.origin.as_ref();
+        let origin = service.meta.origin();
+        let origin = origin.as_ref();
         let mut names: Vec<&Arc<str>> = weights.iter().map(|(name, _)| name).collect();
         names.sort();
         let mut revisions = Vec::new();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::labels::Labels;
-use super::meta::Controller;
+use super::meta::{Common, Controller};
 use super::strings::Strings;
 use super::tree::Tree;
 
@@ -19,6 +19,8 @@ pub(super) struct Fields<'s> {
     /// What was left out, in the order it was met; the texts are parts of Problems.
     flaws: Vec<Arc<str>>,
     strings: &'s mut Strings,
+    /// The file that is read.
+    file: Option<Arc<str>>,
 }
 
 /// The most flaws kept of one object: enough to find a pattern, too few for a hostile object to fill the memory.
@@ -26,9 +28,12 @@ const FLAWS_MAX: usize = 16;
 
 impl<'s> Fields<'s> {
     /// Texts to keep will be those of `strings`, where they are known.
-    pub(super) fn new(strings: &'s mut Strings) -> Self {
-        let flaws = Vec::new();
-        Self { flaws, strings }
+    pub(super) fn new(strings: &'s mut Strings, file: Option<Arc<str>>) -> Self {
+        Self {
+            flaws: Vec::new(),
+            strings,
+            file,
+        }
     }
 
     /// Notes a flaw.
@@ -87,9 +92,19 @@ impl<'s> Fields<'s> {
         self.text(tree, place).map(Arc::from).unwrap_or_default()
     }
 
-    /// A controller, as all its children have it.
-    pub(super) fn controller(&mut self, controller: Controller) -> Arc<Controller> {
-        self.strings.controller(controller)
+    /// What metadata has in common with other metadata.
+    pub(super) fn common(
+        &mut self,
+        namespace: Arc<str>,
+        labels: Labels,
+        controller: Option<Controller>,
+    ) -> Arc<Common> {
+        self.strings.common(Common {
+            namespace,
+            labels,
+            controller,
+            file: self.file.clone(),
+        })
     }
 
     /// A yes or no.

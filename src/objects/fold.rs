@@ -39,6 +39,7 @@ impl Index {
             Object::DaemonSet(new) => self.set_daemon_set(id, Some(new)),
             Object::ControllerRevision(new) => self.set_controller_revision(id, Some(new)),
         }
+        self.puts += 1;
     }
 
     /// It is this very object that is known: a list that is read again mostly brings what it brought before.
@@ -261,7 +262,10 @@ impl Index {
 
     fn link_pod(&mut self, id: &Id, pod: &Pod, is_new: bool) {
         self.link_child(Kind::Pod, &id.1, &pod.meta, is_new);
-        for address in pod.addresses.iter().filter(|_| !pod.terminal) {
+        if pod.terminal || !self.settings.pod_addresses {
+            return;
+        }
+        for address in pod.addresses.iter() {
             let addresses = self.pods_at.entry(Arc::clone(&id.0)).or_default();
             let count = addresses.entry(*address).or_insert(0);
             let before = *count;
@@ -425,6 +429,6 @@ fn member_facts(pod: &Pod) -> impl PartialEq + use<'_> {
 }
 
 /// What of a revision's metadata shows: neither where it was read from nor what was ignored in it.
-fn child_facts(meta: &Meta) -> (Labels, Option<Arc<Controller>>) {
+fn child_facts(meta: &Meta) -> (Labels, Option<Controller>) {
     (meta.labels.clone(), meta.controller.clone())
 }

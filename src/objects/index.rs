@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use super::few::Few;
 use super::join::Joined;
 use super::labels::Labels;
-use super::links::{Links, Named};
+use super::links::{Links, Named, pack};
 use super::meta::Meta;
 use super::network::{EndpointSlice, Namespace, Node, Service};
 use super::object::{Change, Kind};
@@ -70,6 +70,8 @@ pub struct Index {
     pub(super) loads: BTreeMap<Arc<str>, Load>,
     pub(super) flawed: BTreeMap<(Kind, Id), Vec<Problem>>,
     pub(super) dirty: Dirty,
+    /// Objects put in since the maps were packed.
+    pub(super) puts: usize,
 }
 
 /// What may look different since the marks were last taken.
@@ -124,7 +126,32 @@ impl Index {
         for key in &dirty.services {
             self.learn_owners(key);
         }
+        self.pack_after_flood();
         dirty
+    }
+
+    /// A map that was filled entry by entry is two thirds full. After a first list of everything, or a flood like it,
+    /// packing the large ones saves a tenth of what is kept; after anything less it would not be worth its time.
+    fn pack_after_flood(&mut self) {
+        let total: usize = self.counts().iter().map(|(_, count)| count).sum();
+        if self.puts * 2 < total {
+            return;
+        }
+        self.puts = 0;
+        self.pods.pack();
+        self.slices.pack();
+        self.deployments.pack();
+        self.replica_sets.pack();
+        self.slices_of_pod.pack();
+        self.slices_of_service.pack();
+        self.children.pack();
+        self.services_by_label.pack();
+        self.workloads_by_label.pack();
+        self.claims.pack();
+        self.served_by.pack();
+        pack(&mut self.services);
+        pack(&mut self.behind);
+        self.pods_at.values_mut().for_each(pack);
     }
 
     /// The service as it is; `None` where it does not exist or is not served.

@@ -19,7 +19,16 @@ impl<T> Default for Named<T> {
     }
 }
 
+/// Makes a map as small as it can be: building one of sorted entries fills its nodes.
+pub(super) fn pack<K: Ord, V>(map: &mut BTreeMap<K, V>) {
+    *map = std::mem::take(map).into_iter().collect();
+}
+
 impl<T> Named<T> {
+    pub(super) fn pack(&mut self) {
+        self.0.values_mut().for_each(pack);
+    }
+
     pub(super) fn get(&self, namespace: &str, name: &str) -> Option<&T> {
         self.0.get(namespace)?.get(name)
     }
@@ -84,6 +93,10 @@ impl<K, V> Default for Links<K, V> {
 }
 
 impl<K: Ord, V: Ord> Links<K, V> {
+    pub(super) fn pack(&mut self) {
+        pack(&mut self.0);
+    }
+
     pub(super) fn add(&mut self, key: K, value: V) {
         self.0.entry(key).or_default().add(value);
     }

@@ -1,5 +1,6 @@
 //! What every object has: who it is, its labels, who controls it, and what was wrong with it.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,23 +11,40 @@ use super::object::Kind;
 use super::tree::Tree;
 use crate::model::{Origin, Problem};
 
-/// The parts of `metadata` that are used of every kind.
+/// The parts of `metadata` that are used of every kind: its own, and by dereference those it has in common.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Meta {
-    /// Empty for kinds that have none; `default` where a namespaced object does not say.
-    pub namespace: Arc<str>,
     /// The name, never empty.
     pub name: Arc<str>,
-    /// The labels that someone here reads, by kind.
-    pub labels: Labels,
+    /// What all pods of a revision, or all Services of a namespace, have in common.
+    pub common: Arc<Common>,
+    /// The line of the file it begins in; 0 where it was not read from a file.
+    pub line: u32,
     /// `deletionTimestamp` is set.
     pub deleting: bool,
-    /// The owner whose `controller` is true.
-    pub controller: Option<Arc<Controller>>,
-    /// Where the object was read from.
-    pub origin: Option<Origin>,
     /// The parts that were ignored because they made no sense, each a sentence without a subject.
     pub flaws: Box<[Arc<str>]>,
+}
+
+/// What the metadata of many objects has in common, kept once by those who read them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Common {
+    /// Empty for kinds that have none; `default` where a namespaced object does not say.
+    pub namespace: Arc<str>,
+    /// The labels that someone here reads, by kind.
+    pub labels: Labels,
+    /// The owner whose `controller` is true.
+    pub controller: Option<Controller>,
+    /// The file it was read from.
+    pub file: Option<Arc<str>>,
+}
+
+impl Deref for Meta {
+    type Target = Common;
+
+    fn deref(&self) -> &Common {
+        &self.common
+    }
 }
 
 /// An owner reference with `controller: true`.
@@ -55,26 +73,34 @@ impl Meta {
         let meta = tree.get("metadata");
         let name = fields.named(meta.get("name"), format_args!("metadata.name"))?;
         let namespace = fields.named(meta.get("namespace"), format_args!("metadata.namespace"));
+        let namespace = match namespace {
+            _ if !kind.is_namespaced() => fields.part(""),
+            Some(namespace) => namespace,
+            None => fields.part("default"),
+        };
+        let labels = fields.labels(meta.get("labels"), format_args!("metadata.labels"), keep);
+        let controller = Controller::read(meta, fields);
         Some(Self {
-            namespace: match namespace {
-                _ if !kind.is_namespaced() => fields.part(""),
-                Some(namespace) => namespace,
-                None => fields.part("default"),
-            },
             name,
-            labels: fields.labels(meta.get("labels"), format_args!("metadata.labels"), keep),
+            common: fields.common(namespace, labels, controller),
+            line: 0,
             deleting: *meta.get("deletionTimestamp") != Tree::Null,
-            controller: Controller::read(meta, fields),
-            origin: None,
             flaws: Box::default(),
         })
+    }
+
+    /// Where the object was read from.
+    pub fn origin(&self) -> Option<Origin> {
+        let file = self.file.clone()?;
+        let line = self.line;
+        Some(Origin { file, line })
     }
 
     /// The flaws as Problems with `kind ns/name`.
     pub(super) fn problems(&self, kind: Kind) -> impl Iterator<Item = Problem> {
         let subject = self.subject(kind);
         self.flaws.iter().map(move |flaw| Problem {
-            origin: self.origin.clone(),
+            origin: self.origin(),
             subject: subject.clone(),
             text: flaw.to_string(),
         })
@@ -92,7 +118,7 @@ impl Meta {
 }
 
 impl Controller {
-    fn read(meta: &Tree, fields: &mut Fields<'_>) -> Option<Arc<Self>> {
+    fn read(meta: &Tree, fields: &mut Fields<'_>) -> Option<Self> {
         let place = format_args!("metadata.ownerReferences");
         let owners = fields.list(meta.get("ownerReferences"), place);
         let owner = owners
@@ -107,7 +133,7 @@ impl Controller {
         let place = format_args!("metadata.ownerReferences.uid");
         let uid = fields.shared(owner.get("uid"), place);
         let kind = Kind::from_type(version, kind);
-        Some(fields.controller(Self { kind, name, uid }))
+        Some(Self { kind, name, uid })
     }
 
     /// Whether this names the object with `name` and `uid`; UIDs decide where both are known.

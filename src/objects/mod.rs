@@ -38,7 +38,7 @@ pub use few::Few;
 pub use index::{Dirty, Index};
 pub use join::Joined;
 pub use labels::{LabelSelector, Labels, SelectorError};
-pub use meta::{Controller, Meta};
+pub use meta::{Common, Controller, Meta};
 pub use network::{
     AddressType, EndpointSlice, Namespace, Node, Service, ServiceTarget, SliceEndpoint,
 };

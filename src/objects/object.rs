@@ -191,9 +191,15 @@ impl ItemType {
 #[derive(Debug, Default)]
 pub struct Reader {
     strings: Strings,
+    file: Option<Arc<str>>,
 }
 
 impl Reader {
+    /// What is read from here on stands in `file`.
+    pub fn open(&mut self, file: Arc<str>) {
+        self.file = Some(file);
+    }
+
     /// What the document is.
     pub fn read(&mut self, tree: &Tree) -> Document {
         self.read_item(tree, &ItemType::default())
@@ -210,7 +216,8 @@ impl Reader {
         let kind = said_kind.unwrap_or(&default.kind);
         match Kind::from_type(version, kind) {
             Some(kind) => {
-                let object = Object::read(kind, tree, &mut self.strings);
+                let fields = Fields::new(&mut self.strings, self.file.clone());
+                let object = Object::read(kind, tree, fields);
                 object.map_or(Document::Nameless(kind), Document::Object)
             }
             None if said_version.is_none() || said_kind.is_none() => Document::Untyped,
@@ -241,8 +248,7 @@ impl<'de> Deserialize<'de> for Object {
 }
 
 impl Object {
-    fn read(kind: Kind, tree: &Tree, strings: &mut Strings) -> Option<Self> {
-        let mut fields = Fields::new(strings);
+    fn read(kind: Kind, tree: &Tree, mut fields: Fields<'_>) -> Option<Self> {
         let f = &mut fields;
         let mut object = match kind {
             Kind::Namespace => Self::Namespace(Namespace::read(tree, f)?.into()),
@@ -320,14 +326,14 @@ impl Object {
         &self.meta().name
     }
 
-    /// Says where it was read from.
-    pub fn set_origin(&mut self, origin: Origin) {
-        self.meta_mut().origin = Some(origin);
+    /// Says in which line of its file it begins.
+    pub fn set_line(&mut self, line: u32) {
+        self.meta_mut().line = line;
     }
 
     /// Where it was read from.
-    pub fn origin(&self) -> Option<&Origin> {
-        self.meta().origin.as_ref()
+    pub fn origin(&self) -> Option<Origin> {
+        self.meta().origin()
     }
 
     /// What was ignored while reading it.

@@ -1,20 +1,19 @@
-//! Texts, label sets and controllers that occur many times, each kept once.
+//! Texts, label sets and other things that occur many times, each kept once.
 
-use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
 use super::labels::Labels;
-use super::meta::Controller;
+use super::meta::Common;
 
-/// What objects have in common: the names of nodes, zones and pods, the labels and the controller of all pods of a
-/// revision.
+/// What objects have in common: the names of nodes, zones and pods, the labels of a revision, a pod's metadata but
+/// for its name.
 #[derive(Debug, Default)]
 pub(super) struct Strings {
     texts: Pool<Arc<str>>,
     labels: Pool<Labels>,
-    controllers: Pool<Arc<Controller>>,
+    commons: Pool<Arc<Common>>,
 }
 
 impl Strings {
@@ -27,13 +26,16 @@ impl Strings {
     }
 
     pub(super) fn labels(&mut self, labels: Labels) -> Labels {
-        self.labels.share(labels)
+        match self.labels.known.get(&labels) {
+            Some(known) => known.clone(),
+            None => self.labels.keep(labels),
+        }
     }
 
-    pub(super) fn controller(&mut self, controller: Controller) -> Arc<Controller> {
-        match self.controllers.known.get(&controller) {
+    pub(super) fn common(&mut self, common: Common) -> Arc<Common> {
+        match self.commons.known.get(&common) {
             Some(known) => Arc::clone(known),
-            None => self.controllers.keep(Arc::new(controller)),
+            None => self.commons.keep(Arc::new(common)),
         }
     }
 }
@@ -72,13 +74,6 @@ impl<T> Default for Pool<T> {
 }
 
 impl<T: Held> Pool<T> {
-    fn share(&mut self, value: T) -> T {
-        match self.known.get(value.borrow()) {
-            Some(known) => known.clone(),
-            None => self.keep(value),
-        }
-    }
-
     fn keep(&mut self, new: T) -> T {
         self.sweep();
         self.known.insert(new.clone());
