@@ -131,28 +131,20 @@ impl Manifests {
     fn read(&mut self, stamp: &Stamp) -> bool {
         let name = stamp.path.display().to_string();
         let opened = open(stamp);
-        let hash = match &opened {
-            Ok((_, hash)) => *hash,
-            Err(text) => hash_of(text),
-        };
         let known = self.files.get(&stamp.path);
+        let hash = opened.as_ref().map_or_else(hash_of, |(_, hash)| *hash);
         if known.is_some_and(|known| known.hash == hash) {
             return false;
         }
-        let read = opened.and_then(|(mut source, _)| {
-            parse::read(&name, &mut source, &mut self.reader).map_err(|error| cannot_read(&error))
+        let read = opened.and_then(|(mut source, hash)| {
+            let contents = parse::read(&name, &mut source, &mut self.reader);
+            contents
+                .map(|contents| (contents, hash))
+                .map_err(|error| cannot_read(&error))
         });
-        let contents = read.unwrap_or_else(|text| parse::Contents {
-            objects: Vec::new(),
-            problems: vec![Problem {
-                origin: Some(Origin {
-                    file: name.as_str().into(),
-                    line: 1,
-                }),
-                subject: String::new(),
-                text,
-            }],
-            is_broken: true,
+        let (contents, hash) = read.unwrap_or_else(|text| {
+            let hash = hash_of(&text);
+            (unreadable(&name, text), hash)
         });
         let mut file = File {
             hash,
@@ -238,7 +230,23 @@ fn cannot_read(error: &io::Error) -> String {
     format!("cannot be read: {error}")
 }
 
-fn hash_of(text: &str) -> u64 {
+fn unreadable(name: &str, text: String) -> parse::Contents {
+    let origin = Origin {
+        file: name.into(),
+        line: 1,
+    };
+    parse::Contents {
+        objects: Vec::new(),
+        problems: vec![Problem {
+            origin: Some(origin),
+            subject: String::new(),
+            text,
+        }],
+        is_broken: true,
+    }
+}
+
+fn hash_of(text: &String) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()

@@ -110,28 +110,32 @@ impl Reader<'_> {
                     line,
                     has_items,
                 } => {
-                    let untyped = std::mem::take(&mut untyped);
-                    if let Some(tree) = self.json_tree(&text, line) {
-                        match ItemType::of(&tree) {
-                            Some(items) if has_items => {
-                                for (tree, line) in &untyped {
-                                    let document = self.objects.read_item(tree, &items);
-                                    self.accept(document, *line, &[]);
-                                }
-                            }
-                            // Something of another kind that has items too.
-                            _ if has_items => self.contents.objects.truncate(begin),
-                            _ => {
-                                let document = self.objects.read(&tree);
-                                self.accept(document, line, &[]);
-                            }
+                    match self.json_tree(&text, line) {
+                        Some(tree) if has_items => self.end_list(&tree, begin, &untyped),
+                        Some(tree) => {
+                            let document = self.objects.read(&tree);
+                            self.accept(document, line, &[]);
                         }
+                        None => {}
                     }
                     begin = self.contents.objects.len();
+                    untyped.clear();
                 }
             }
         }
         Ok(())
+    }
+
+    /// Says what the items of a list are that did not say so, or that it was no list of objects at all.
+    fn end_list(&mut self, frame: &Tree, begin: usize, untyped: &[(Tree, u32)]) {
+        let Some(items) = ItemType::of(frame) else {
+            self.contents.objects.truncate(begin);
+            return;
+        };
+        for (tree, line) in untyped {
+            let document = self.objects.read_item(tree, &items);
+            self.accept(document, *line, &[]);
+        }
     }
 
     fn json_tree(&mut self, text: &[u8], line: u32) -> Option<Tree> {

@@ -75,3 +75,24 @@ impl<T: PartialEq> PartialEq for Few<T> {
         **self == **other
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_sorted_and_stand_once() {
+        let mut few: Few<u8> = Few::default();
+        assert!(few.is_empty());
+        for value in [2, 3, 1, 2] {
+            few.add(value);
+        }
+        assert_eq!(*few, [1, 2, 3]);
+        few.remove(&1);
+        few.remove(&3);
+        few.remove(&9);
+        assert!(matches!(few, Few::One(2)));
+        few.remove(&2);
+        assert!(few.is_empty());
+    }
+}

@@ -70,8 +70,9 @@ pub struct Index {
     pub(super) loads: BTreeMap<Arc<str>, Load>,
     pub(super) flawed: BTreeMap<(Kind, Id), Vec<Problem>>,
     pub(super) dirty: Dirty,
-    /// Objects put in since the maps were packed.
+    /// Objects put in since the maps were packed, and how many are a flood.
     pub(super) puts: usize,
+    pub(super) flood: usize,
 }
 
 /// What may look different since the marks were last taken.
@@ -133,11 +134,11 @@ impl Index {
     /// A map that was filled entry by entry is two thirds full. After a first list of everything, or a flood like it,
     /// packing the large ones saves a tenth of what is kept; after anything less it would not be worth its time.
     fn pack_after_flood(&mut self) {
-        let total: usize = self.counts().iter().map(|(_, count)| count).sum();
-        if self.puts * 2 < total {
+        if self.puts == 0 || self.puts < self.flood {
             return;
         }
-        self.puts = 0;
+        let total: usize = self.counts().iter().map(|(_, count)| count).sum();
+        (self.puts, self.flood) = (0, total / 2);
         self.pods.pack();
         self.slices.pack();
         self.deployments.pack();
