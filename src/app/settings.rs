@@ -126,6 +126,7 @@ pub(super) fn engine(config: &Config, dns: &[SocketAddr]) -> Result<engine::Sett
             namespaces: config.namespaces.clone(),
             namespace_selector: config.namespace_selector.clone(),
             reserved_namespaces: config.reserved_namespaces.clone(),
+            pod_addresses: config.pods == Pods::Verified,
             address_deny: config.address_deny.clone(),
             endpoints_per_service: config.limits.endpoints_per_service,
             endpoints_per_namespace: config.limits.endpoints_per_namespace,

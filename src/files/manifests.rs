@@ -1,18 +1,17 @@
 //! A directory of manifests, and what was last read from it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
+use std::io::{self, BufRead, BufReader, Seek};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use thiserror::Error;
 
 use super::parse;
 use crate::model::{Origin, Problem};
-use crate::objects::{Change, Kind, Object};
+use crate::objects::{Change, Kind, Object, Reader};
 
 /// A directory of manifests that is read again and again.
 #[derive(Debug)]
@@ -20,6 +19,7 @@ pub struct Manifests {
     dir: PathBuf,
     /// By the path as the operator would write it.
     files: BTreeMap<PathBuf, File>,
+    reader: Reader,
     stamps: Vec<Stamp>,
 }
 
@@ -53,14 +53,11 @@ pub enum LoadError {
 struct File {
     hash: u64,
     /// The last good objects; where there never were any, what could be read.
-    objects: Vec<Object>,
+    objects: Box<[Object]>,
     /// Whether `objects` are all the file ever held when it was whole.
     is_good: bool,
     problems: Vec<Problem>,
 }
-
-/// Kind, namespace and name.
-type Id = (Kind, Arc<str>, Arc<str>);
 
 /// What of a file changes when its contents do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,6 +71,9 @@ struct Stamp {
 /// The largest file that is read: as much as all objects of a large cluster.
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
+/// Files are read in chunks of this size.
+const CHUNK_BYTES: usize = 64 * 1024;
+
 /// How deep directories are followed; deeper ones are a loop of mounts, not an order someone keeps.
 const DEPTH_MAX: usize = 32;
 
@@ -83,6 +83,7 @@ impl Manifests {
         Self {
             dir,
             files: BTreeMap::new(),
+            reader: Reader::default(),
             stamps: Vec::new(),
         }
     }
@@ -128,38 +129,26 @@ impl Manifests {
 
     /// Reads a file and says whether it says something new.
     fn read(&mut self, stamp: &Stamp) -> bool {
-        let known = self.files.get(&stamp.path);
         let name = stamp.path.display().to_string();
-        let text = if stamp.length > FILE_BYTES_MAX {
-            Err(format!("larger than {FILE_BYTES_MAX} octets; split it"))
-        } else {
-            fs::read(&stamp.path).map_err(|error| format!("cannot be read: {error}"))
-        };
-        let mut hasher = DefaultHasher::new();
-        text.hash(&mut hasher);
-        let hash = hasher.finish();
+        let opened = open(stamp);
+        let known = self.files.get(&stamp.path);
+        let hash = opened.as_ref().map_or_else(hash_of, |(_, hash)| *hash);
         if known.is_some_and(|known| known.hash == hash) {
             return false;
         }
-        let contents = match text {
-            // A strange octet spoils the value it stands in, which is then reported, and nothing else.
-            Ok(octets) => parse::read(&name, &String::from_utf8_lossy(&octets)),
-            Err(text) => parse::Contents {
-                objects: Vec::new(),
-                problems: vec![Problem {
-                    origin: Some(Origin {
-                        file: name.as_str().into(),
-                        line: 1,
-                    }),
-                    subject: String::new(),
-                    text,
-                }],
-                is_broken: true,
-            },
-        };
+        let read = opened.and_then(|(mut source, hash)| {
+            let contents = parse::read(&name, &mut source, &mut self.reader);
+            contents
+                .map(|contents| (contents, hash))
+                .map_err(|error| cannot_read(&error))
+        });
+        let (contents, hash) = read.unwrap_or_else(|text| {
+            let hash = hash_of(&text);
+            (unreadable(&name, text), hash)
+        });
         let mut file = File {
             hash,
-            objects: contents.objects,
+            objects: contents.objects.into(),
             is_good: !contents.is_broken,
             problems: contents.problems,
         };
@@ -182,29 +171,29 @@ impl Manifests {
 
     fn loaded(&self) -> Loaded {
         let mut problems: Vec<Problem> = Vec::new();
-        let mut seen: HashMap<Id, Option<&Origin>> = HashMap::new();
-        let mut by_kind: BTreeMap<Kind, Vec<Object>> = BTreeMap::new();
+        let mut all: Vec<&Object> = Vec::new();
         for file in self.files.values() {
             problems.extend(file.problems.iter().cloned());
-            for object in &file.objects {
-                let kind = object.kind();
-                let id = (
-                    kind,
-                    Arc::clone(object.namespace()),
-                    Arc::clone(object.name()),
-                );
-                if let Some(first) = seen.get(&id) {
-                    problems.push(twice(object, *first));
-                } else {
-                    seen.insert(id, object.origin());
-                    by_kind.entry(kind).or_default().push(object.clone());
-                }
-            }
+            all.extend(&file.objects);
         }
+        // Of two with one name the first file's stays the first: the sort is stable.
+        fn id(object: &Object) -> (Kind, &str, &str) {
+            (object.kind(), object.namespace(), object.name())
+        }
+        all.sort_by(|a, b| id(a).cmp(&id(b)));
+        all.dedup_by(|second, first| {
+            let is_twice = id(second) == id(first);
+            if is_twice {
+                problems.push(twice(second, first));
+            }
+            is_twice
+        });
         problems.sort();
-        let changes = Kind::ALL.map(|kind| Change::Reset {
-            kind,
-            objects: by_kind.remove(&kind).unwrap_or_default(),
+        let changes = Kind::ALL.map(|kind| {
+            let begin = all.partition_point(|object| object.kind() < kind);
+            let end = all.partition_point(|object| object.kind() <= kind);
+            let objects = all[begin..end].iter().copied().cloned().collect();
+            Change::Reset { kind, objects }
         });
         Loaded {
             changes: changes.into(),
@@ -214,17 +203,67 @@ impl Manifests {
     }
 }
 
-fn twice(object: &Object, first: Option<&Origin>) -> Problem {
+/// Opens a file at its beginning, with the hash of its contents: most files that are read again say the same.
+fn open(stamp: &Stamp) -> Result<(BufReader<fs::File>, u64), String> {
+    if stamp.length > FILE_BYTES_MAX {
+        return Err(format!("larger than {FILE_BYTES_MAX} octets; split it"));
+    }
+    let read = || {
+        let mut file = BufReader::with_capacity(CHUNK_BYTES, fs::File::open(&stamp.path)?);
+        let mut hasher = DefaultHasher::new();
+        loop {
+            let chunk = file.fill_buf()?;
+            if chunk.is_empty() {
+                break;
+            }
+            hasher.write(chunk);
+            let read = chunk.len();
+            file.consume(read);
+        }
+        file.rewind()?;
+        Ok((file, hasher.finish()))
+    };
+    read().map_err(|error: io::Error| cannot_read(&error))
+}
+
+fn cannot_read(error: &io::Error) -> String {
+    format!("cannot be read: {error}")
+}
+
+fn unreadable(name: &str, text: String) -> parse::Contents {
+    let origin = Origin {
+        file: name.into(),
+        line: 1,
+    };
+    parse::Contents {
+        objects: Vec::new(),
+        problems: vec![Problem {
+            origin: Some(origin),
+            subject: String::new(),
+            text,
+        }],
+        is_broken: true,
+    }
+}
+
+fn hash_of(text: &String) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn twice(object: &Object, first: &Object) -> Problem {
     let kind = object.kind().as_str().to_lowercase();
     let name = match &**object.namespace() {
         "" => object.name().to_string(),
         namespace => format!("{namespace}/{}", object.name()),
     };
     let place = first
+        .origin()
         .map(|first| format!(" at {first}"))
         .unwrap_or_default();
     Problem {
-        origin: object.origin().cloned(),
+        origin: object.origin(),
         subject: format!("{kind} {name}"),
         text: format!("ignored: it stands a first time{place}; remove one of the two"),
     }

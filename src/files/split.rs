@@ -1,4 +1,4 @@
-//! Cutting a file into objects by its text alone.
+//! Cutting a YAML file into objects by its text alone.
 //!
 //! A YAML reader that builds a list of thousands of pods needs a budget that no longer protects; one object at a
 //! time needs little. So documents are cut at `---`, and the items of a `List` at their dashes, as long as the text
@@ -9,11 +9,29 @@ use std::borrow::Cow;
 /// A part of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Piece<'t> {
-    pub(super) text: Cow<'t, str>,
+    source: &'t str,
+    /// It is an item of a list and begins with its dash.
+    is_item: bool,
     /// The line of the file its text begins in, from 1.
     pub(super) starts: u32,
     /// The line of the first thing in it that is not a comment.
     pub(super) line: u32,
+}
+
+impl<'t> Piece<'t> {
+    /// Its text, a document of its own: the dash of an item becomes a blank, so that all keys are indented alike.
+    pub(super) fn text(&self) -> Cow<'t, str> {
+        if self.is_item {
+            self.source.replacen('-', " ", 1).into()
+        } else {
+            self.source.into()
+        }
+    }
+
+    /// It has what may be an anchor or an alias.
+    pub(super) fn may_have_aliases(&self) -> bool {
+        self.source.contains(['&', '*'])
+    }
 }
 
 /// The documents of a YAML file that hold anything.
@@ -58,7 +76,8 @@ fn piece(text: &str, starts: u32) -> Option<Piece<'_>> {
         .zip(text.lines())
         .find(|(_, line)| !is_nothing(line))?;
     Some(Piece {
-        text: text.into(),
+        source: text,
+        is_item: false,
         starts,
         line,
     })
@@ -66,15 +85,20 @@ fn piece(text: &str, starts: u32) -> Option<Piece<'_>> {
 
 /// The items of a document of the kind `List`; `None` where it is none, or is not laid out as kubectl does it.
 pub(super) fn items<'t>(document: &Piece<'t>) -> Option<Vec<Piece<'t>>> {
-    if kind(&document.text) != Some("List") {
+    let text = document.source;
+    if kind(text) != Some("List") {
         return None;
     }
     let mut items: Vec<Piece<'t>> = Vec::new();
     let mut dash: Option<usize> = None;
     let mut is_inside = false;
-    for (number, line) in (document.starts..).zip(document.text.split_inclusive('\n')) {
+    // Where the line and the item it is in begin.
+    let (mut offset, mut begin) = (0, 0);
+    for (number, line) in (document.starts..).zip(text.split_inclusive('\n')) {
         let body = line.trim_start_matches(' ');
         let indent = line.len() - body.len();
+        let end = offset + line.len();
+        let is_dash = body.starts_with("- ") || body.trim_end() == "-";
         if !is_inside {
             if let Some(rest) = line.strip_prefix("items:") {
                 if !is_nothing(rest) || dash.is_some() {
@@ -82,26 +106,23 @@ pub(super) fn items<'t>(document: &Piece<'t>) -> Option<Vec<Piece<'t>>> {
                 }
                 is_inside = true;
             }
-            continue;
-        }
-        let is_dash = body.starts_with("- ") || body.trim_end() == "-";
-        if is_dash && dash.is_none_or(|at| at == indent) {
+        } else if is_dash && dash.is_none_or(|at| at == indent) {
             dash = Some(indent);
-            // The dash becomes a blank, and the item a document whose keys are indented alike.
-            let text = format!("{} {}", &line[..indent], &line[indent + 1..]);
-            let text = Cow::Owned(text);
+            begin = offset;
             items.push(Piece {
-                text,
+                source: line,
+                is_item: true,
                 starts: number,
                 line: number,
             });
         } else if is_nothing(line) || dash.is_some_and(|at| indent > at) {
-            items.last_mut()?.text.to_mut().push_str(line);
+            items.last_mut()?.source = &text[begin..end];
         } else if indent == 0 {
             is_inside = false;
         } else {
             return None;
         }
+        offset = end;
     }
     Some(items)
 }
@@ -121,52 +142,13 @@ pub(super) fn kind(text: &str) -> Option<&str> {
     (values.next().is_none() && is_word).then_some(value)
 }
 
-/// The lines of the objects in well-formed JSON: for each document its own and those of the elements of `items`.
-pub(super) fn json_lines(text: &str) -> Vec<(u32, Vec<u32>)> {
-    let mut documents: Vec<(u32, Vec<u32>)> = Vec::new();
-    let (mut line, mut depth) = (1_u32, 0_u32);
-    let mut string: Option<usize> = None;
-    let mut is_escaped = false;
-    let mut last_string = "";
-    let mut is_items = false;
-    for (at, byte) in text.bytes().enumerate() {
-        if let Some(begin) = string {
-            match byte {
-                _ if is_escaped => is_escaped = false,
-                b'\\' => is_escaped = true,
-                b'"' => {
-                    last_string = &text[begin..at];
-                    string = None;
-                }
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            b'"' => string = Some(at + 1),
-            b'\n' => line += 1,
-            b'{' | b'[' => {
-                match (depth, documents.last_mut()) {
-                    (0, _) => documents.push((line, Vec::new())),
-                    (1, _) => is_items = byte == b'[' && last_string == "items",
-                    (2, Some((_, items))) if is_items => items.push(line),
-                    _ => {}
-                }
-                depth += 1;
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    documents
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn shown(pieces: &[Piece<'_>]) -> Vec<String> {
-        let show = |piece: &Piece<'_>| format!("{}: {}", piece.line, piece.text.replace('\n', "|"));
+        let show =
+            |piece: &Piece<'_>| format!("{}: {}", piece.line, piece.text().replace('\n', "|"));
         pieces.iter().map(show).collect()
     }
 
@@ -205,11 +187,5 @@ mod tests {
         check("kind: Pod\nkind: Node\n", None);
         check("{kind: Pod}", None);
         check("kind: [\n", None);
-    }
-
-    #[test]
-    fn json_objects_have_lines() {
-        let text = "{\n \"kind\": \"List\", \"x\": \"{\\\"\",\n \"items\": [\n {\"a\": [{}]},\n\n {}]}\n{}";
-        assert_eq!(json_lines(text), [(1, vec![4, 6]), (7, vec![])]);
     }
 }

@@ -151,6 +151,41 @@ metadata:
 }
 
 #[test]
+fn json_lists_are_read_item_by_item() {
+    // kubectl writes the kind behind the items, an API server before them.
+    for text in [
+        "{\"apiVersion\": \"apps/v1\", \"items\": [{\"metadata\": {\"name\": \"d\"}}],\n\"kind\": \"DeploymentList\"}",
+        "{\"kind\": \"DeploymentList\", \"apiVersion\": \"apps/v1\", \"items\": [{\"metadata\": {\"name\": \"d\"}}]}",
+    ] {
+        check(
+            &[("a.json", text), ("b.yaml", "")],
+            &["Deployment default/d D/a.json:1"],
+        );
+    }
+    let other = "{\"kind\": \"Basket\", \"apiVersion\": \"v1\",\n \"items\": [{\"kind\": \"Pod\", \"apiVersion\": \"v1\", \"metadata\": {\"name\": \"p\"}}]}";
+    let node = "{\"kind\": \"Node\", \"apiVersion\": \"v1\", \"metadata\": {\"name\": \"n\"}}";
+    check(
+        &[("a.json", &format!("{node}\n{other}"))],
+        &["Node /n D/a.json:1"],
+    );
+    let broken = format!(
+        "{{\"kind\": \"List\", \"items\": [\n{node},\n{{\n\"kind\": Pod}},\n{node} {node}]}}"
+    );
+    check(
+        &[("a.json", &broken)],
+        &[
+            "Node /n D/a.json:2",
+            "! D/a.json:4: not JSON: expected value",
+            "! D/a.json:5: not JSON: expected `,` or `]`",
+            "! D/a.json:5: node n: ignored: it stands a first time at D/a.json:2; remove one of the two",
+            "! D/a.json:5: node n: ignored: it stands a first time at D/a.json:2; remove one of the two",
+        ],
+    );
+    let flow = "{kind: Pod, apiVersion: v1, metadata: {name: p}}";
+    check(&[("a.yaml", flow)], &["Pod default/p D/a.yaml:1"]);
+}
+
+#[test]
 fn thousands_of_pods_in_one_list_are_read() {
     let mut text = String::from("apiVersion: v1\nitems:\n");
     for n in 0..3000 {

@@ -28,7 +28,8 @@ impl Index {
         weights: &Weights,
         complaints: &mut Complaints,
     ) -> (Vec<Endpoint>, Vec<Revision>) {
-        let origin = service.meta.origin.as_ref();
+        let origin = service.meta.origin();
+        let origin = origin.as_ref();
         let mut names: Vec<&Arc<str>> = weights.iter().map(|(name, _)| name).collect();
         names.sort();
         let mut revisions = Vec::new();
@@ -83,7 +84,7 @@ impl Index {
                 label: Arc::clone(name),
                 workload: None,
                 number: None,
-                created: backend.and_then(|backend| backend.meta.created),
+                created: backend.and_then(|backend| backend.created),
                 pods,
             });
         }
@@ -143,7 +144,7 @@ fn virtual_endpoints(
     let ready = behind.iter().any(|endpoint| endpoint.ready);
     let endpoint = |address: &IpAddr| Endpoint {
         address: *address,
-        uid: Arc::clone(&backend.meta.uid),
+        uid: Arc::clone(&backend.uid),
         pod: None,
         hostname: None,
         ready,

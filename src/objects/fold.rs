@@ -2,23 +2,24 @@
 //! different. Facts that no view shows are not compared.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::backends;
 use super::index::{Id, Index, Owner, id_of};
 use super::labels::Labels;
-use super::links::Links;
+use super::links::{Links, Named};
 use super::marks::owner_of;
-use super::meta::Meta;
+use super::meta::{Controller, Meta};
 use super::network::{EndpointSlice, Namespace, Service, ServiceTarget};
 use super::object::{Kind, Object};
 use super::workloads::{ControllerRevision, DaemonSet, Deployment, Pod, ReplicaSet, StatefulSet};
-use crate::model::{Problem, ServiceKey, Workload};
+use crate::model::{Problem, ServiceKey};
 
 impl Index {
-    pub(super) fn put(&mut self, mut object: Object) {
-        self.strings.share_all(&mut object);
+    pub(super) fn put(&mut self, object: Object) {
+        if self.has(&object) {
+            return;
+        }
         let id = id_of(object.meta());
         if !matches!(object, Object::Service(_) | Object::EndpointSlice(_)) {
             // Those of services and slices come with the service's view.
@@ -37,6 +38,32 @@ impl Index {
             Object::StatefulSet(new) => self.set_stateful_set(id, Some(new)),
             Object::DaemonSet(new) => self.set_daemon_set(id, Some(new)),
             Object::ControllerRevision(new) => self.set_controller_revision(id, Some(new)),
+        }
+        self.puts += 1;
+    }
+
+    /// It is this very object that is known: a list that is read again mostly brings what it brought before.
+    fn has(&self, object: &Object) -> bool {
+        fn is<T>(known: Option<&Arc<T>>, object: &Arc<T>) -> bool {
+            known.is_some_and(|known| Arc::ptr_eq(known, object))
+        }
+        let (namespace, name) = (object.namespace(), object.name());
+        match object {
+            Object::Namespace(object) => is(self.namespaces.get(namespace, name), object),
+            Object::Node(object) => is(self.nodes.get(namespace, name), object),
+            Object::Service(object) => {
+                let (namespace, name) = (Arc::clone(namespace), Arc::clone(name));
+                is(self.services.get(&ServiceKey { namespace, name }), object)
+            }
+            Object::EndpointSlice(object) => is(self.slices.get(namespace, name), object),
+            Object::Pod(object) => is(self.pods.get(namespace, name), object),
+            Object::Deployment(object) => is(self.deployments.get(namespace, name), object),
+            Object::ReplicaSet(object) => is(self.replica_sets.get(namespace, name), object),
+            Object::StatefulSet(object) => is(self.stateful_sets.get(namespace, name), object),
+            Object::DaemonSet(object) => is(self.daemon_sets.get(namespace, name), object),
+            Object::ControllerRevision(object) => {
+                is(self.controller_revisions.get(namespace, name), object)
+            }
         }
     }
 
@@ -67,10 +94,10 @@ impl Index {
         }
     }
 
-    fn set_namespace(&mut self, id: Id, new: Option<Namespace>) {
+    fn set_namespace(&mut self, id: Id, new: Option<Arc<Namespace>>) {
         let name = Arc::clone(&id.1);
-        let facts = |object: &Namespace| object.meta.labels.clone();
-        let is_same = self.namespaces.get(&id).map(facts) == new.as_ref().map(facts);
+        let facts = |object: &Arc<Namespace>| object.meta.labels.clone();
+        let is_same = self.namespaces.get(&id.0, &id.1).map(facts) == new.as_ref().map(facts);
         let had_any = !self.namespaces.is_empty();
         replace(&mut self.namespaces, id, new);
         if is_same {
@@ -89,16 +116,15 @@ impl Index {
             self.mark_claimants(&key);
             self.dirty.services.insert(key);
         }
-        let first = (Arc::clone(&name), IpAddr::from([0, 0, 0, 0]));
-        let pods = self.pods_at.range(first..).map(|(at, _)| at);
-        let pods: Vec<_> = pods.take_while(|at| at.0 == name).cloned().collect();
         if self.settings.namespace_selector.is_some() {
+            let addresses = self.pods_at.get(&name).into_iter().flat_map(BTreeMap::keys);
+            let pods = addresses.map(|address| (Arc::clone(&name), *address));
             self.dirty.pods.extend(pods);
         }
         self.dirty.namespaces.insert(name);
     }
 
-    fn set_service(&mut self, id: Id, new: Option<Service>) {
+    fn set_service(&mut self, id: Id, new: Option<Arc<Service>>) {
         let key = ServiceKey {
             namespace: id.0,
             name: id.1,
@@ -140,7 +166,7 @@ impl Index {
         }
         if let ServiceTarget::Addresses(addresses) = &service.target {
             for address in addresses {
-                let claim = (service.meta.created, key.clone());
+                let claim = (service.created, key.clone());
                 link(&mut self.claims, *address, claim, is_new);
             }
         }
@@ -155,12 +181,12 @@ impl Index {
         }
     }
 
-    fn set_slice(&mut self, id: Id, new: Option<EndpointSlice>) {
-        if self.slices.get(&id) == new.as_ref() {
+    fn set_slice(&mut self, id: Id, new: Option<Arc<EndpointSlice>>) {
+        if self.slices.get(&id.0, &id.1) == new.as_ref() {
             return;
         }
         let old = self.slices.remove(&id);
-        let service = |slice: &EndpointSlice| {
+        let service = |slice: &Arc<EndpointSlice>| {
             slice.service().map(|name| ServiceKey {
                 namespace: Arc::clone(&id.0),
                 name: Arc::clone(name),
@@ -202,20 +228,24 @@ impl Index {
             .filter_map(|endpoint| endpoint.pod.as_ref())
         {
             let pod = (Arc::clone(&id.0), Arc::clone(pod));
-            link(&mut self.slices_of_pod, pod, Arc::clone(&id.1), is_new);
+            if is_new {
+                self.slices_of_pod.add_to(pod, Arc::clone(&id.1));
+            } else {
+                self.slices_of_pod.remove_from(&pod, &id.1);
+            }
         }
     }
 
-    fn set_pod(&mut self, id: Id, new: Option<Pod>) {
+    fn set_pod(&mut self, id: Id, new: Option<Arc<Pod>>) {
         let old = self.pods.remove(&id);
         if let Some(new) = &new {
             self.link_pod(&id, new, true);
         }
         // The new one's addresses came first, so that one that stays is not seen to go.
         if let Some(old) = &old {
-            self.unlink_pod(&id, old, new.as_ref());
+            self.unlink_pod(&id, old, new.as_deref());
         }
-        let pair = (old.as_ref(), new.as_ref());
+        let pair = (old.as_deref(), new.as_deref());
         let shows = pair.0.map(endpoint_facts) != pair.1.map(endpoint_facts);
         let moves = pair.0.map(member_facts) != pair.1.map(member_facts);
         if shows {
@@ -232,9 +262,12 @@ impl Index {
 
     fn link_pod(&mut self, id: &Id, pod: &Pod, is_new: bool) {
         self.link_child(Kind::Pod, &id.1, &pod.meta, is_new);
-        for address in pod.addresses.iter().filter(|_| !pod.terminal) {
-            let at = (Arc::clone(&id.0), *address);
-            let count = self.pods_at.entry(at.clone()).or_insert(0);
+        if pod.terminal || !self.settings.pod_addresses {
+            return;
+        }
+        for address in pod.addresses.iter() {
+            let addresses = self.pods_at.entry(Arc::clone(&id.0)).or_default();
+            let count = addresses.entry(*address).or_insert(0);
             let before = *count;
             *count = if is_new {
                 before + 1
@@ -243,10 +276,13 @@ impl Index {
             };
             let after = *count;
             if after == 0 {
-                self.pods_at.remove(&at);
+                addresses.remove(address);
+            }
+            if addresses.is_empty() {
+                self.pods_at.remove(&id.0);
             }
             if (before == 0) != (after == 0) && self.serves(&id.0) {
-                self.dirty.pods.insert(at);
+                self.dirty.pods.insert((Arc::clone(&id.0), *address));
             }
         }
     }
@@ -259,27 +295,27 @@ impl Index {
         }
     }
 
-    fn set_deployment(&mut self, id: Id, new: Option<Deployment>) {
-        let facts = |object: &Deployment| workload_facts(object.workload(), &object.meta);
-        let was = self.deployments.get(&id);
+    fn set_deployment(&mut self, id: Id, new: Option<Arc<Deployment>>) {
+        let facts = |object: &Arc<Deployment>| (object.workload(), Arc::clone(&object.uid));
+        let was = self.deployments.get(&id.0, &id.1);
         let is_same = was.map(facts) == new.as_ref().map(facts);
         let labels = [was, new.as_ref()].map(|w| w.map(|w| w.template.labels.clone()));
         replace(&mut self.deployments, id.clone(), new);
         self.workload_changed((Kind::Deployment, id.0, id.1), is_same, labels);
     }
 
-    fn set_stateful_set(&mut self, id: Id, new: Option<StatefulSet>) {
-        let facts = |object: &StatefulSet| workload_facts(object.workload(), &object.meta);
-        let was = self.stateful_sets.get(&id);
+    fn set_stateful_set(&mut self, id: Id, new: Option<Arc<StatefulSet>>) {
+        let facts = |object: &Arc<StatefulSet>| (object.workload(), Arc::clone(&object.uid));
+        let was = self.stateful_sets.get(&id.0, &id.1);
         let is_same = was.map(facts) == new.as_ref().map(facts);
         let labels = [was, new.as_ref()].map(|w| w.map(|w| w.template.labels.clone()));
         replace(&mut self.stateful_sets, id.clone(), new);
         self.workload_changed((Kind::StatefulSet, id.0, id.1), is_same, labels);
     }
 
-    fn set_daemon_set(&mut self, id: Id, new: Option<DaemonSet>) {
-        let facts = |object: &DaemonSet| workload_facts(object.workload(), &object.meta);
-        let was = self.daemon_sets.get(&id);
+    fn set_daemon_set(&mut self, id: Id, new: Option<Arc<DaemonSet>>) {
+        let facts = |object: &Arc<DaemonSet>| (object.workload(), Arc::clone(&object.uid));
+        let was = self.daemon_sets.get(&id.0, &id.1);
         let is_same = was.map(facts) == new.as_ref().map(facts);
         let labels = [was, new.as_ref()].map(|w| w.map(|w| w.template.labels.clone()));
         replace(&mut self.daemon_sets, id.clone(), new);
@@ -315,36 +351,37 @@ impl Index {
         }
     }
 
-    fn set_replica_set(&mut self, id: Id, new: Option<ReplicaSet>) {
-        let old = self.replica_sets.get(&id);
-        let is_same = same_but_place(old, new.as_ref(), |set| &set.meta, |set| &set.template);
-        let metas = [
-            old.map(|set| set.meta.clone()),
-            new.as_ref().map(|set| set.meta.clone()),
-        ];
-        replace(&mut self.replica_sets, id.clone(), new);
+    fn set_replica_set(&mut self, id: Id, new: Option<Arc<ReplicaSet>>) {
+        let old = self.replica_sets.get(&id.0, &id.1).cloned();
+        let facts = |set: &ReplicaSet| {
+            let identity = (Arc::clone(&set.uid), set.created, set.number);
+            (identity, child_facts(&set.meta), set.template.clone())
+        };
+        let is_same = old.as_deref().map(facts) == new.as_deref().map(facts);
+        replace(&mut self.replica_sets, id.clone(), new.clone());
+        let metas = [&old, &new].map(|set| set.as_ref().map(|set| &set.meta));
         self.child_changed(Kind::ReplicaSet, &id, is_same, metas);
     }
 
-    fn set_controller_revision(&mut self, id: Id, new: Option<ControllerRevision>) {
-        let old = self.controller_revisions.get(&id);
-        let facts = |set: &ControllerRevision| (set.number, set.template.clone());
-        let is_same = old.map(facts) == new.as_ref().map(facts)
-            && same_but_place(old, new.as_ref(), |set| &set.meta, |set| &set.template);
-        let metas = [
-            old.map(|set| set.meta.clone()),
-            new.as_ref().map(|set| set.meta.clone()),
-        ];
-        replace(&mut self.controller_revisions, id.clone(), new);
+    fn set_controller_revision(&mut self, id: Id, new: Option<Arc<ControllerRevision>>) {
+        let old = self.controller_revisions.get(&id.0, &id.1).cloned();
+        let facts = |set: &ControllerRevision| {
+            let identity = (set.created, set.number);
+            (identity, child_facts(&set.meta), set.template.clone())
+        };
+        let is_same = old.as_deref().map(facts) == new.as_deref().map(facts);
+        replace(&mut self.controller_revisions, id.clone(), new.clone());
+        let metas = [&old, &new].map(|set| set.as_ref().map(|set| &set.meta));
         self.child_changed(Kind::ControllerRevision, &id, is_same, metas);
     }
 
-    fn child_changed(&mut self, kind: Kind, id: &Id, is_same: bool, metas: [Option<Meta>; 2]) {
+    /// `metas` are the old one and the new one.
+    fn child_changed(&mut self, kind: Kind, id: &Id, is_same: bool, metas: [Option<&Meta>; 2]) {
         if is_same {
             return;
         }
         self.mark_served_by(&(kind, Arc::clone(&id.0), Arc::clone(&id.1)));
-        for (meta, is_new) in metas.iter().zip([false, true]) {
+        for (meta, is_new) in metas.into_iter().zip([false, true]) {
             let Some(meta) = meta else { continue };
             self.link_child(kind, &id.1, meta, is_new);
             if let Some(owner) = owner_of(meta) {
@@ -368,7 +405,7 @@ fn link<K: Ord, V: Ord>(links: &mut Links<K, V>, key: K, value: V, is_new: bool)
     }
 }
 
-fn replace<T>(objects: &mut BTreeMap<Id, T>, id: Id, new: Option<T>) {
+fn replace<T>(objects: &mut Named<T>, id: Id, new: Option<T>) {
     match new {
         Some(new) => objects.insert(id, new),
         None => objects.remove(&id),
@@ -391,23 +428,7 @@ fn member_facts(pod: &Pod) -> impl PartialEq + use<'_> {
     )
 }
 
-fn workload_facts(workload: Workload, meta: &Meta) -> (Workload, Arc<str>) {
-    (workload, Arc::clone(&meta.uid))
-}
-
-/// Equal apart from where they were read from and what was ignored in them.
-fn same_but_place<T, P: PartialEq>(
-    old: Option<&T>,
-    new: Option<&T>,
-    meta: impl Fn(&T) -> &Meta,
-    template: impl Fn(&T) -> &P,
-) -> bool {
-    let (Some(old), Some(new)) = (old, new) else {
-        return old.is_none() && new.is_none();
-    };
-    let facts = |meta: &Meta| {
-        let identity = (meta.uid.clone(), meta.created, meta.controller.clone());
-        (identity, meta.labels.clone(), meta.annotations.clone())
-    };
-    facts(meta(old)) == facts(meta(new)) && template(old) == template(new)
+/// What of a revision's metadata shows: neither where it was read from nor what was ignored in it.
+fn child_facts(meta: &Meta) -> (Labels, Option<Controller>) {
+    (meta.labels.clone(), meta.controller.clone())
 }

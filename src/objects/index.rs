@@ -6,18 +6,19 @@
 //! its namespace, the first or last Namespace object of all walks the namespaces, and a namespace with more endpoints
 //! than it may have is walked when their number changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::few::Few;
 use super::join::Joined;
 use super::labels::Labels;
-use super::links::{Links, Strings};
+use super::links::{Links, Named, pack};
 use super::meta::Meta;
 use super::network::{EndpointSlice, Namespace, Node, Service};
-use super::object::{Change, Kind, Object};
+use super::object::{Change, Kind};
 use super::settings::Settings;
 use super::workloads::{ControllerRevision, DaemonSet, Deployment, Pod, ReplicaSet, StatefulSet};
 use crate::model::{Problem, ServiceKey};
@@ -35,22 +36,21 @@ type Label = (Arc<str>, Arc<str>, Arc<str>);
 #[derive(Debug, Default)]
 pub struct Index {
     pub(super) settings: Settings,
-    pub(super) strings: Strings,
 
-    pub(super) namespaces: BTreeMap<Id, Namespace>,
-    pub(super) nodes: BTreeMap<Id, Node>,
-    pub(super) services: BTreeMap<ServiceKey, Service>,
-    pub(super) slices: BTreeMap<Id, EndpointSlice>,
-    pub(super) pods: BTreeMap<Id, Pod>,
-    pub(super) deployments: BTreeMap<Id, Deployment>,
-    pub(super) replica_sets: BTreeMap<Id, ReplicaSet>,
-    pub(super) stateful_sets: BTreeMap<Id, StatefulSet>,
-    pub(super) daemon_sets: BTreeMap<Id, DaemonSet>,
-    pub(super) controller_revisions: BTreeMap<Id, ControllerRevision>,
+    pub(super) namespaces: Named<Arc<Namespace>>,
+    pub(super) nodes: Named<Arc<Node>>,
+    pub(super) services: BTreeMap<ServiceKey, Arc<Service>>,
+    pub(super) slices: Named<Arc<EndpointSlice>>,
+    pub(super) pods: Named<Arc<Pod>>,
+    pub(super) deployments: Named<Arc<Deployment>>,
+    pub(super) replica_sets: Named<Arc<ReplicaSet>>,
+    pub(super) stateful_sets: Named<Arc<StatefulSet>>,
+    pub(super) daemon_sets: Named<Arc<DaemonSet>>,
+    pub(super) controller_revisions: Named<Arc<ControllerRevision>>,
 
     /// Slices by service; slices by the pods their endpoints target.
     pub(super) slices_of_service: Links<ServiceKey, Arc<str>>,
-    pub(super) slices_of_pod: Links<Id, Arc<str>>,
+    pub(super) slices_of_pod: Named<Few<Arc<str>>>,
     /// Kinds and names by controller.
     pub(super) children: Links<Owner, (Kind, Arc<str>)>,
     /// Services by one pair of their selector; workloads by every label of their template.
@@ -62,14 +62,17 @@ pub struct Index {
     pub(super) fronts: Links<ServiceKey, Arc<str>>,
     /// Services by what was behind them when their mark was taken, and the reverse.
     pub(super) served_by: Links<Owner, ServiceKey>,
-    pub(super) behind: BTreeMap<ServiceKey, BTreeSet<Owner>>,
+    pub(super) behind: BTreeMap<ServiceKey, Box<[Owner]>>,
 
-    /// How many pods have an address.
-    pub(super) pods_at: BTreeMap<(Arc<str>, IpAddr), u32>,
+    /// How many pods have an address, by namespace.
+    pub(super) pods_at: BTreeMap<Arc<str>, BTreeMap<IpAddr, u32>>,
     /// Endpoint addresses of each namespace, and of each service in it.
     pub(super) loads: BTreeMap<Arc<str>, Load>,
     pub(super) flawed: BTreeMap<(Kind, Id), Vec<Problem>>,
     pub(super) dirty: Dirty,
+    /// Objects put in since the maps were packed, and how many are a flood.
+    pub(super) puts: usize,
+    pub(super) flood: usize,
 }
 
 /// What may look different since the marks were last taken.
@@ -108,18 +111,12 @@ impl Index {
                 name,
             } => self.drop_object(kind, (namespace, name)),
             Change::Reset { kind, objects } => {
-                let objects: Vec<Object> = objects
-                    .into_iter()
-                    .filter(|object| object.kind() == kind)
-                    .collect();
-                let kept: BTreeSet<Id> =
-                    objects.iter().map(|object| id_of(object.meta())).collect();
-                for id in self.ids(kind) {
-                    if !kept.contains(&id) {
-                        self.drop_object(kind, id);
-                    }
+                let mine = || objects.iter().filter(|object| object.kind() == kind);
+                let kept = mine().map(|object| (&**object.namespace(), &**object.name()));
+                for id in self.ids_without(kind, &kept.collect()) {
+                    self.drop_object(kind, id);
                 }
-                objects.into_iter().for_each(|object| self.put(object));
+                mine().for_each(|object| self.put(object.clone()));
             }
         }
     }
@@ -130,7 +127,32 @@ impl Index {
         for key in &dirty.services {
             self.learn_owners(key);
         }
+        self.pack_after_flood();
         dirty
+    }
+
+    /// A map that was filled entry by entry is two thirds full. After a first list of everything, or a flood like it,
+    /// packing the large ones saves a tenth of what is kept; after anything less it would not be worth its time.
+    fn pack_after_flood(&mut self) {
+        if self.puts == 0 || self.puts < self.flood {
+            return;
+        }
+        let total: usize = self.counts().iter().map(|(_, count)| count).sum();
+        (self.puts, self.flood) = (0, total / 2);
+        self.pods.pack();
+        self.slices.pack();
+        self.deployments.pack();
+        self.replica_sets.pack();
+        self.slices_of_pod.pack();
+        self.slices_of_service.pack();
+        self.children.pack();
+        self.services_by_label.pack();
+        self.workloads_by_label.pack();
+        self.claims.pack();
+        self.served_by.pack();
+        pack(&mut self.services);
+        pack(&mut self.behind);
+        self.pods_at.values_mut().for_each(pack);
     }
 
     /// The service as it is; `None` where it does not exist or is not served.
@@ -149,7 +171,7 @@ impl Index {
     /// The namespaces that are served, sorted: Namespace objects, or, where there are none at all (manifests
     /// rarely have them), the namespaces that hold a service.
     pub fn namespaces(&self) -> impl Iterator<Item = &str> {
-        let explicit = self.namespaces.keys().map(|(_, name)| name);
+        let explicit = self.namespaces.ids().map(|(_, name)| name);
         let implied = self.services.keys().map(|key| &key.namespace);
         let implied = implied.filter(|_| self.namespaces.is_empty());
         let mut last: Option<&Arc<str>> = None;
@@ -163,16 +185,15 @@ impl Index {
 
     /// A pod of a served namespace that is not done has the address.
     pub fn pod_exists(&self, namespace: &str, address: IpAddr) -> bool {
-        self.serves(namespace) && self.pods_at.contains_key(&(namespace.into(), address))
+        let addresses = self.pods_at.get(namespace);
+        self.serves(namespace) && addresses.is_some_and(|all| all.contains_key(&address))
     }
 
     /// Every namespace and address for which [`Index::pod_exists`] holds, sorted.
     pub fn pod_addresses(&self) -> impl Iterator<Item = (&Arc<str>, IpAddr)> {
-        let all = self
-            .pods_at
-            .keys()
-            .map(|(namespace, address)| (namespace, *address));
-        all.filter(|(namespace, _)| self.serves(namespace))
+        let served = self.pods_at.iter();
+        let served = served.filter(|(namespace, _)| self.serves(namespace));
+        served.flat_map(|(namespace, all)| all.keys().map(move |address| (namespace, *address)))
     }
 
     /// Problems that do not belong to one served service, sorted; those of a service come with its view.
@@ -256,7 +277,7 @@ impl Index {
                 .namespace_selector
                 .as_ref()
                 .is_none_or(|selector| {
-                    let object = self.namespaces.get(&("".into(), namespace.into()));
+                    let object = self.namespaces.get("", namespace);
                     object.is_some_and(|object| selector.matches(&object.meta.labels))
                 })
     }
@@ -299,13 +320,14 @@ impl Index {
     }
 
     fn template_labels(&self, owner: &Owner) -> Option<&Labels> {
-        let id = (Arc::clone(&owner.1), Arc::clone(&owner.2));
-        match owner.0 {
-            Kind::Deployment => self.deployments.get(&id).map(|w| &w.template.labels),
-            Kind::StatefulSet => self.stateful_sets.get(&id).map(|w| &w.template.labels),
-            Kind::DaemonSet => self.daemon_sets.get(&id).map(|w| &w.template.labels),
-            _ => None,
-        }
+        let (kind, namespace, name) = owner;
+        let template = match kind {
+            Kind::Deployment => &self.deployments.get(namespace, name)?.template,
+            Kind::StatefulSet => &self.stateful_sets.get(namespace, name)?.template,
+            Kind::DaemonSet => &self.daemon_sets.get(namespace, name)?.template,
+            _ => return None,
+        };
+        Some(&template.labels)
     }
 
     pub(super) fn services_in(
@@ -315,24 +337,30 @@ impl Index {
         let first = ServiceKey::new(namespace, "");
         let all = self.services.range(first..);
         all.take_while(move |(key, _)| *key.namespace == *namespace)
+            .map(|(key, service)| (key, &**service))
     }
 
-    fn ids(&self, kind: Kind) -> Vec<Id> {
+    /// The objects of a kind that are not among `kept`.
+    fn ids_without(&self, kind: Kind, kept: &HashSet<(&str, &str)>) -> Vec<Id> {
+        let without = |ids: &mut dyn Iterator<Item = (&Arc<str>, &Arc<str>)>| {
+            ids.filter(|(namespace, name)| !kept.contains(&(&***namespace, &***name)))
+                .map(|(namespace, name)| (Arc::clone(namespace), Arc::clone(name)))
+                .collect()
+        };
         match kind {
-            Kind::Namespace => self.namespaces.keys().cloned().collect(),
-            Kind::Node => self.nodes.keys().cloned().collect(),
+            Kind::Namespace => without(&mut self.namespaces.ids()),
+            Kind::Node => without(&mut self.nodes.ids()),
             Kind::Service => {
                 let keys = self.services.keys();
-                keys.map(|key| (Arc::clone(&key.namespace), Arc::clone(&key.name)))
-                    .collect()
+                without(&mut keys.map(|key| (&key.namespace, &key.name)))
             }
-            Kind::EndpointSlice => self.slices.keys().cloned().collect(),
-            Kind::Pod => self.pods.keys().cloned().collect(),
-            Kind::Deployment => self.deployments.keys().cloned().collect(),
-            Kind::ReplicaSet => self.replica_sets.keys().cloned().collect(),
-            Kind::StatefulSet => self.stateful_sets.keys().cloned().collect(),
-            Kind::DaemonSet => self.daemon_sets.keys().cloned().collect(),
-            Kind::ControllerRevision => self.controller_revisions.keys().cloned().collect(),
+            Kind::EndpointSlice => without(&mut self.slices.ids()),
+            Kind::Pod => without(&mut self.pods.ids()),
+            Kind::Deployment => without(&mut self.deployments.ids()),
+            Kind::ReplicaSet => without(&mut self.replica_sets.ids()),
+            Kind::StatefulSet => without(&mut self.stateful_sets.ids()),
+            Kind::DaemonSet => without(&mut self.daemon_sets.ids()),
+            Kind::ControllerRevision => without(&mut self.controller_revisions.ids()),
         }
     }
 }

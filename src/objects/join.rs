@@ -67,7 +67,8 @@ pub(super) fn has_own_endpoints(service: &Service) -> bool {
 impl Index {
     pub(super) fn join(&self, key: &ServiceKey, service: &Service) -> Joined {
         let mut complaints = Complaints::about(key);
-        let origin = service.meta.origin.as_ref();
+        let origin = service.meta.origin();
+        let origin = origin.as_ref();
         for flaw in &service.meta.flaws {
             complaints.add(origin, flaw.to_string());
         }
@@ -79,18 +80,18 @@ impl Index {
             };
         };
         let (endpoints, revisions, workloads) = self.endpoints(key, service, &mut complaints);
-        let annotations = service.meta.annotations.iter();
+        let annotations = service.annotations.iter();
         let annotations = annotations.filter_map(|(key, value)| {
             let key = key.strip_prefix(PREFIX)?;
             Some((key.into(), Arc::clone(value)))
         });
         let view = ServiceView {
             key: key.clone(),
-            uid: Arc::clone(&service.meta.uid),
-            created: service.meta.created,
-            origin: service.meta.origin.clone(),
+            uid: Arc::clone(&service.uid),
+            created: service.created,
+            origin: service.meta.origin(),
             kind,
-            ports: service.ports.clone(),
+            ports: service.ports.to_vec(),
             annotations: annotations.collect(),
             publish_not_ready: service.publish_not_ready,
             endpoints,
@@ -110,7 +111,8 @@ impl Index {
         service: &Service,
         complaints: &mut Complaints,
     ) -> Option<ServiceKind> {
-        let origin = service.meta.origin.as_ref();
+        let origin = service.meta.origin();
+        let origin = origin.as_ref();
         for (what, text) in [("namespace", &key.namespace), ("name", &key.name)] {
             if !is_service_label(text) {
                 complaints.add(
@@ -171,7 +173,7 @@ impl Index {
                 claims.filter(|(_, other)| other == key || self.serves(&other.namespace));
             if let Some((_, oldest)) = older.next().filter(|(_, oldest)| oldest != key) {
                 complaints.add(
-                    service.meta.origin.as_ref(),
+                    service.meta.origin().as_ref(),
                     format!("cluster IP `{address}` is also that of {oldest}, which is older"),
                 );
             }
@@ -184,7 +186,8 @@ impl Index {
         service: &Service,
         complaints: &mut Complaints,
     ) -> (Vec<Endpoint>, Vec<Revision>, Vec<Workload>) {
-        let origin = service.meta.origin.as_ref();
+        let origin = service.meta.origin();
+        let origin = origin.as_ref();
         let wished = backends::wished(service);
         if let ServiceTarget::External(_) = service.target {
             if wished.is_some() {
@@ -216,7 +219,8 @@ impl Index {
         complaints: &mut Complaints,
     ) -> (Vec<Endpoint>, Vec<Revision>, Vec<Workload>) {
         let mut candidates = self.gather(key, complaints);
-        let origin = service.meta.origin.as_ref();
+        let origin = service.meta.origin();
+        let origin = origin.as_ref();
         let version_label = service.annotation("version-label").map(|key| &**key);
         let pods = candidates.iter().filter_map(|candidate| candidate.pod);
         let pods: BTreeMap<&str, &Pod> = pods.map(|pod| (&*pod.meta.name, pod)).collect();
@@ -249,8 +253,8 @@ impl Index {
     pub(super) fn slices_of(&self, key: &ServiceKey) -> impl Iterator<Item = &EndpointSlice> {
         let names = self.slices_of_service.of(key).iter();
         names.filter_map(|name| {
-            let id = (Arc::clone(&key.namespace), Arc::clone(name));
-            self.slices.get(&id)
+            let slice = self.slices.get(&key.namespace, name);
+            slice.map(|slice| &**slice)
         })
     }
 
@@ -269,7 +273,7 @@ impl Index {
                 if let Some(hostname) = hostname.filter(|hostname| !is_host_label(hostname)) {
                     misnamed.add(hostname);
                 }
-                for address in &slice_endpoint.addresses {
+                for address in slice_endpoint.addresses.iter() {
                     if self.is_denied(*address) {
                         denied.add(address);
                         continue;
@@ -304,7 +308,7 @@ impl Index {
     ) -> Candidate<'i> {
         let namespace = &slice.meta.namespace;
         let named = endpoint.pod.as_ref();
-        let pod = named.and_then(|name| self.pods.get(&(Arc::clone(namespace), Arc::clone(name))));
+        let pod = named.and_then(|name| self.pods.get(namespace, name));
         let pod = pod.filter(|pod| pod.addresses.contains(&address));
         let hostname = endpoint.hostname.as_ref();
         Candidate {
@@ -323,7 +327,7 @@ impl Index {
                 revision: None,
                 ports: Arc::clone(&slice.ports),
             },
-            pod,
+            pod: pod.map(|pod| &**pod),
             slice: &slice.meta.name,
         }
     }
@@ -424,11 +428,11 @@ fn complain_of_slice(
     misnamed: &Tally,
     complaints: &mut Complaints,
 ) {
-    let origin = slice.meta.origin.as_ref();
+    let origin = slice.meta.origin();
     let kind = Kind::EndpointSlice.as_str().to_lowercase();
     let mut add = |text: &str| {
         let name: String = slice.meta.name.chars().take(253).collect();
-        complaints.add(origin, format!("{kind} `{name}`: {text}"));
+        complaints.add(origin.as_ref(), format!("{kind} `{name}`: {text}"));
     };
     for flaw in &slice.meta.flaws {
         add(flaw);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::index::{Id, Index, Owner};
+use super::index::{Index, Owner};
 use super::labels::Labels;
 use super::meta::{Controller, Meta};
 use super::object::Kind;
@@ -78,22 +78,19 @@ impl Index {
                 if owner.kind != Some(Kind::Deployment) {
                     return None;
                 }
-                let deployment = self.deployments.get(&sibling(namespace, &owner.name))?;
-                owner
-                    .is(&deployment.meta)
-                    .then(|| deployment.workload().key)
+                let deployment = self.deployments.get(namespace, &owner.name)?;
+                let is_mine = owner.is(&deployment.meta.name, &deployment.uid);
+                is_mine.then(|| deployment.workload().key)
             }
             Kind::StatefulSet => {
-                let set = self
-                    .stateful_sets
-                    .get(&sibling(namespace, &controller.name))?;
-                controller.is(&set.meta).then(|| set.workload().key)
+                let set = self.stateful_sets.get(namespace, &controller.name)?;
+                let is_mine = controller.is(&set.meta.name, &set.uid);
+                is_mine.then(|| set.workload().key)
             }
             Kind::DaemonSet => {
-                let set = self
-                    .daemon_sets
-                    .get(&sibling(namespace, &controller.name))?;
-                controller.is(&set.meta).then(|| set.workload().key)
+                let set = self.daemon_sets.get(namespace, &controller.name)?;
+                let is_mine = controller.is(&set.meta.name, &set.uid);
+                is_mine.then(|| set.workload().key)
             }
             _ => None,
         }
@@ -101,10 +98,13 @@ impl Index {
 
     fn replica_set_of(&self, pod: &Pod) -> Option<&ReplicaSet> {
         let controller = pod.meta.controller.as_ref()?;
-        let is_set = controller.kind == Some(Kind::ReplicaSet);
-        let id = is_set.then(|| sibling(&pod.meta.namespace, &controller.name))?;
-        let set = self.replica_sets.get(&id)?;
-        controller.is(&set.meta).then_some(set)
+        if controller.kind != Some(Kind::ReplicaSet) {
+            return None;
+        }
+        let set = self
+            .replica_sets
+            .get(&pod.meta.namespace, &controller.name)?;
+        controller.is(&set.meta.name, &set.uid).then_some(set)
     }
 
     /// The revisions behind a service whose endpoints are `pods` (those that are verified), and which selects the
@@ -123,7 +123,7 @@ impl Index {
                 Some(tie) if tie.workload.is_none() => {
                     let draft = drafts.entry(tie).or_default();
                     if let Some(set) = self.replica_set_of(pod) {
-                        draft.describe(set.number(), &set.meta, &set.template);
+                        draft.describe(set.number, set.created, &set.meta, &set.template);
                     }
                     draft.count(pod);
                 }
@@ -168,7 +168,7 @@ impl Index {
     ) -> bool {
         let kind = kind_of(key.kind);
         let owner = (kind, Arc::clone(&key.namespace), Arc::clone(&key.name));
-        let Some(meta) = self.workload_meta(&owner) else {
+        let Some(uid) = self.workload_uid(&owner) else {
             return false;
         };
         let tie = |hash: Arc<str>| Tie {
@@ -179,21 +179,20 @@ impl Index {
             child
                 .controller
                 .as_ref()
-                .is_some_and(|owner| owner.is(meta))
+                .is_some_and(|owner| owner.is(&key.name, uid))
         };
         let mut newest: Option<(i64, Arc<str>)> = None;
         let mut pods: Vec<&Arc<str>> = Vec::new();
         for (kind, name) in self.children.of(&owner) {
-            let id = sibling(&key.namespace, name);
             match kind {
                 Kind::Pod => pods.push(name),
                 Kind::ReplicaSet => {
-                    let Some(set) = self.replica_sets.get(&id).filter(|set| is_mine(&set.meta))
-                    else {
+                    let set = self.replica_sets.get(&key.namespace, name);
+                    let Some(set) = set.filter(|set| is_mine(&set.meta)) else {
                         continue;
                     };
                     let draft = drafts.entry(tie(Arc::clone(set.hash()))).or_default();
-                    draft.describe(set.number(), &set.meta, &set.template);
+                    draft.describe(set.number, set.created, &set.meta, &set.template);
                     let owner = (
                         Kind::ReplicaSet,
                         Arc::clone(&key.namespace),
@@ -207,7 +206,7 @@ impl Index {
                     );
                 }
                 Kind::ControllerRevision => {
-                    let revision = self.controller_revisions.get(&id);
+                    let revision = self.controller_revisions.get(&key.namespace, name);
                     let Some(set) = revision.filter(|set| is_mine(&set.meta)) else {
                         continue;
                     };
@@ -216,14 +215,14 @@ impl Index {
                         newest = Some((number, set.hash()));
                     }
                     let draft = drafts.entry(tie(set.hash())).or_default();
-                    draft.describe(set.number, &set.meta, &set.template);
+                    draft.describe(set.number, set.created, &set.meta, &set.template);
                 }
                 _ => {}
             }
         }
         let mut all_newest = true;
         for name in pods {
-            let Some(pod) = self.pods.get(&sibling(&key.namespace, name)) else {
+            let Some(pod) = self.pods.get(&key.namespace, name) else {
                 continue;
             };
             let Some(found) = self.tie(pod, version_label) else {
@@ -240,31 +239,40 @@ impl Index {
     }
 
     fn workload(&self, key: &WorkloadKey) -> Option<Workload> {
-        let id = sibling(&key.namespace, &key.name);
+        let (namespace, name) = (&key.namespace, &key.name);
         match key.kind {
-            WorkloadKind::Deployment => self.deployments.get(&id).map(Deployment::workload),
-            WorkloadKind::StatefulSet => self.stateful_sets.get(&id).map(StatefulSet::workload),
-            WorkloadKind::DaemonSet => self.daemon_sets.get(&id).map(DaemonSet::workload),
+            WorkloadKind::Deployment => self.deployments.get(namespace, name).map(|w| w.workload()),
+            WorkloadKind::StatefulSet => self
+                .stateful_sets
+                .get(namespace, name)
+                .map(|w| w.workload()),
+            WorkloadKind::DaemonSet => self.daemon_sets.get(namespace, name).map(|w| w.workload()),
         }
     }
 
-    fn workload_meta(&self, owner: &Owner) -> Option<&Meta> {
-        let id = sibling(&owner.1, &owner.2);
-        match owner.0 {
-            Kind::Deployment => self.deployments.get(&id).map(|w| &w.meta),
-            Kind::StatefulSet => self.stateful_sets.get(&id).map(|w| &w.meta),
-            Kind::DaemonSet => self.daemon_sets.get(&id).map(|w| &w.meta),
+    fn workload_uid(&self, owner: &Owner) -> Option<&str> {
+        let (kind, namespace, name) = owner;
+        match kind {
+            Kind::Deployment => self.deployments.get(namespace, name).map(|w| &*w.uid),
+            Kind::StatefulSet => self.stateful_sets.get(namespace, name).map(|w| &*w.uid),
+            Kind::DaemonSet => self.daemon_sets.get(namespace, name).map(|w| &*w.uid),
             _ => None,
         }
     }
 }
 
 impl<'i> Draft<'i> {
-    fn describe(&mut self, number: Option<i64>, meta: &'i Meta, template: &'i Template) {
+    fn describe(
+        &mut self,
+        number: Option<i64>,
+        created: Option<Timestamp>,
+        meta: &'i Meta,
+        template: &'i Template,
+    ) {
         // Two objects with one hash are one revision; the newer one speaks for it.
         if self.template.is_none() || number > self.number {
             self.number = number;
-            self.created = meta.created;
+            self.created = created;
             self.template = Some((template, &meta.labels));
         }
     }
@@ -315,10 +323,6 @@ fn version_of<'l>(labels: &'l Labels, version_label: Option<&str>) -> Option<&'l
     ];
     let mut values = keys.into_iter().flatten().filter_map(|key| labels.get(key));
     values.find(|value| !value.is_empty())
-}
-
-fn sibling(namespace: &Arc<str>, name: &Arc<str>) -> Id {
-    (Arc::clone(namespace), Arc::clone(name))
 }
 
 fn kind_of(kind: WorkloadKind) -> Kind {

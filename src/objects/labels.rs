@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-/// Texts by key, sorted by key; a key stands once.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Labels(Box<[(Arc<str>, Arc<str>)]>);
+/// Texts by key, sorted by key; a key stands once. Clones share them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Labels(Arc<[(Arc<str>, Arc<str>)]>);
 
 impl Labels {
     /// Sorts entries; of two with one key the last counts.
@@ -40,8 +40,9 @@ impl Labels {
             .all(|(key, value)| labels.get(key) == Some(value))
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut (Arc<str>, Arc<str>)> {
-        self.0.iter_mut()
+    /// There are clones of it.
+    pub(super) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
     }
 }
 

@@ -1,14 +1,90 @@
-//! Who belongs to whom: sorted many-valued maps; and texts that are kept once.
+//! Sorted maps of the index: objects by namespace and name, and who belongs to whom.
+//!
+//! A cluster has a hundred thousand of everything, so what a map costs for each entry counts: a namespace stands once
+//! and not in every key, look-ups borrow texts, and one value needs no list.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::labels::Labels;
-use super::object::Object;
+use super::few::Few;
+use super::index::Id;
 
-/// Several values a key, sorted. Most keys have one or two, so a vector costs a fraction of a set.
+/// Something for each namespace and name, sorted.
 #[derive(Debug)]
-pub(super) struct Links<K, V>(BTreeMap<K, Vec<V>>);
+pub(super) struct Named<T>(BTreeMap<Arc<str>, BTreeMap<Arc<str>, T>>);
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+/// Makes a map as small as it can be: building one of sorted entries fills its nodes.
+pub(super) fn pack<K: Ord, V>(map: &mut BTreeMap<K, V>) {
+    *map = std::mem::take(map).into_iter().collect();
+}
+
+impl<T> Named<T> {
+    pub(super) fn pack(&mut self) {
+        self.0.values_mut().for_each(pack);
+    }
+
+    pub(super) fn get(&self, namespace: &str, name: &str) -> Option<&T> {
+        self.0.get(namespace)?.get(name)
+    }
+
+    pub(super) fn insert(&mut self, id: Id, value: T) -> Option<T> {
+        self.0.entry(id.0).or_default().insert(id.1, value)
+    }
+
+    pub(super) fn remove(&mut self, id: &Id) -> Option<T> {
+        let names = self.0.get_mut(&id.0)?;
+        let removed = names.remove(&id.1);
+        if names.is_empty() {
+            self.0.remove(&id.0);
+        }
+        removed
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.values().map(BTreeMap::len).sum()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        let names = self.0.iter();
+        names.flat_map(|(namespace, names)| names.keys().map(move |name| (namespace, name)))
+    }
+}
+
+impl<V: Ord> Named<Few<V>> {
+    pub(super) fn add_to(&mut self, id: Id, value: V) {
+        let names = self.0.entry(id.0).or_default();
+        names.entry(id.1).or_default().add(value);
+    }
+
+    pub(super) fn remove_from(&mut self, id: &Id, value: &V) {
+        let names = self.0.get_mut(&id.0);
+        let Some(values) = names.and_then(|names| names.get_mut(&id.1)) else {
+            return;
+        };
+        values.remove(value);
+        if values.is_empty() {
+            self.remove(id);
+        }
+    }
+
+    pub(super) fn of(&self, namespace: &str, name: &str) -> &[V] {
+        self.get(namespace, name).map_or(&[], |values| values)
+    }
+}
+
+/// Several values a key, sorted.
+#[derive(Debug)]
+pub(super) struct Links<K, V>(BTreeMap<K, Few<V>>);
 
 impl<K, V> Default for Links<K, V> {
     fn default() -> Self {
@@ -17,96 +93,25 @@ impl<K, V> Default for Links<K, V> {
 }
 
 impl<K: Ord, V: Ord> Links<K, V> {
+    pub(super) fn pack(&mut self) {
+        pack(&mut self.0);
+    }
+
     pub(super) fn add(&mut self, key: K, value: V) {
-        let values = self.0.entry(key).or_default();
-        if let Err(at) = values.binary_search(&value) {
-            values.insert(at, value);
-        }
+        self.0.entry(key).or_default().add(value);
     }
 
     pub(super) fn remove(&mut self, key: &K, value: &V) {
         let Some(values) = self.0.get_mut(key) else {
             return;
         };
-        if let Ok(at) = values.binary_search(value) {
-            values.remove(at);
-        }
+        values.remove(value);
         if values.is_empty() {
             self.0.remove(key);
         }
     }
 
     pub(super) fn of(&self, key: &K) -> &[V] {
-        self.0.get(key).map_or(&[], Vec::as_slice)
-    }
-}
-
-/// Texts that occur many times (labels, zones, nodes, names), each kept once.
-#[derive(Debug, Default)]
-pub(super) struct Strings {
-    known: HashSet<Arc<str>, foldhash::fast::RandomState>,
-    sweep_at: usize,
-}
-
-impl Strings {
-    /// Makes the texts of an object the ones that are known already.
-    pub(super) fn share_all(&mut self, object: &mut Object) {
-        self.sweep();
-        let meta = object.meta_mut();
-        self.share(&mut meta.namespace);
-        self.share(&mut meta.name);
-        self.share(&mut meta.uid);
-        self.share_labels(&mut meta.labels);
-        self.share_labels(&mut meta.annotations);
-        if let Some(controller) = &mut meta.controller {
-            self.share(&mut controller.name);
-            self.share(&mut controller.uid);
-        }
-        match object {
-            Object::EndpointSlice(slice) => {
-                for endpoint in &mut slice.endpoints {
-                    self.share(&mut endpoint.uid);
-                    let named = [
-                        &mut endpoint.pod,
-                        &mut endpoint.hostname,
-                        &mut endpoint.zone,
-                        &mut endpoint.node,
-                    ];
-                    named
-                        .into_iter()
-                        .flatten()
-                        .for_each(|text| self.share(text));
-                }
-            }
-            Object::Pod(pod) => pod.tag.iter_mut().for_each(|tag| self.share(tag)),
-            Object::Service(service) => self.share_labels(&mut service.selector),
-            Object::ReplicaSet(set) => self.share_labels(&mut set.template.labels),
-            Object::ControllerRevision(set) => self.share_labels(&mut set.template.labels),
-            _ => {}
-        }
-    }
-
-    fn share(&mut self, text: &mut Arc<str>) {
-        match self.known.get(text) {
-            Some(known) => *text = Arc::clone(known),
-            None => {
-                self.known.insert(Arc::clone(text));
-            }
-        }
-    }
-
-    fn share_labels(&mut self, labels: &mut Labels) {
-        for (key, value) in labels.iter_mut() {
-            self.share(key);
-            self.share(value);
-        }
-    }
-
-    /// Forgets texts that nobody else holds, each time their number has doubled.
-    fn sweep(&mut self) {
-        if self.known.len() >= self.sweep_at {
-            self.known.retain(|text| Arc::strong_count(text) > 1);
-            self.sweep_at = self.known.len() * 2 + 1024;
-        }
+        self.0.get(key).map_or(&[], |values| values)
     }
 }

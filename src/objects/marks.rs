@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::index::{Id, Index, Owner};
 use super::join;
 use super::meta::Meta;
-use super::network::{EndpointSlice, Service, ServiceTarget};
+use super::network::{Service, ServiceTarget};
 use super::object::Kind;
 use super::workloads::Pod;
 use crate::model::ServiceKey;
@@ -31,9 +31,9 @@ impl Index {
     }
 
     pub(super) fn mark_services_of_pod(&mut self, id: &Id) {
-        for slice in self.slices_of_pod.of(id).to_vec() {
-            let slice = self.slices.get(&(Arc::clone(&id.0), slice));
-            let Some(name) = slice.and_then(EndpointSlice::service).cloned() else {
+        for slice in self.slices_of_pod.of(&id.0, &id.1).to_vec() {
+            let slice = self.slices.get(&id.0, &slice);
+            let Some(name) = slice.and_then(|slice| slice.service()).cloned() else {
                 continue;
             };
             let namespace = Arc::clone(&id.0);
@@ -65,11 +65,7 @@ impl Index {
             None => 0,
             Some(service) if matches!(service.target, ServiceTarget::External(_)) => 0,
             Some(_) => {
-                let slices = self.slices_of_service.of(key).iter();
-                let slices = slices.filter_map(|name| {
-                    self.slices
-                        .get(&(Arc::clone(&key.namespace), Arc::clone(name)))
-                });
+                let slices = self.slices_of(key);
                 let endpoints = slices.flat_map(|slice| slice.endpoints.iter());
                 let sum: usize = endpoints.map(|endpoint| endpoint.addresses.len()).sum();
                 sum.min(self.settings.endpoints_per_service)
@@ -108,14 +104,15 @@ impl Index {
             _ => BTreeSet::new(),
         };
         let known = self.behind.remove(key).unwrap_or_default();
-        for owner in known.difference(&owners) {
+        for owner in known.iter().filter(|owner| !owners.contains(owner)) {
             self.served_by.remove(owner, key);
         }
-        for owner in owners.difference(&known) {
+        for owner in owners.iter().filter(|owner| !known.contains(owner)) {
             self.served_by.add(owner.clone(), key.clone());
         }
         if !owners.is_empty() {
-            self.behind.insert(key.clone(), owners);
+            self.behind
+                .insert(key.clone(), owners.into_iter().collect());
         }
     }
 
@@ -127,10 +124,7 @@ impl Index {
                 .iter()
                 .filter_map(|endpoint| endpoint.pod.as_ref())
             {
-                if let Some(pod) = self
-                    .pods
-                    .get(&(Arc::clone(&key.namespace), Arc::clone(pod)))
-                {
+                if let Some(pod) = self.pods.get(&key.namespace, pod) {
                     owners.extend(self.owners_of(pod));
                 }
             }
@@ -146,9 +140,7 @@ impl Index {
         };
         let above = match owner.0 {
             Kind::ReplicaSet => {
-                let set = self
-                    .replica_sets
-                    .get(&(Arc::clone(&owner.1), Arc::clone(&owner.2)));
+                let set = self.replica_sets.get(&owner.1, &owner.2);
                 set.and_then(|set| owner_of(&set.meta))
             }
             _ => None,

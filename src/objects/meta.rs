@@ -1,44 +1,54 @@
 //! What every object has: who it is, its labels, who controls it, and what was wrong with it.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::flaws::Flaws;
+use super::fields::Fields;
 use super::labels::Labels;
 use super::object::Kind;
 use super::tree::Tree;
 use crate::model::{Origin, Problem};
 
-/// The parts of `metadata` that are used.
+/// The parts of `metadata` that are used of every kind: its own, and by dereference those it has in common.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Meta {
-    /// Empty for kinds that have none; `default` where a namespaced object does not say.
-    pub namespace: Arc<str>,
     /// The name, never empty.
     pub name: Arc<str>,
-    /// Empty where a manifest has none.
-    pub uid: Arc<str>,
-    /// All labels.
-    pub labels: Labels,
-    /// The annotations that someone here reads, by kind.
-    pub annotations: Labels,
-    /// `creationTimestamp`.
-    pub created: Option<Timestamp>,
-    /// Counted up with each change of the spec; 0 where absent.
-    pub generation: i64,
+    /// What all pods of a revision, or all Services of a namespace, have in common.
+    pub common: Arc<Common>,
+    /// The line of the file it begins in; 0 where it was not read from a file.
+    pub line: u32,
     /// `deletionTimestamp` is set.
     pub deleting: bool,
-    /// The owner whose `controller` is true.
-    pub controller: Option<Controller>,
-    /// Where the object was read from.
-    pub origin: Option<Origin>,
     /// The parts that were ignored because they made no sense, each a sentence without a subject.
     pub flaws: Box<[Arc<str>]>,
 }
 
+/// What the metadata of many objects has in common, kept once by those who read them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Common {
+    /// Empty for kinds that have none; `default` where a namespaced object does not say.
+    pub namespace: Arc<str>,
+    /// The labels that someone here reads, by kind.
+    pub labels: Labels,
+    /// The owner whose `controller` is true.
+    pub controller: Option<Controller>,
+    /// The file it was read from.
+    pub file: Option<Arc<str>>,
+}
+
+impl Deref for Meta {
+    type Target = Common;
+
+    fn deref(&self) -> &Common {
+        &self.common
+    }
+}
+
 /// An owner reference with `controller: true`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Controller {
     /// `None` for kinds that are not known here, such as a Job.
     pub kind: Option<Kind>,
@@ -53,56 +63,44 @@ pub struct Controller {
 const ANNOTATIONS_MAX: usize = 64 * 1024;
 
 impl Meta {
-    /// Reads `metadata`; `keep` chooses the annotations. `None` without a name.
+    /// Reads `metadata`; `keep` chooses the labels. `None` without a name.
     pub(super) fn read(
         tree: &Tree,
         kind: Kind,
-        flaws: &mut Flaws,
+        fields: &mut Fields<'_>,
         keep: impl Fn(&str) -> bool,
     ) -> Option<Self> {
         let meta = tree.get("metadata");
-        let name = flaws.named(meta.get("name"), format_args!("metadata.name"))?;
-        let namespace = flaws.named(meta.get("namespace"), format_args!("metadata.namespace"));
-        let place = format_args!("metadata.annotations");
-        let mut annotations = flaws.labels(meta.get("annotations"), place, keep);
-        let size: usize = annotations.iter().map(|(k, v)| k.len() + v.len()).sum();
-        if size > ANNOTATIONS_MAX {
-            flaws.note(format_args!(
-                "`metadata.annotations` are ignored: {size} octets are more than {ANNOTATIONS_MAX}"
-            ));
-            annotations = Labels::default();
-        }
+        let name = fields.named(meta.get("name"), format_args!("metadata.name"))?;
+        let namespace = fields.named(meta.get("namespace"), format_args!("metadata.namespace"));
+        let namespace = match namespace {
+            _ if !kind.is_namespaced() => fields.part(""),
+            Some(namespace) => namespace,
+            None => fields.part("default"),
+        };
+        let labels = fields.labels(meta.get("labels"), format_args!("metadata.labels"), keep);
+        let controller = Controller::read(meta, fields);
         Some(Self {
-            namespace: match namespace {
-                _ if !kind.is_namespaced() => "".into(),
-                Some(namespace) => namespace,
-                None => "default".into(),
-            },
             name,
-            uid: flaws.shared(meta.get("uid"), format_args!("metadata.uid")),
-            labels: flaws.labels(meta.get("labels"), format_args!("metadata.labels"), |_| {
-                true
-            }),
-            annotations,
-            created: flaws.time(
-                meta.get("creationTimestamp"),
-                format_args!("metadata.creationTimestamp"),
-            ),
-            generation: flaws
-                .number(meta.get("generation"), format_args!("metadata.generation"))
-                .unwrap_or(0),
+            common: fields.common(namespace, labels, controller),
+            line: 0,
             deleting: *meta.get("deletionTimestamp") != Tree::Null,
-            controller: Controller::read(meta, flaws),
-            origin: None,
             flaws: Box::default(),
         })
+    }
+
+    /// Where the object was read from.
+    pub fn origin(&self) -> Option<Origin> {
+        let file = self.file.clone()?;
+        let line = self.line;
+        Some(Origin { file, line })
     }
 
     /// The flaws as Problems with `kind ns/name`.
     pub(super) fn problems(&self, kind: Kind) -> impl Iterator<Item = Problem> {
         let subject = self.subject(kind);
         self.flaws.iter().map(move |flaw| Problem {
-            origin: self.origin.clone(),
+            origin: self.origin(),
             subject: subject.clone(),
             text: flaw.to_string(),
         })
@@ -120,31 +118,63 @@ impl Meta {
 }
 
 impl Controller {
-    fn read(meta: &Tree, flaws: &mut Flaws) -> Option<Self> {
+    fn read(meta: &Tree, fields: &mut Fields<'_>) -> Option<Self> {
         let place = format_args!("metadata.ownerReferences");
-        let owners = flaws.list(meta.get("ownerReferences"), place);
+        let owners = fields.list(meta.get("ownerReferences"), place);
         let owner = owners
             .iter()
             .find(|owner| *owner.get("controller") == Tree::Bool(true))?;
-        let name = flaws.named(
+        let name = fields.named(
             owner.get("name"),
             format_args!("metadata.ownerReferences.name"),
         )?;
         let version = owner.get("apiVersion").text().unwrap_or("apps/v1");
         let kind = owner.get("kind").text().unwrap_or_default();
-        Some(Self {
-            kind: Kind::from_type(version, kind),
-            name,
-            uid: flaws.shared(
-                owner.get("uid"),
-                format_args!("metadata.ownerReferences.uid"),
-            ),
-        })
+        let place = format_args!("metadata.ownerReferences.uid");
+        let uid = fields.shared(owner.get("uid"), place);
+        let kind = Kind::from_type(version, kind);
+        Some(Self { kind, name, uid })
     }
 
-    /// Whether this names the object with `meta`; UIDs decide where both are known.
-    pub(super) fn is(&self, meta: &Meta) -> bool {
-        self.name == meta.name
-            && (self.uid.is_empty() || meta.uid.is_empty() || self.uid == meta.uid)
+    /// Whether this names the object with `name` and `uid`; UIDs decide where both are known.
+    pub(super) fn is(&self, name: &str, uid: &str) -> bool {
+        *self.name == *name && (self.uid.is_empty() || uid.is_empty() || *self.uid == *uid)
     }
+}
+
+/// `metadata.uid`; empty where a manifest has none.
+pub(super) fn uid(tree: &Tree, fields: &mut Fields<'_>) -> Arc<str> {
+    let place = format_args!("metadata.uid");
+    fields.shared(tree.at(&["metadata", "uid"]), place)
+}
+
+/// `metadata.creationTimestamp`.
+pub(super) fn created(tree: &Tree, fields: &mut Fields<'_>) -> Option<Timestamp> {
+    let place = format_args!("metadata.creationTimestamp");
+    fields.time(tree.at(&["metadata", "creationTimestamp"]), place)
+}
+
+/// `metadata.generation`, which counts up with each change of the spec; 0 where absent.
+pub(super) fn generation(tree: &Tree, fields: &mut Fields<'_>) -> i64 {
+    let place = format_args!("metadata.generation");
+    let generation = tree.at(&["metadata", "generation"]);
+    fields.number(generation, place).unwrap_or(0)
+}
+
+/// The annotations whose keys pass `keep`.
+pub(super) fn annotations(
+    tree: &Tree,
+    fields: &mut Fields<'_>,
+    keep: impl Fn(&str) -> bool,
+) -> Labels {
+    let place = format_args!("metadata.annotations");
+    let annotations = fields.labels(tree.at(&["metadata", "annotations"]), place, keep);
+    let size: usize = annotations.iter().map(|(k, v)| k.len() + v.len()).sum();
+    if size > ANNOTATIONS_MAX {
+        fields.note(format_args!(
+            "`metadata.annotations` are ignored: {size} octets are more than {ANNOTATIONS_MAX}"
+        ));
+        return Labels::default();
+    }
+    annotations
 }

@@ -7,15 +7,17 @@
 //! [`Problem`](crate::model::Problem).
 //!
 //! ```text
-//! text -> Document -> Object -> Change -> Index -> Dirty, and a view for each dirty service
+//! text -> Tree -> Document -> Object -> Change -> Index -> Dirty, and a view for each dirty service
 //! ```
 
 // Reading objects.
-mod flaws;
+mod few;
+mod fields;
 mod labels;
 mod meta;
 mod network;
 mod object;
+mod strings;
 mod tree;
 mod workloads;
 
@@ -32,15 +34,17 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use few::Few;
 pub use index::{Dirty, Index};
 pub use join::Joined;
 pub use labels::{LabelSelector, Labels, SelectorError};
-pub use meta::{Controller, Meta};
+pub use meta::{Common, Controller, Meta};
 pub use network::{
     AddressType, EndpointSlice, Namespace, Node, Service, ServiceTarget, SliceEndpoint,
 };
-pub use object::{Change, Document, Kind, Object};
+pub use object::{Change, Document, ItemType, Kind, Object, Reader};
 pub use settings::Settings;
+pub use tree::Tree;
 pub use workloads::{
     Amount, ControllerRevision, DaemonSet, Deployment, Pod, ReplicaSet, StatefulSet, Template,
     Update,

@@ -3,15 +3,21 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::flaws::Flaws;
+use jiff::Timestamp;
+
+use super::few::Few;
+use super::fields::Fields;
 use super::labels::Labels;
-use super::meta::Meta;
+use super::meta::{self, Meta};
 use super::object::Kind;
 use super::tree::Tree;
 use crate::model::{EndpointPort, Port, Protocol};
 
 /// The prefix of the annotations that are ours.
 pub(super) const PREFIX: &str = "shiftdns.io/";
+
+/// The label of a slice that names its Service.
+const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
 /// A Namespace; its labels decide whether it is served.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,19 +29,25 @@ pub struct Namespace {
 /// A Node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// Name and labels.
+    /// Name.
     pub meta: Meta,
 }
 
 /// A Service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Service {
-    /// Its annotations are those with the prefix `shiftdns.io/`.
+    /// Name.
     pub meta: Meta,
+    /// Empty where a manifest has none.
+    pub uid: Arc<str>,
+    /// `creationTimestamp`.
+    pub created: Option<Timestamp>,
+    /// The annotations with the prefix `shiftdns.io/`.
+    pub annotations: Labels,
     /// What its name stands for.
     pub target: ServiceTarget,
     /// `spec.ports`.
-    pub ports: Vec<Port>,
+    pub ports: Box<[Port]>,
     /// `spec.publishNotReadyAddresses`.
     pub publish_not_ready: bool,
     /// `spec.selector`; empty for a Service whose slices someone writes by hand.
@@ -58,14 +70,14 @@ pub enum ServiceTarget {
 /// An EndpointSlice.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndpointSlice {
-    /// The label `kubernetes.io/service-name` says whose it is.
+    /// Of its labels there is only the one that says whose it is.
     pub meta: Meta,
     /// What its endpoints' addresses are.
     pub addresses: AddressType,
     /// Ports of every endpoint of it.
     pub ports: Arc<[EndpointPort]>,
     /// Its endpoints.
-    pub endpoints: Vec<SliceEndpoint>,
+    pub endpoints: Box<[SliceEndpoint]>,
 }
 
 /// `addressType` of a slice.
@@ -85,7 +97,7 @@ pub enum AddressType {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SliceEndpoint {
     /// Usually one.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Few<IpAddr>,
     /// `targetRef.uid`; empty where absent.
     pub uid: Arc<str>,
     /// `targetRef` where it is a Pod in the slice's namespace: its name.
@@ -105,37 +117,43 @@ pub struct SliceEndpoint {
 }
 
 impl Namespace {
-    pub(super) fn read(tree: &Tree, flaws: &mut Flaws) -> Option<Self> {
-        let meta = Meta::read(tree, Kind::Namespace, flaws, |_| false)?;
+    pub(super) fn read(tree: &Tree, fields: &mut Fields<'_>) -> Option<Self> {
+        let meta = Meta::read(tree, Kind::Namespace, fields, |_| true)?;
         Some(Self { meta })
     }
 }
 
 impl Node {
-    pub(super) fn read(tree: &Tree, flaws: &mut Flaws) -> Option<Self> {
-        let meta = Meta::read(tree, Kind::Node, flaws, |_| false)?;
+    pub(super) fn read(tree: &Tree, fields: &mut Fields<'_>) -> Option<Self> {
+        let meta = Meta::read(tree, Kind::Node, fields, |_| false)?;
         Some(Self { meta })
     }
 }
 
 impl Service {
-    pub(super) fn read(tree: &Tree, flaws: &mut Flaws) -> Option<Self> {
-        let meta = Meta::read(tree, Kind::Service, flaws, |key| key.starts_with(PREFIX))?;
+    pub(super) fn read(tree: &Tree, fields: &mut Fields<'_>) -> Option<Self> {
+        let meta = Meta::read(tree, Kind::Service, fields, |_| false)?;
+        let uid = meta::uid(tree, fields);
+        let created = meta::created(tree, fields);
+        let annotations = meta::annotations(tree, fields, |key| key.starts_with(PREFIX));
         let spec = tree.get("spec");
-        let ports = flaws.list(spec.get("ports"), format_args!("spec.ports"));
-        let read_port = |(n, tree): (usize, &Tree)| read_port(n, tree, flaws);
+        let ports = fields.list(spec.get("ports"), format_args!("spec.ports"));
+        let read_port = |(n, tree): (usize, &Tree)| read_port(n, tree, fields);
         let ports = ports.iter().enumerate().filter_map(read_port).collect();
         Some(Self {
             meta,
-            target: ServiceTarget::read(spec, flaws),
+            uid,
+            created,
+            annotations,
+            target: ServiceTarget::read(spec, fields),
             ports,
-            publish_not_ready: flaws
+            publish_not_ready: fields
                 .boolean(
                     spec.get("publishNotReadyAddresses"),
                     format_args!("spec.publishNotReadyAddresses"),
                 )
                 .unwrap_or(false),
-            selector: flaws.labels(spec.get("selector"), format_args!("spec.selector"), |_| {
+            selector: fields.labels(spec.get("selector"), format_args!("spec.selector"), |_| {
                 true
             }),
         })
@@ -143,19 +161,19 @@ impl Service {
 
     /// The value of an annotation of ours, named without its prefix.
     pub fn annotation(&self, key: &str) -> Option<&Arc<str>> {
-        let mut all = self.meta.annotations.iter();
+        let mut all = self.annotations.iter();
         all.find_map(|(known, value)| (known.strip_prefix(PREFIX) == Some(key)).then_some(value))
     }
 }
 
 impl ServiceTarget {
-    fn read(spec: &Tree, flaws: &mut Flaws) -> Self {
-        let kind = flaws.text(spec.get("type"), format_args!("spec.type"));
+    fn read(spec: &Tree, fields: &mut Fields<'_>) -> Self {
+        let kind = fields.text(spec.get("type"), format_args!("spec.type"));
         if kind == Some("ExternalName") {
             let name = spec.get("externalName");
-            return Self::External(flaws.shared(name, format_args!("spec.externalName")));
+            return Self::External(fields.shared(name, format_args!("spec.externalName")));
         }
-        let listed = flaws.list(spec.get("clusterIPs"), format_args!("spec.clusterIPs"));
+        let listed = fields.list(spec.get("clusterIPs"), format_args!("spec.clusterIPs"));
         let single = std::slice::from_ref(spec.get("clusterIP"));
         let given = if listed.is_empty() { single } else { listed };
         let mut addresses = Vec::new();
@@ -167,7 +185,7 @@ impl ServiceTarget {
                 Tree::Text(text) if &**text == "None" => return Self::Headless,
                 _ => {
                     assigned = true;
-                    addresses.extend(flaws.address(tree, format_args!("spec.clusterIPs")));
+                    addresses.extend(fields.address(tree, format_args!("spec.clusterIPs")));
                 }
             }
         }
@@ -179,17 +197,17 @@ impl ServiceTarget {
     }
 }
 
-fn read_port(n: usize, tree: &Tree, flaws: &mut Flaws) -> Option<Port> {
-    let number = flaws.port(tree.get("port"), format_args!("spec.ports[{n}].port"))?;
+fn read_port(n: usize, tree: &Tree, fields: &mut Fields<'_>) -> Option<Port> {
+    let number = fields.port(tree.get("port"), format_args!("spec.ports[{n}].port"))?;
     let target = match tree.get("targetPort") {
         Tree::Text(text) if text.parse::<u16>().is_err() => None,
         Tree::Text(text) => text.parse().ok().filter(|port| *port > 0),
         Tree::Null | Tree::Int(0) => Some(number),
-        other => flaws.port(other, format_args!("spec.ports[{n}].targetPort")),
+        other => fields.port(other, format_args!("spec.ports[{n}].targetPort")),
     };
     Some(Port {
-        name: flaws.named(tree.get("name"), format_args!("spec.ports[{n}].name")),
-        protocol: read_protocol(tree, format_args!("spec.ports[{n}]"), flaws)?,
+        name: fields.named(tree.get("name"), format_args!("spec.ports[{n}].name")),
+        protocol: read_protocol(tree, format_args!("spec.ports[{n}]"), fields)?,
         number,
         target,
     })
@@ -198,7 +216,7 @@ fn read_port(n: usize, tree: &Tree, flaws: &mut Flaws) -> Option<Port> {
 fn read_protocol(
     tree: &Tree,
     place: std::fmt::Arguments<'_>,
-    flaws: &mut Flaws,
+    fields: &mut Fields<'_>,
 ) -> Option<Protocol> {
     match tree.get("protocol") {
         Tree::Null => Some(Protocol::Tcp),
@@ -206,7 +224,7 @@ fn read_protocol(
         Tree::Text(text) if &**text == "UDP" => Some(Protocol::Udp),
         Tree::Text(text) if &**text == "SCTP" => Some(Protocol::Sctp),
         other => {
-            flaws.note(format_args!(
+            fields.note(format_args!(
                 "`{place}` is ignored: protocol `{other}` is none of TCP, UDP, SCTP"
             ));
             None
@@ -215,8 +233,10 @@ fn read_protocol(
 }
 
 impl EndpointSlice {
-    pub(super) fn read(tree: &Tree, flaws: &mut Flaws) -> Option<Self> {
-        let meta = Meta::read(tree, Kind::EndpointSlice, flaws, |_| false)?;
+    pub(super) fn read(tree: &Tree, fields: &mut Fields<'_>) -> Option<Self> {
+        let meta = Meta::read(tree, Kind::EndpointSlice, fields, |key| {
+            key == SERVICE_LABEL
+        })?;
         let addresses = match tree.get("addressType").text() {
             Some("IPv4") => AddressType::V4,
             Some("IPv6") => AddressType::V6,
@@ -224,20 +244,20 @@ impl EndpointSlice {
             _ => AddressType::Unknown,
         };
         let mut ports = Vec::new();
-        let listed = flaws.list(tree.get("ports"), format_args!("ports"));
+        let listed = fields.list(tree.get("ports"), format_args!("ports"));
         for (n, tree) in listed.iter().enumerate() {
-            ports.extend(read_slice_port(n, tree, flaws));
+            ports.extend(read_slice_port(n, tree, fields));
         }
         let mut endpoints = Vec::new();
         if matches!(addresses, AddressType::V4 | AddressType::V6) {
-            let listed = flaws.list(tree.get("endpoints"), format_args!("endpoints"));
+            let listed = fields.list(tree.get("endpoints"), format_args!("endpoints"));
             for (n, tree) in listed.iter().enumerate() {
                 endpoints.push(SliceEndpoint::read(
                     n,
                     tree,
                     &meta.namespace,
                     addresses,
-                    flaws,
+                    fields,
                 ));
             }
         }
@@ -245,22 +265,22 @@ impl EndpointSlice {
             meta,
             addresses,
             ports: ports.into(),
-            endpoints,
+            endpoints: endpoints.into(),
         })
     }
 
     /// The name of the Service it belongs to, in its own namespace.
     pub fn service(&self) -> Option<&Arc<str>> {
-        self.meta.labels.get("kubernetes.io/service-name")
+        self.meta.labels.get(SERVICE_LABEL)
     }
 }
 
 /// `None` for a port without a number, which stands for all ports and names none.
-fn read_slice_port(n: usize, tree: &Tree, flaws: &mut Flaws) -> Option<EndpointPort> {
+fn read_slice_port(n: usize, tree: &Tree, fields: &mut Fields<'_>) -> Option<EndpointPort> {
     Some(EndpointPort {
-        number: flaws.port(tree.get("port"), format_args!("ports[{n}].port"))?,
-        name: flaws.named(tree.get("name"), format_args!("ports[{n}].name")),
-        protocol: read_protocol(tree, format_args!("ports[{n}]"), flaws)?,
+        number: fields.port(tree.get("port"), format_args!("ports[{n}].port"))?,
+        name: fields.named(tree.get("name"), format_args!("ports[{n}].name")),
+        protocol: read_protocol(tree, format_args!("ports[{n}]"), fields)?,
     })
 }
 
@@ -270,29 +290,29 @@ impl SliceEndpoint {
         tree: &Tree,
         namespace: &str,
         family: AddressType,
-        flaws: &mut Flaws,
+        fields: &mut Fields<'_>,
     ) -> Self {
-        let listed = flaws.list(
+        let listed = fields.list(
             tree.get("addresses"),
             format_args!("endpoints[{n}].addresses"),
         );
         let mut addresses = Vec::new();
         for tree in listed {
-            let Some(address) = flaws.address(tree, format_args!("endpoints[{n}].addresses"))
+            let Some(address) = fields.address(tree, format_args!("endpoints[{n}].addresses"))
             else {
                 continue;
             };
             if address.is_ipv4() == (family == AddressType::V4) {
                 addresses.push(address);
             } else {
-                flaws.note(format_args!(
+                fields.note(format_args!(
                     "`endpoints[{n}].addresses` is ignored: `{address}` is not of the slice's addressType"
                 ));
             }
         }
         let mut condition = |key: &str| {
             let place = format_args!("endpoints[{n}].conditions.{key}");
-            flaws.boolean(tree.at(&["conditions", key]), place)
+            fields.boolean(tree.at(&["conditions", key]), place)
         };
         let ready = condition("ready").unwrap_or(true);
         let serving = condition("serving").unwrap_or(ready);
@@ -301,13 +321,14 @@ impl SliceEndpoint {
         let is_pod = target.get("kind").text() == Some("Pod");
         let home = target.get("namespace").text().unwrap_or_default();
         let is_here = home.is_empty() || home == namespace;
+        let uid = fields.uid(target.get("uid"), format_args!("endpoints[{n}].uid"));
         let mut named = |tree: &Tree, key: &str| {
             let place = format_args!("endpoints[{n}].{key}");
-            flaws.named(tree.get(key), place)
+            fields.named(tree.get(key), place)
         };
         Self {
-            addresses,
-            uid: named(target, "uid").unwrap_or_else(|| "".into()),
+            addresses: addresses.into(),
+            uid,
             pod: named(target, "name").filter(|_| is_pod && is_here),
             hostname: named(tree, "hostname"),
             ready,

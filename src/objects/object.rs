@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, Error as _};
 
-use super::flaws::Flaws;
+use super::fields::Fields;
 use super::meta::Meta;
 use super::network::{EndpointSlice, Namespace, Node, Service};
+use super::strings::Strings;
 use super::tree::Tree;
 use super::workloads::{ControllerRevision, DaemonSet, Deployment, Pod, ReplicaSet, StatefulSet};
 use crate::model::{Origin, Problem};
@@ -96,37 +97,33 @@ impl fmt::Display for Kind {
     }
 }
 
-/// One object, reduced to what is used of it.
+/// One object, reduced to what is used of it; clones share it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Object {
     /// See [`Namespace`].
-    Namespace(Namespace),
+    Namespace(Arc<Namespace>),
     /// See [`Service`].
-    Service(Service),
+    Service(Arc<Service>),
     /// See [`EndpointSlice`].
-    EndpointSlice(EndpointSlice),
+    EndpointSlice(Arc<EndpointSlice>),
     /// See [`Pod`].
-    Pod(Pod),
+    Pod(Arc<Pod>),
     /// See [`Deployment`].
-    Deployment(Deployment),
+    Deployment(Arc<Deployment>),
     /// See [`ReplicaSet`].
-    ReplicaSet(ReplicaSet),
+    ReplicaSet(Arc<ReplicaSet>),
     /// See [`StatefulSet`].
-    StatefulSet(StatefulSet),
+    StatefulSet(Arc<StatefulSet>),
     /// See [`DaemonSet`].
-    DaemonSet(DaemonSet),
+    DaemonSet(Arc<DaemonSet>),
     /// See [`ControllerRevision`].
-    ControllerRevision(ControllerRevision),
+    ControllerRevision(Arc<ControllerRevision>),
     /// See [`Node`].
-    Node(Node),
+    Node(Arc<Node>),
 }
 
 /// Something that happened to the objects of a cluster.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all changes are of the large variant, and a box each would only add an allocation"
-)]
 pub enum Change {
     /// The object is there, new or changed.
     Apply(Object),
@@ -152,40 +149,88 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Document {
     /// An object of a known kind.
-    Object(Box<Object>),
+    Object(Object),
     /// A `List`, or a list of one kind such as `ServiceList`.
     List(Vec<Document>),
     /// An object of a known kind that has no name.
     Nameless(Kind),
+    /// An object that does not say what it is; the list that it is an item of may.
+    Untyped,
     /// Nothing, or something of another kind.
     Other,
 }
 
-impl Document {
-    /// `default` is the type of an item that does not say: `apiVersion` and kind of its list.
-    fn read(tree: &Tree, default: Option<(&str, &str)>) -> Self {
-        let text = |key: &str| tree.get(key).text();
-        let (default_version, default_kind) = default.unwrap_or_default();
-        let version = text("apiVersion").unwrap_or(default_version);
-        let kind = text("kind").unwrap_or(default_kind);
-        if let (Some(item_kind), Tree::List(items)) = (kind.strip_suffix("List"), tree.get("items"))
-        {
-            let item = (!item_kind.is_empty()).then_some((version, item_kind));
-            return Self::List(items.iter().map(|tree| Self::read(tree, item)).collect());
+/// What the items of a list are that do not say so themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ItemType {
+    api_version: Box<str>,
+    kind: Box<str>,
+}
+
+impl ItemType {
+    /// What a document says of its items; `None` where it is no list. Of the list of no kind in particular they are
+    /// nothing in particular.
+    pub fn of(list: &Tree) -> Option<Self> {
+        let text = |key: &str| list.get(key).text().unwrap_or_default().into();
+        let (api_version, kind): (Box<str>, Box<str>) = (text("apiVersion"), text("kind"));
+        let (Some(item), Tree::List(_)) = (kind.strip_suffix("List"), list.get("items")) else {
+            return None;
+        };
+        Some(match item {
+            "" => Self::default(),
+            item => Self {
+                kind: item.into(),
+                api_version,
+            },
+        })
+    }
+}
+
+/// Makes objects of documents. What many of them have in common it keeps once, so objects that live together are
+/// best read by the same reader.
+#[derive(Debug, Default)]
+pub struct Reader {
+    strings: Strings,
+    file: Option<Arc<str>>,
+}
+
+impl Reader {
+    /// What is read from here on stands in `file`.
+    pub fn open(&mut self, file: Arc<str>) {
+        self.file = Some(file);
+    }
+
+    /// What the document is.
+    pub fn read(&mut self, tree: &Tree) -> Document {
+        self.read_item(tree, &ItemType::default())
+    }
+
+    /// What an item of a list is.
+    pub fn read_item(&mut self, tree: &Tree, default: &ItemType) -> Document {
+        if let (Some(items), Tree::List(list)) = (ItemType::of(tree), tree.get("items")) {
+            let items = list.iter().map(|item| self.read_item(item, &items));
+            return Document::List(items.collect());
         }
+        let (said_version, said_kind) = (tree.get("apiVersion").text(), tree.get("kind").text());
+        let version = said_version.unwrap_or(&default.api_version);
+        let kind = said_kind.unwrap_or(&default.kind);
         match Kind::from_type(version, kind) {
-            None => Self::Other,
-            Some(kind) => Object::read(kind, tree).map_or(Self::Nameless(kind), |object| {
-                Self::Object(Box::new(object))
-            }),
+            Some(kind) => {
+                let fields = Fields::new(&mut self.strings, self.file.clone());
+                let object = Object::read(kind, tree, fields);
+                object.map_or(Document::Nameless(kind), Document::Object)
+            }
+            None if said_version.is_none() || said_kind.is_none() => Document::Untyped,
+            None => Document::Other,
         }
     }
 }
 
+/// Reads a document alone; [`Reader`] is for many of them.
 impl<'de> Deserialize<'de> for Document {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let tree = Tree::deserialize(deserializer)?;
-        Ok(Self::read(&tree, None))
+        Ok(Reader::default().read(&tree))
     }
 }
 
@@ -193,9 +238,9 @@ impl<'de> Deserialize<'de> for Document {
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Document::deserialize(deserializer)? {
-            Document::Object(object) => Ok(*object),
+            Document::Object(object) => Ok(object),
             Document::Nameless(kind) => Err(D::Error::custom(format!("a {kind} without a name"))),
-            Document::List(_) | Document::Other => {
+            Document::List(_) | Document::Untyped | Document::Other => {
                 Err(D::Error::custom("not an object of a known kind"))
             }
         }
@@ -203,24 +248,23 @@ impl<'de> Deserialize<'de> for Object {
 }
 
 impl Object {
-    fn read(kind: Kind, tree: &Tree) -> Option<Self> {
-        let mut flaws = Flaws::default();
-        let flaws_of = &mut flaws;
+    fn read(kind: Kind, tree: &Tree, mut fields: Fields<'_>) -> Option<Self> {
+        let f = &mut fields;
         let mut object = match kind {
-            Kind::Namespace => Self::Namespace(Namespace::read(tree, flaws_of)?),
-            Kind::Service => Self::Service(Service::read(tree, flaws_of)?),
-            Kind::EndpointSlice => Self::EndpointSlice(EndpointSlice::read(tree, flaws_of)?),
-            Kind::Pod => Self::Pod(Pod::read(tree, flaws_of)?),
-            Kind::Deployment => Self::Deployment(Deployment::read(tree, flaws_of)?),
-            Kind::ReplicaSet => Self::ReplicaSet(ReplicaSet::read(tree, flaws_of)?),
-            Kind::StatefulSet => Self::StatefulSet(StatefulSet::read(tree, flaws_of)?),
-            Kind::DaemonSet => Self::DaemonSet(DaemonSet::read(tree, flaws_of)?),
+            Kind::Namespace => Self::Namespace(Namespace::read(tree, f)?.into()),
+            Kind::Node => Self::Node(Node::read(tree, f)?.into()),
+            Kind::Service => Self::Service(Service::read(tree, f)?.into()),
+            Kind::EndpointSlice => Self::EndpointSlice(EndpointSlice::read(tree, f)?.into()),
+            Kind::Pod => Self::Pod(Pod::read(tree, f)?.into()),
+            Kind::Deployment => Self::Deployment(Deployment::read(tree, f)?.into()),
+            Kind::ReplicaSet => Self::ReplicaSet(ReplicaSet::read(tree, f)?.into()),
+            Kind::StatefulSet => Self::StatefulSet(StatefulSet::read(tree, f)?.into()),
+            Kind::DaemonSet => Self::DaemonSet(DaemonSet::read(tree, f)?.into()),
             Kind::ControllerRevision => {
-                Self::ControllerRevision(ControllerRevision::read(tree, flaws_of)?)
+                Self::ControllerRevision(ControllerRevision::read(tree, f)?.into())
             }
-            Kind::Node => Self::Node(Node::read(tree, flaws_of)?),
         };
-        object.meta_mut().flaws = flaws.into_notes();
+        object.meta_mut().flaws = fields.into_flaws();
         Some(object)
     }
 
@@ -256,18 +300,19 @@ impl Object {
         }
     }
 
-    pub(super) fn meta_mut(&mut self) -> &mut Meta {
+    /// Its own, whoever else has a clone.
+    fn meta_mut(&mut self) -> &mut Meta {
         match self {
-            Self::Namespace(object) => &mut object.meta,
-            Self::Service(object) => &mut object.meta,
-            Self::EndpointSlice(object) => &mut object.meta,
-            Self::Pod(object) => &mut object.meta,
-            Self::Deployment(object) => &mut object.meta,
-            Self::ReplicaSet(object) => &mut object.meta,
-            Self::StatefulSet(object) => &mut object.meta,
-            Self::DaemonSet(object) => &mut object.meta,
-            Self::ControllerRevision(object) => &mut object.meta,
-            Self::Node(object) => &mut object.meta,
+            Self::Namespace(object) => &mut Arc::make_mut(object).meta,
+            Self::Node(object) => &mut Arc::make_mut(object).meta,
+            Self::Service(object) => &mut Arc::make_mut(object).meta,
+            Self::EndpointSlice(object) => &mut Arc::make_mut(object).meta,
+            Self::Pod(object) => &mut Arc::make_mut(object).meta,
+            Self::Deployment(object) => &mut Arc::make_mut(object).meta,
+            Self::ReplicaSet(object) => &mut Arc::make_mut(object).meta,
+            Self::StatefulSet(object) => &mut Arc::make_mut(object).meta,
+            Self::DaemonSet(object) => &mut Arc::make_mut(object).meta,
+            Self::ControllerRevision(object) => &mut Arc::make_mut(object).meta,
         }
     }
 
@@ -281,14 +326,14 @@ impl Object {
         &self.meta().name
     }
 
-    /// Says where it was read from.
-    pub fn set_origin(&mut self, origin: Origin) {
-        self.meta_mut().origin = Some(origin);
+    /// Says in which line of its file it begins.
+    pub fn set_line(&mut self, line: u32) {
+        self.meta_mut().line = line;
     }
 
     /// Where it was read from.
-    pub fn origin(&self) -> Option<&Origin> {
-        self.meta().origin.as_ref()
+    pub fn origin(&self) -> Option<Origin> {
+        self.meta().origin()
     }
 
     /// What was ignored while reading it.

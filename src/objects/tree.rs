@@ -11,12 +11,18 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 
 /// One value of a document.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Tree {
+pub enum Tree {
+    /// Also where there is nothing.
     Null,
+    /// True or false.
     Bool(bool),
+    /// A whole number.
     Int(i128),
+    /// Any other number.
     Float(f64),
+    /// A text.
     Text(Box<str>),
+    /// A list.
     List(Vec<Tree>),
     /// In the document's order; of two equal keys the last counts, as in JSON readers everywhere.
     Map(Vec<(Box<str>, Tree)>),

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::flaws::Flaws;
+use super::few::Few;
+use super::fields::Fields;
 use super::labels::Labels;
-use super::meta::Meta;
+use super::meta::{self, Meta};
 use super::object::Kind;
 use super::tree::Tree;
 
@@ -20,7 +21,7 @@ pub struct Pod {
     /// Name, labels, controller.
     pub meta: Meta,
     /// `status.podIPs`, else `status.podIP`.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Few<IpAddr>,
     /// The phase is `Succeeded` or `Failed`: it will not run again.
     pub terminal: bool,
     /// Since when it is Ready; `None` while it is not.
@@ -37,40 +38,40 @@ impl Pod {
         !self.meta.deleting && !self.terminal
     }
 
-    pub(super) fn read(tree: &Tree, flaws: &mut Flaws) -> Option<Self> {
-        let meta = Meta::read(tree, Kind::Pod, flaws, |_| false)?;
+    pub(super) fn read(tree: &Tree, fields: &mut Fields<'_>) -> Option<Self> {
+        let meta = Meta::read(tree, Kind::Pod, fields, |_| true)?;
         let status = tree.get("status");
         let mut addresses: Vec<IpAddr> = Vec::new();
-        for entry in flaws.list(status.get("podIPs"), format_args!("status.podIPs")) {
-            addresses.extend(flaws.address(entry.get("ip"), format_args!("status.podIPs")));
+        for entry in fields.list(status.get("podIPs"), format_args!("status.podIPs")) {
+            addresses.extend(fields.address(entry.get("ip"), format_args!("status.podIPs")));
         }
         if addresses.is_empty() && status.get("podIP").text().is_some_and(|t| !t.is_empty()) {
-            addresses.extend(flaws.address(status.get("podIP"), format_args!("status.podIP")));
+            addresses.extend(fields.address(status.get("podIP"), format_args!("status.podIP")));
         }
-        let conditions = flaws.list(status.get("conditions"), format_args!("status.conditions"));
+        let conditions = fields.list(status.get("conditions"), format_args!("status.conditions"));
         let ready = conditions.iter().find(|condition| {
             condition.get("type").text() == Some("Ready")
                 && condition.get("status").text() == Some("True")
         });
         let ready_since = ready.and_then(|condition| {
             let place = format_args!("status.conditions.lastTransitionTime");
-            flaws.time(condition.get("lastTransitionTime"), place)
+            fields.time(condition.get("lastTransitionTime"), place)
         });
         let place = format_args!("status.containerStatuses");
-        let containers = flaws.list(status.get("containerStatuses"), place);
+        let containers = fields.list(status.get("containerStatuses"), place);
         let mut restarts = 0_u32;
         for container in containers {
             let place = format_args!("status.containerStatuses.restartCount");
-            let count = flaws.count(container.get("restartCount"), place);
+            let count = fields.count(container.get("restartCount"), place);
             restarts = restarts.saturating_add(count.unwrap_or(0));
         }
         Some(Self {
             meta,
-            addresses,
+            addresses: addresses.into(),
             terminal: matches!(status.get("phase").text(), Some("Succeeded" | "Failed")),
             ready_since,
             restarts,
-            tag: image_tag(tree.get("spec"), flaws),
+            tag: image_tag(tree.get("spec"), fields),
         })
     }
 }
@@ -85,24 +86,24 @@ pub struct Template {
 }
 
 impl Template {
-    fn read(template: &Tree, flaws: &mut Flaws) -> Self {
+    fn read(template: &Tree, fields: &mut Fields<'_>) -> Self {
         let labels = template.at(&["metadata", "labels"]);
         Self {
-            labels: flaws.labels(labels, format_args!("template.metadata.labels"), |_| true),
-            tag: image_tag(template.get("spec"), flaws),
+            labels: fields.labels(labels, format_args!("template.metadata.labels"), |_| true),
+            tag: image_tag(template.get("spec"), fields),
         }
     }
 }
 
 /// The tag of the first container's image; `None` for an image without one, such as one named by its digest alone.
-fn image_tag(pod_spec: &Tree, flaws: &mut Flaws) -> Option<Arc<str>> {
-    let containers = flaws.list(pod_spec.get("containers"), format_args!("spec.containers"));
+fn image_tag(pod_spec: &Tree, fields: &mut Fields<'_>) -> Option<Arc<str>> {
+    let containers = fields.list(pod_spec.get("containers"), format_args!("spec.containers"));
     let image = containers.first()?.get("image").text()?;
     let (name, _digest) = image.split_once('@').unwrap_or((image, ""));
     // The host before the first slash may have a port; the tag stands behind the last slash.
     let last = name.rsplit('/').next()?;
     let (_, tag) = last.split_once(':')?;
-    (!tag.is_empty()).then(|| tag.into())
+    (!tag.is_empty()).then(|| fields.part(tag))
 }
 
 /// A number of pods, or a percentage of all.
@@ -115,19 +116,19 @@ pub enum Amount {
 }
 
 impl Amount {
-    fn read(tree: &Tree, place: std::fmt::Arguments<'_>, flaws: &mut Flaws) -> Option<Self> {
+    fn read(tree: &Tree, place: std::fmt::Arguments<'_>, fields: &mut Fields<'_>) -> Option<Self> {
         if let Some(text) = tree.text() {
             let percent = text
                 .strip_suffix('%')
                 .and_then(|number| number.parse().ok());
             if percent.is_none() {
-                flaws.note(format_args!(
+                fields.note(format_args!(
                     "`{place}` is ignored: `{tree}` is not a number or a percentage such as `25%`"
                 ));
             }
             return percent.map(Self::Percent);
         }
-        flaws.count(tree, place).map(Self::Count)
+        fields.count(tree, place).map(Self::Count)
     }
 
     /// The amount of `all`, a fraction rounded down.
@@ -169,14 +170,18 @@ pub enum Update {
 }
 
 impl Update {
-    fn read(strategy: &Tree, flaws: &mut Flaws) -> Self {
+    fn read(strategy: &Tree, fields: &mut Fields<'_>) -> Self {
         match strategy.get("type").text() {
             Some("Recreate") => Self::Recreate,
             Some("OnDelete") => Self::OnDelete,
             _ => {
                 let rolling = strategy.get("rollingUpdate");
                 let mut amount = |key: &str| {
-                    Amount::read(rolling.get(key), format_args!("rollingUpdate.{key}"), flaws)
+                    Amount::read(
+                        rolling.get(key),
+                        format_args!("rollingUpdate.{key}"),
+                        fields,
+                    )
                 };
                 Self::Rolling {
                     surge: amount("maxSurge"),
@@ -190,8 +195,12 @@ impl Update {
 /// A Deployment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deployment {
-    /// Name and generation.
+    /// Name.
     pub meta: Meta,
+    /// Empty where a manifest has none.
+    pub uid: Arc<str>,
+    /// Counted up with each change of the spec; 0 where absent.
+    pub generation: i64,
     /// Labels of its pods.
     pub template: Template,
     /// `spec.replicas`, 1 where unset.
@@ -213,8 +222,14 @@ pub struct Deployment {
 /// A ReplicaSet: one revision of a Deployment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReplicaSet {
-    /// Its annotations are those with the revision number.
+    /// Name, labels, controller.
     pub meta: Meta,
+    /// Empty where a manifest has none.
+    pub uid: Arc<str>,
+    /// `creationTimestamp`.
+    pub created: Option<Timestamp>,
+    /// The revision number its controller gave it.
+    pub number: Option<i64>,
     /// Labels of its pods.
     pub template: Template,
 }
@@ -222,8 +237,12 @@ pub struct ReplicaSet {
 /// A StatefulSet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatefulSet {
-    /// Name and generation.
+    /// Name.
     pub meta: Meta,
+    /// Empty where a manifest has none.
+    pub uid: Arc<str>,
+    /// Counted up with each change of the spec; 0 where absent.
+    pub generation: i64,
     /// Labels of its pods.
     pub template: Template,
     /// `spec.replicas`, 1 where unset.
@@ -247,8 +266,12 @@ pub struct StatefulSet {
 /// A DaemonSet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DaemonSet {
-    /// Name and generation.
+    /// Name.
     pub meta: Meta,
+    /// Empty where a manifest has none.
+    pub uid: Arc<str>,
+    /// Counted up with each change of the spec; 0 where absent.
+    pub generation: i64,
     /// Labels of its pods.
     pub template: Template,
     /// `spec.updateStrategy`.
@@ -266,8 +289,10 @@ pub struct DaemonSet {
 /// A ControllerRevision: one revision of a StatefulSet or DaemonSet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ControllerRevision {
-    /// Name and controller.
+    /// Name, labels, controller.
     pub meta: Meta,
+    /// `creationTimestamp`.
+    pub created: Option<Timestamp>,
     /// `revision`: higher is newer.
     pub number: Option<i64>,
     /// The template in its `data`.
@@ -275,39 +300,41 @@ pub struct ControllerRevision {
 }
 
 /// Reads the numbers of a status: absent ones are 0.
-fn status(tree: &Tree, key: &str, flaws: &mut Flaws) -> u32 {
+fn status(tree: &Tree, key: &str, fields: &mut Fields<'_>) -> u32 {
     let place = format_args!("status.{key}");
-    flaws.count(tree.at(&["status", key]), place).unwrap_or(0)
+    fields.count(tree.at(&["status", key]), place).unwrap_or(0)
 }
 
-fn observed(tree: &Tree, flaws: &mut Flaws) -> i64 {
+fn observed(tree: &Tree, fields: &mut Fields<'_>) -> i64 {
     let place = format_args!("status.observedGeneration");
     let generation = tree.at(&["status", "observedGeneration"]);
-    flaws.number(generation, place).unwrap_or(0)
+    fields.number(generation, place).unwrap_or(0)
 }
 
-fn replicas(tree: &Tree, flaws: &mut Flaws) -> u32 {
+fn replicas(tree: &Tree, fields: &mut Fields<'_>) -> u32 {
     let place = format_args!("spec.replicas");
-    flaws
+    fields
         .count(tree.at(&["spec", "replicas"]), place)
         .unwrap_or(1)
 }
 
 impl Deployment {
-    pub(super) fn read(tree: &Tree, flaws: &mut Flaws) -> Option<Self> {
+    pub(super) fn read(tree: &Tree, fields: &mut Fields<'_>) -> Option<Self> {
         let spec = tree.get("spec");
         Some(Self {
-            meta: Meta::read(tree, Kind::Deployment, flaws, |_| false)?,
-            template: Template::read(spec.get("template"), flaws),
-            replicas: replicas(tree, flaws),
-            update: Update::read(spec.get("strategy"), flaws),
-            paused: flaws
+            meta: Meta::read(tree, Kind::Deployment, fields, |_| false)?,
+            uid: meta::uid(tree, fields),
+            generation: meta::generation(tree, fields),
+            template: Template::read(spec.get("template"), fields),
+            replicas: replicas(tree, fields),
+            update: Update::read(spec.get("strategy"), fields),
+            paused: fields
                 .boolean(spec.get("paused"), format_args!("spec.paused"))
                 .unwrap_or(false),
-            observed: observed(tree, flaws),
-            status_replicas: status(tree, "replicas", flaws),
-            updated: status(tree, "updatedReplicas", flaws),
-            available: status(tree, "availableReplicas", flaws),
+            observed: observed(tree, fields),
+            status_replicas: status(tree, "replicas", fields),
+            updated: status(tree, "updatedReplicas", fields),
+            available: status(tree, "availableReplicas", fields),
         })
     }
 
@@ -331,7 +358,7 @@ impl Deployment {
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        self.observed >= self.meta.generation
+        self.observed >= self.generation
             && self.updated == self.replicas
             && self.status_replicas == self.replicas
             && self.available == self.replicas
@@ -339,20 +366,14 @@ impl Deployment {
 }
 
 impl ReplicaSet {
-    pub(super) fn read(tree: &Tree, flaws: &mut Flaws) -> Option<Self> {
-        let keep = |key: &str| REVISION_KEYS.contains(&key);
+    pub(super) fn read(tree: &Tree, fields: &mut Fields<'_>) -> Option<Self> {
         Some(Self {
-            meta: Meta::read(tree, Kind::ReplicaSet, flaws, keep)?,
-            template: Template::read(tree.at(&["spec", "template"]), flaws),
+            meta: Meta::read(tree, Kind::ReplicaSet, fields, |_| true)?,
+            uid: meta::uid(tree, fields),
+            created: meta::created(tree, fields),
+            number: revision_number(tree, fields),
+            template: Template::read(tree.at(&["spec", "template"]), fields),
         })
-    }
-
-    /// The revision number its controller gave it.
-    pub fn number(&self) -> Option<i64> {
-        let found = REVISION_KEYS
-            .iter()
-            .find_map(|key| self.meta.annotations.get(key));
-        found.and_then(|text| text.parse().ok())
     }
 
     /// The hash of its template: a label, else its name.
@@ -361,10 +382,16 @@ impl ReplicaSet {
     }
 }
 
-const REVISION_KEYS: [&str; 2] = [
-    "deployment.kubernetes.io/revision",
-    "rollout.argoproj.io/revision",
-];
+/// The revision number in the annotations of a ReplicaSet; the first of the keys counts.
+fn revision_number(tree: &Tree, fields: &mut Fields<'_>) -> Option<i64> {
+    let keys = [
+        "deployment.kubernetes.io/revision",
+        "rollout.argoproj.io/revision",
+    ];
+    let annotations = meta::annotations(tree, fields, |key| keys.contains(&key));
+    let found = keys.iter().find_map(|key| annotations.get(key));
+    found.and_then(|text| text.parse().ok())
+}
 
 /// The label that holds a pod's revision, in the order of who knows better.
 pub(super) fn hash_label(labels: &Labels) -> Option<&Arc<str>> {
@@ -378,23 +405,25 @@ pub(super) fn hash_label(labels: &Labels) -> Option<&Arc<str>> {
 }
 
 impl StatefulSet {
-    pub(super) fn read(tree: &Tree, flaws: &mut Flaws) -> Option<Self> {
+    pub(super) fn read(tree: &Tree, fields: &mut Fields<'_>) -> Option<Self> {
         let spec = tree.get("spec");
         let mut revision = |key: &str| {
             let place = format_args!("status.{key}");
-            flaws.shared(tree.at(&["status", key]), place)
+            fields.shared(tree.at(&["status", key]), place)
         };
         let (current_revision, update_revision) =
             (revision("currentRevision"), revision("updateRevision"));
         Some(Self {
-            meta: Meta::read(tree, Kind::StatefulSet, flaws, |_| false)?,
-            template: Template::read(spec.get("template"), flaws),
-            replicas: replicas(tree, flaws),
-            update: Update::read(spec.get("updateStrategy"), flaws),
-            observed: observed(tree, flaws),
-            status_replicas: status(tree, "replicas", flaws),
-            ready: status(tree, "readyReplicas", flaws),
-            updated: status(tree, "updatedReplicas", flaws),
+            meta: Meta::read(tree, Kind::StatefulSet, fields, |_| false)?,
+            uid: meta::uid(tree, fields),
+            generation: meta::generation(tree, fields),
+            template: Template::read(spec.get("template"), fields),
+            replicas: replicas(tree, fields),
+            update: Update::read(spec.get("updateStrategy"), fields),
+            observed: observed(tree, fields),
+            status_replicas: status(tree, "replicas", fields),
+            ready: status(tree, "readyReplicas", fields),
+            updated: status(tree, "updatedReplicas", fields),
             current_revision,
             update_revision,
         })
@@ -414,7 +443,7 @@ impl StatefulSet {
 
     /// What the status says; the equality of its revisions alone proves nothing, so the caller looks at the pods.
     pub(super) fn is_complete(&self) -> bool {
-        self.observed >= self.meta.generation
+        self.observed >= self.generation
             && self.status_replicas == self.replicas
             && self.updated == self.replicas
             && self.ready == self.replicas
@@ -423,16 +452,18 @@ impl StatefulSet {
 }
 
 impl DaemonSet {
-    pub(super) fn read(tree: &Tree, flaws: &mut Flaws) -> Option<Self> {
+    pub(super) fn read(tree: &Tree, fields: &mut Fields<'_>) -> Option<Self> {
         let spec = tree.get("spec");
         Some(Self {
-            meta: Meta::read(tree, Kind::DaemonSet, flaws, |_| false)?,
-            template: Template::read(spec.get("template"), flaws),
-            update: Update::read(spec.get("updateStrategy"), flaws),
-            observed: observed(tree, flaws),
-            desired: status(tree, "desiredNumberScheduled", flaws),
-            updated: status(tree, "updatedNumberScheduled", flaws),
-            available: status(tree, "numberAvailable", flaws),
+            meta: Meta::read(tree, Kind::DaemonSet, fields, |_| false)?,
+            uid: meta::uid(tree, fields),
+            generation: meta::generation(tree, fields),
+            template: Template::read(spec.get("template"), fields),
+            update: Update::read(spec.get("updateStrategy"), fields),
+            observed: observed(tree, fields),
+            desired: status(tree, "desiredNumberScheduled", fields),
+            updated: status(tree, "updatedNumberScheduled", fields),
+            available: status(tree, "numberAvailable", fields),
         })
     }
 
@@ -452,19 +483,20 @@ impl DaemonSet {
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        self.observed >= self.meta.generation
+        self.observed >= self.generation
             && self.updated >= self.desired
             && self.available >= self.desired
     }
 }
 
 impl ControllerRevision {
-    pub(super) fn read(tree: &Tree, flaws: &mut Flaws) -> Option<Self> {
+    pub(super) fn read(tree: &Tree, fields: &mut Fields<'_>) -> Option<Self> {
         let template = tree.at(&["data", "spec", "template"]);
         Some(Self {
-            meta: Meta::read(tree, Kind::ControllerRevision, flaws, |_| false)?,
-            number: flaws.number(tree.get("revision"), format_args!("revision")),
-            template: Template::read(template, flaws),
+            meta: Meta::read(tree, Kind::ControllerRevision, fields, |_| true)?,
+            created: meta::created(tree, fields),
+            number: fields.number(tree.get("revision"), format_args!("revision")),
+            template: Template::read(template, fields),
         })
     }
 

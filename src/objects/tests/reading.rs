@@ -1,10 +1,12 @@
 //! Strange objects: the bad part is left out and told, the rest is kept, nothing panics.
 
+use std::sync::Arc;
+
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use serde_json::{Value, json};
 
 use super::cast::{cluster, joined};
-use crate::objects::{Change, Document, Index, Kind, Object, Settings};
+use crate::objects::{Change, Document, Index, Kind, Object, Reader, Settings};
 
 fn yaml(text: &str) -> Object {
     serde_saphyr::from_str(text).unwrap()
@@ -100,6 +102,22 @@ fn items_of_a_typed_list_need_no_kind() {
     };
     assert!(matches!(&items[0], Document::Object(object) if object.kind() == Kind::Service));
     assert_eq!(items[1], Document::Nameless(Kind::Service));
+}
+
+#[test]
+fn a_reader_keeps_once_what_pods_of_a_revision_have_in_common() {
+    let mut reader = Reader::default();
+    let mut pod = |name: &str| {
+        let tree = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"pod-template-hash": "a"},
+            "ownerReferences": [{"kind": "ReplicaSet", "name": "web-a", "controller": true}]}});
+        match reader.read(&serde_json::from_value(tree).unwrap()) {
+            Document::Object(Object::Pod(pod)) => pod,
+            other => panic!("{other:?}"),
+        }
+    };
+    let (first, second) = (pod("web-a-1"), pod("web-a-2"));
+    assert!(Arc::ptr_eq(&first.meta.common, &second.meta.common));
+    assert_ne!(first.meta, second.meta);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Reading fields of a [`Tree`] without ever giving up: what does not fit is left out and noted as a flaw.
+//! Reading fields of a [`Tree`] without ever giving up: what does not fit is left out and noted as a flaw. Texts to keep are
+//! those that others have already.
 //!
 //! Every reader takes the place of the field as lazily formatted arguments, which cost nothing while all is well.
 
@@ -9,26 +10,42 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::labels::Labels;
+use super::meta::{Common, Controller};
+use super::strings::Strings;
 use super::tree::Tree;
 
-/// What was left out of one object, in the order it was met; the texts are parts of Problems.
-#[derive(Default)]
-pub(super) struct Flaws(Vec<Arc<str>>);
+/// A reader of the fields of one object.
+pub(super) struct Fields<'s> {
+    /// What was left out, in the order it was met; the texts are parts of Problems.
+    flaws: Vec<Arc<str>>,
+    strings: &'s mut Strings,
+    /// The file that is read.
+    file: Option<Arc<str>>,
+}
 
 /// The most flaws kept of one object: enough to find a pattern, too few for a hostile object to fill the memory.
 const FLAWS_MAX: usize = 16;
 
-impl Flaws {
-    /// Notes a flaw.
-    pub(super) fn note(&mut self, text: fmt::Arguments<'_>) {
-        if self.0.len() < FLAWS_MAX {
-            self.0.push(text.to_string().into());
+impl<'s> Fields<'s> {
+    /// Texts to keep will be those of `strings`, where they are known.
+    pub(super) fn new(strings: &'s mut Strings, file: Option<Arc<str>>) -> Self {
+        Self {
+            flaws: Vec::new(),
+            strings,
+            file,
         }
     }
 
-    /// The notes.
-    pub(super) fn into_notes(self) -> Box<[Arc<str>]> {
-        self.0.into()
+    /// Notes a flaw.
+    pub(super) fn note(&mut self, text: fmt::Arguments<'_>) {
+        if self.flaws.len() < FLAWS_MAX {
+            self.flaws.push(text.to_string().into());
+        }
+    }
+
+    /// What was left out.
+    pub(super) fn into_flaws(self) -> Box<[Arc<str>]> {
+        self.flaws.into()
     }
 
     fn wrong(&mut self, tree: &Tree, place: fmt::Arguments<'_>, wanted: &str) {
@@ -55,14 +72,39 @@ impl Flaws {
 
     /// A text to keep; empty where absent.
     pub(super) fn shared(&mut self, tree: &Tree, place: fmt::Arguments<'_>) -> Arc<str> {
-        self.text(tree, place).unwrap_or_default().into()
+        let text = self.text(tree, place).unwrap_or_default();
+        self.strings.text(text)
     }
 
     /// A text to keep; `None` where absent or empty.
     pub(super) fn named(&mut self, tree: &Tree, place: fmt::Arguments<'_>) -> Option<Arc<str>> {
-        self.text(tree, place)
-            .filter(|text| !text.is_empty())
-            .map(Arc::from)
+        let text = self.text(tree, place).filter(|text| !text.is_empty())?;
+        Some(self.strings.text(text))
+    }
+
+    /// A part of a text.
+    pub(super) fn part(&mut self, text: &str) -> Arc<str> {
+        self.strings.text(text)
+    }
+
+    /// A UID, which stands in one object only; empty where absent.
+    pub(super) fn uid(&mut self, tree: &Tree, place: fmt::Arguments<'_>) -> Arc<str> {
+        self.text(tree, place).map(Arc::from).unwrap_or_default()
+    }
+
+    /// What metadata has in common with other metadata.
+    pub(super) fn common(
+        &mut self,
+        namespace: Arc<str>,
+        labels: Labels,
+        controller: Option<Controller>,
+    ) -> Arc<Common> {
+        self.strings.common(Common {
+            namespace,
+            labels,
+            controller,
+            file: self.file.clone(),
+        })
     }
 
     /// A yes or no.
@@ -165,9 +207,9 @@ impl Flaws {
         let mut kept = Vec::new();
         for (key, value) in entries.iter().filter(|(key, _)| keep(key)) {
             if let Some(text) = self.text(value, format_args!("{place}[{key}]")) {
-                kept.push((Arc::from(&**key), Arc::from(text)));
+                kept.push((self.strings.text(key), self.strings.text(text)));
             }
         }
-        Labels::new(kept)
+        self.strings.labels(Labels::new(kept))
     }
 }
