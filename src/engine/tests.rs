@@ -45,6 +45,7 @@ fn engine() -> Engine {
             address_deny: Vec::new(),
             endpoints_per_service: 5,
             endpoints_per_namespace: 9,
+            pod_addresses: true,
         },
         defaults: Policy::default(),
         records: records::Settings::default(),
