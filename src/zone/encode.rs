@@ -253,7 +253,11 @@ where
 
     fn encode_srv(&mut self, records: &[records::Srv]) -> Option<Arc<Srv>> {
         let ttl = self.names.ttl;
-        let mut builder = SrvBuilder::default();
+        let targets = records
+            .iter()
+            .filter_map(|record| (self.glue)(record.target));
+        let targets_len = targets.map(|(target, _)| target.as_wire().len()).sum();
+        let mut builder = SrvBuilder::with_capacity(records.len(), targets_len);
         let mut with_glue = vec![false; self.names.hosts.len().max(1)];
         for (record, weight) in records.iter().zip(record_weights(records)) {
             let Some((target, addresses)) = (self.glue)(record.target) else {
@@ -317,7 +321,9 @@ fn encode_addresses(addresses: &Addresses, ttl: u32, slot: Option<u32>, counts: 
     if let ([only], true) = (&*addresses.members, uncounted) {
         return Set::Address(AddressRecord::new(ttl, only.address));
     }
-    let mut body = BodyBuilder::default();
+    let octets = |member: &records::Member| if member.address.is_ipv4() { 4 } else { 16 };
+    let rdata_len = addresses.members.iter().map(octets).sum();
+    let mut body = BodyBuilder::with_capacity(addresses.members.len(), rdata_len);
     for member in &addresses.members {
         body.push_address(ttl, member.address);
     }
