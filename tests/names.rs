@@ -920,6 +920,26 @@ fn a_second_zone_has_the_same_names() {
         "none.other.example A",
         "NXDOMAIN aa\n auth other.example. 5 SOA",
     );
+    // Its name server is a name of its own, not one of the first zone.
+    rig.check(
+        "other.example NS",
+        "NOERROR aa\n other.example. 30 NS ns.dns.other.example.",
+    );
+    rig.check(
+        "ns.dns.other.example A",
+        "NOERROR aa\n ns.dns.other.example. 30 A 127.0.0.1",
+    );
+    let soa = rig::decode(
+        &rig.tcp(&rig::query("other.example SOA"))
+            .expect("an answer"),
+    );
+    assert!(
+        soa.answers[0]
+            .to_string()
+            .contains("ns.dns.other.example. hostmaster.other.example."),
+        "{}",
+        soa.answers[0]
+    );
     rig.check(
         "one.shop.svc.Z A",
         "NOERROR aa
@@ -960,4 +980,45 @@ fn what_leaves_the_cluster_leaves_the_zone() {
     rig.apply(&cluster("namespace bank"));
     rig.check("shop.svc.Z A", NXDOMAIN);
     rig.check("svc.Z A", NODATA);
+}
+
+#[test]
+fn a_service_that_changes_its_kind_leaves_nothing_behind() {
+    let slice = "slice web.shop http:80 | 10.1.0.1 host=one";
+    let rig = serve_with(reverse(&["10.0.0.0/8"]), "namespace shop");
+    let headless = format!("namespace shop\n headless web.shop http:80\n {slice}");
+    let cluster_ip = format!("namespace shop\n clusterip web.shop 10.96.0.1 http:80\n {slice}");
+    let external = format!("namespace shop\n external web.shop example.com\n {slice}");
+    let pointer = "1.0.96.10.in-addr.arpa PTR";
+    for _ in 0..2 {
+        rig.apply(&cluster(&headless));
+        rig.check(
+            "web.shop.svc.Z A",
+            "NOERROR aa\n web.shop.svc.Z. 5 A 10.1.0.1",
+        );
+        rig.check("_role.web.shop.svc.Z A", NODATA);
+        rig.check(pointer, "NXDOMAIN aa\n auth 10.in-addr.arpa. 5 SOA");
+        rig.apply(&cluster(&external));
+        rig.check(
+            "web.shop.svc.Z A",
+            "NOERROR aa\n web.shop.svc.Z. 30 CNAME example.com.",
+        );
+        for gone in ["one", "_role", "_tcp", "_http._tcp", "all"] {
+            rig.check(&format!("{gone}.web.shop.svc.Z A"), NXDOMAIN);
+        }
+        rig.check(
+            "1.0.1.10.in-addr.arpa PTR",
+            "NXDOMAIN aa\n auth 10.in-addr.arpa. 5 SOA",
+        );
+        rig.apply(&cluster(&cluster_ip));
+        rig.check(
+            "web.shop.svc.Z A",
+            "NOERROR aa\n web.shop.svc.Z. 30 A 10.96.0.1",
+        );
+        rig.check("_role.web.shop.svc.Z A", NXDOMAIN);
+        rig.check(
+            pointer,
+            "NOERROR aa\n 1.0.96.10.in-addr.arpa. 30 PTR web.shop.svc.Z.",
+        );
+    }
 }

@@ -176,7 +176,7 @@ fn versions_and_rollout_are_told_as_text_that_is_not_kept() {
         [
             "NOERROR aa",
             "_rollout.web.shop.svc.Z. 0 TXT \"workload=web state=Progressing kind=update target=2-0-2 \
-             stable=2-0-1 strategy=follow since=? ttl=5\"",
+             stable=2-0-1 strategy=follow since=? ttl=5 generation=1\"",
         ]
     );
     for name in ["2-0-2._version.web.shop.svc.Z", "bbb.web.shop.svc.Z"] {
@@ -410,9 +410,9 @@ fn two_workloads_behind_one_service_are_versions_of_it() {
         [
             "NOERROR aa",
             "_rollout.pay.shop.svc.Z. 0 TXT \"workload=pay-a state=Healthy kind=initial target=v1 stable=v1 \
-             strategy=follow since=? ttl=5\"",
+             strategy=follow since=? ttl=5 generation=1\"",
             "_rollout.pay.shop.svc.Z. 0 TXT \"workload=pay-b state=Progressing kind=update target=v1 stable=v2 \
-             strategy=follow since=? ttl=5\"",
+             strategy=follow since=? ttl=5 generation=1\"",
         ]
     );
 }

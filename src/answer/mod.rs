@@ -26,7 +26,8 @@
 mod view;
 mod worker;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::wire::{
@@ -45,6 +46,8 @@ const UDP_SIZE_MIN: usize = 512;
 const STREAM_SIZE_MAX: usize = 65_535;
 /// The length of a message's header: where the name in the question stands.
 const QUESTION_AT: usize = 12;
+/// Where the RDATA of a record begins: its owner, a pointer, takes 2 octets, type to RDATA length 10.
+const RDATA_AT: usize = 12;
 
 /// How a query came in; the same bytes go out on all of them, but for the size limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -193,47 +196,37 @@ impl Responder<'_> {
         }
     }
 
-    /// Looks the question up, then the targets of CNAMEs that lie in our zones.
+    /// Looks the question up, then the targets of CNAMEs that lie in our zones; a circle is left before it closes,
+    /// since no record may be there twice (RFC 2181, section 5).
     fn follow(&self, place: Place<'_>, worker: &mut Worker, reply: &mut Reply<'_>) {
-        // The targets followed so far; the last is looked up next.
         let mut targets: [Option<(Arc<QueryName>, usize)>; LINKS_MAX] = Default::default();
         let mut place = place;
-        for links in 0..=LINKS_MAX {
-            let target = links
-                .checked_sub(1)
-                .and_then(|last| targets.get(last)?.as_ref());
-            let (name, at) = match target {
-                None => (&self.query.name, QUESTION_AT),
-                Some((name, at)) => (&**name, *at),
-            };
-            let owner = if at == QUESTION_AT {
-                Owner::Question
-            } else {
-                Owner::At(at)
+        for link in 0..=LINKS_MAX {
+            let target = link.checked_sub(1).and_then(|last| targets.get(last));
+            let (name, at, owner) = match target.and_then(Option::as_ref) {
+                None => (&self.query.name, QUESTION_AT, Owner::Question),
+                Some((name, at)) => (&**name, *at, Owner::At(*at)),
             };
             match self.look_up(name, &place, owner, worker, reply) {
                 Step::Done => return,
                 Step::NoData => return negative(place.zone, name, at, reply),
                 Step::Missing => {
-                    // The code speaks of the last name of the chain (RFC 6604, section 2.1).
+                    // The code speaks of the last name of the chain (RFC 6604, section 3).
                     reply.set_rcode(Rcode::NxDomain);
                     return negative(place.zone, name, at, reply);
                 }
                 Step::Follow(next, at) => {
-                    let mut known = targets.iter().flatten();
-                    // A loop has been told in full when it closes; a set has no two equal records
-                    // (RFC 2181, section 5).
-                    if *next == self.query.name || known.any(|(name, _)| *name == next) {
+                    let was_target = || targets.iter().flatten().any(|(name, _)| *name == next);
+                    if *next == self.query.name || was_target() {
                         return;
                     }
-                    let Some(next_place) = self.view.zones.locate(&next) else {
+                    let next_place = self.view.zones.locate(&next);
+                    let (Some(next_place), Some(target)) = (next_place, targets.get_mut(link))
+                    else {
                         return;
                     };
                     place = next_place;
-                    match targets.get_mut(links) {
-                        Some(slot) => *slot = Some((next, at)),
-                        None => return,
-                    }
+                    *target = Some((next, at));
                 }
             }
         }
@@ -243,19 +236,16 @@ impl Responder<'_> {
         &self,
         name: &QueryName,
         place: &Place<'_>,
-        owner: Owner<'_>,
+        owner: Owner,
         worker: &mut Worker,
         reply: &mut Reply<'_>,
     ) -> Step {
         let labels = name.label_count();
         if self.query.qtype == rtype::SOA && labels == place.zone.label_count() {
-            let (rdata, len) = place.zone.soa().rdata();
-            reply.answer_one(
-                rtype::SOA,
-                place.zone.soa().ttl,
-                rdata.get(..len).unwrap_or_default(),
-                owner,
-            );
+            let soa = place.zone.soa();
+            let (names, numbers) = soa.rdata();
+            let rdata = [names, numbers.as_flattened()];
+            reply.answer_one(rtype::SOA, soa.ttl, &rdata, owner);
             return Step::Done;
         }
         let key = name.suffix(place.key_labels);
@@ -279,7 +269,7 @@ impl Responder<'_> {
     fn add_set(
         &self,
         sets: &Sets,
-        owner: Owner<'_>,
+        owner: Owner,
         worker: &mut Worker,
         reply: &mut Reply<'_>,
     ) -> Step {
@@ -303,8 +293,7 @@ impl Responder<'_> {
                 }
             }
             Some(Set::Alias { body, target }) => {
-                // Owner (a pointer) 2, type to RDATA length 10: there stands the target.
-                let at = reply.offset() + QUESTION_AT;
+                let at = reply.offset() + RDATA_AT;
                 reply.answer(body, 0, 1, owner);
                 if qtype != rtype::CNAME && qtype != rtype::ANY {
                     return Step::Follow(Arc::clone(target), at);
@@ -319,7 +308,7 @@ impl Responder<'_> {
         &self,
         name: &QueryName,
         place: &Place<'_>,
-        owner: Owner<'_>,
+        owner: Owner,
         reply: &mut Reply<'_>,
     ) -> Step {
         let namespace = name.suffix(place.zone.label_count() + 2);
@@ -331,10 +320,10 @@ impl Responder<'_> {
         let ttl = place.zone.soa().ttl;
         match (address, self.query.qtype) {
             (IpAddr::V4(v4), rtype::A | rtype::ANY) => {
-                reply.answer_one(rtype::A, ttl, &v4.octets(), owner)
+                reply.answer_one(rtype::A, ttl, &[&v4.octets()], owner)
             }
             (IpAddr::V6(v6), rtype::AAAA | rtype::ANY) => {
-                reply.answer_one(rtype::AAAA, ttl, &v6.octets(), owner);
+                reply.answer_one(rtype::AAAA, ttl, &[&v6.octets()], owner);
             }
             _ => return Step::NoData,
         }
@@ -342,7 +331,7 @@ impl Responder<'_> {
     }
 }
 
-fn add_srv(srv: &crate::wire::Srv, owner: Owner<'_>, reply: &mut Reply<'_>) {
+fn add_srv(srv: &crate::wire::Srv, owner: Owner, reply: &mut Reply<'_>) {
     let answers_at = reply.offset();
     reply.answer(&srv.answers, 0, srv.answers.count(), owner);
     reply.additional(&srv.glue, answers_at);
@@ -350,30 +339,32 @@ fn add_srv(srv: &crate::wire::Srv, owner: Owner<'_>, reply: &mut Reply<'_>) {
 
 /// NODATA or NXDOMAIN: the SOA of the zone, its owner a pointer into the name, which stands at `at`.
 fn negative(zone: &Zone, name: &QueryName, at: usize, reply: &mut Reply<'_>) {
-    let (rdata, len) = zone.soa().rdata();
-    let rdata = rdata.get(..len).unwrap_or_default();
+    let (names, numbers) = zone.soa().rdata();
+    let rdata = [names, numbers.as_flattened()];
     let apex = at + name.as_wire().len() - zone.name.as_wire().len();
-    let owner = if apex == QUESTION_AT {
-        Owner::Question
-    } else {
-        Owner::At(apex)
-    };
-    reply.authority(rtype::SOA, zone.soa().ttl_of_negatives(), rdata, owner);
+    let ttl = zone.soa().ttl_of_negatives();
+    reply.authority(rtype::SOA, ttl, &rdata, Owner::At(apex));
 }
 
 /// Reads `10-1-2-3` or `2001-db8--1`.
 fn address_of_label(label: &[u8]) -> Option<IpAddr> {
+    let v4 = parse_hyphenated(label, b'.').map(IpAddr::V4);
+    v4.or_else(|| parse_hyphenated(label, b':').map(IpAddr::V6))
+}
+
+/// Reads a label in which hyphens stand for `separator`, which itself cannot stand there.
+fn parse_hyphenated<T: FromStr>(label: &[u8], separator: u8) -> Option<T> {
     let mut text = [0_u8; 63];
     let text = text.get_mut(..label.len())?;
-    let mut read = |hyphen: u8| {
-        for (to, from) in text.iter_mut().zip(label) {
-            *to = if *from == b'-' { hyphen } else { *from };
-        }
-        std::str::from_utf8(text).ok().map(str::to_owned)
-    };
-    if label.contains(&b'.') || label.contains(&b':') {
-        return None;
+    for (to, from) in text.iter_mut().zip(label) {
+        *to = match *from {
+            b'-' => separator,
+            b'.' | b':' => return None,
+            octet => octet,
+        };
     }
-    let v4 = read(b'.')?.parse::<Ipv4Addr>().ok().map(IpAddr::V4);
-    v4.or_else(|| read(b':')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6))
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! [`start`] binds every socket, starts the engine and both HTTP listeners, and lets the source feed the engine.
 //! Integration tests start the same thing on port 0. Nothing is decided here: each module gets its own settings
-//! (made in [`settings`](mod@settings)) and the ends of the channels that join it to its neighbours.
+//! (made in `settings`) and the ends of the channels that join it to its neighbours.
 
 mod settings;
 
@@ -151,7 +151,12 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
 }
 
 impl Running {
-    /// Stops politely: readiness goes first, then what has arrived is answered, for `drain` at the most.
+    /// Says "not ready" from here on and goes on answering.
+    pub fn leave(&self) {
+        self.admin.leave();
+    }
+
+    /// Stops politely: what has arrived is answered, for `drain` at the most.
     pub async fn shutdown(self, drain: Duration) {
         drop(self.watch);
         self.admin.leave();

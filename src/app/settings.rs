@@ -7,7 +7,7 @@ use super::StartError;
 use crate::config::{Config, EmptyService, Pods};
 use crate::records::{self, Ttls};
 use crate::wire::{Name, NameError};
-use crate::zone::{SoaNames, Zone, ZoneKind, Zones, reverse_zones};
+use crate::zone::{Authority, Zone, ZoneKind, Zones, reverse_zones};
 use crate::{admin, answer, engine, objects, server};
 
 pub(super) fn server(config: &Config) -> server::Settings {
@@ -66,39 +66,43 @@ pub(super) fn limits(config: &Config) -> answer::Limits {
     }
 }
 
-/// Cluster zones in their order, then reverse zones; they share the name server of the first.
+/// Cluster zones in their order, each with a name server of its own; then reverse zones, with that of the first.
 pub(super) fn zones(config: &Config) -> Result<Zones, NameError> {
     let ttls = ttls(config);
     let negative = config.ttl.negative;
-    let server = server_name(config)?;
     let mut zones = Vec::new();
     for text in &config.zones {
         let name = Name::parse(text)?;
-        let names = soa_names(config, &name, &name.below([b"ns".as_slice(), b"dns"])?)?;
-        zones.push(Zone::new(name, ZoneKind::Cluster, &names, &ttls, negative));
+        let authority = authority(config, &name)?;
+        zones.push(Zone::new(
+            name,
+            ZoneKind::Cluster,
+            &authority,
+            &ttls,
+            negative,
+        ));
     }
     let first = Name::parse(config.zones.first().map_or(".", |zone| zone))?;
-    let names = soa_names(config, &first, &server)?;
+    let authority = authority(config, &first)?;
     for reverse in reverse_zones(&config.reverse) {
         let kind = ZoneKind::Reverse(reverse.ranges);
-        zones.push(Zone::new(reverse.name, kind, &names, &ttls, negative));
+        zones.push(Zone::new(reverse.name, kind, &authority, &ttls, negative));
     }
     Ok(Zones::new(zones))
 }
 
-fn soa_names(config: &Config, zone: &Name, server: &Name) -> Result<SoaNames, NameError> {
+fn authority(config: &Config, zone: &Name) -> Result<Authority, NameError> {
     let name = |text: &Option<String>| text.as_ref().map(|text| Name::parse(text)).transpose();
-    let mname = name(&config.soa.mname)?.unwrap_or_else(|| server.clone());
+    let server = zone.below([b"ns".as_slice(), b"dns"])?;
     let rname = match name(&config.soa.rname)? {
         Some(rname) => rname,
         None => zone.below([b"hostmaster".as_slice()])?,
     };
-    Ok(SoaNames { mname, rname })
-}
-
-fn server_name(config: &Config) -> Result<Name, NameError> {
-    let first = Name::parse(config.zones.first().map_or(".", |zone| zone))?;
-    first.below([b"ns".as_slice(), b"dns"])
+    Ok(Authority {
+        mname: name(&config.soa.mname)?.unwrap_or_else(|| server.clone()),
+        server,
+        rname,
+    })
 }
 
 fn ttls(config: &Config) -> Ttls {
@@ -137,6 +141,6 @@ pub(super) fn engine(config: &Config, dns: &[SocketAddr]) -> Result<engine::Sett
             Pods::Insecure => engine::Pods::Unverified,
             Pods::Verified => engine::Pods::Verified,
         },
-        name_server: (server_name(config)?, addresses),
+        name_server: addresses,
     })
 }

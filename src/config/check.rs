@@ -25,6 +25,8 @@ const KIND: &str = "Config";
 const TTL_MAX: u32 = i32::MAX.unsigned_abs();
 /// A worker is a thread and a socket; more than this is a typing error on any machine there is.
 const WORKERS_MAX: usize = 1024;
+/// Directly below a zone: what it has itself, whatever the cluster holds.
+const ZONE_LABELS: [&str; 4] = ["svc", "pod", "dns", "dns-version"];
 /// NSID and TXT strings carry their length in one octet.
 const IDENTITY_MAX: usize = 255;
 /// Ten times its own declaration: beyond it a capacity bounds nothing, and its arithmetic is meant for such numbers.
@@ -222,7 +224,7 @@ impl Check {
         let reverse = many(&flags.reverse, "--reverse", &file.reverse, "reverse");
         let listed = |list: &List, key| many(&[], key, list, key);
         Config {
-            zones: self.list(zones, Self::zone),
+            zones: self.zones(zones),
             reverse: self.list(reverse, Self::network),
             listen: self.list(listen, Self::socket),
             http: self.socket_or_any(&one(flags.http.as_ref(), "--http", &file.http, "http")),
@@ -352,6 +354,30 @@ impl Check {
         } else {
             self.name(from)
         }
+    }
+
+    /// A zone may lie below another, but not where that one has names of its own: the answer would be one's or the
+    /// other's.
+    fn zones(&mut self, asked: Vec<Asked<String>>) -> Vec<String> {
+        let lines: Vec<_> = asked.iter().map(|from| (from.line, from.key)).collect();
+        let zones = self.list(asked, Self::zone);
+        for (inner, (line, key)) in zones.iter().zip(lines) {
+            let clashes = |outer: &&String| {
+                let front = inner
+                    .strip_suffix(&***outer)
+                    .and_then(|f| f.strip_suffix('.'));
+                let last = front.and_then(|front| front.rsplit('.').next());
+                last.is_some_and(|label| ZONE_LABELS.contains(&label))
+            };
+            if let Some(outer) = zones.iter().find(clashes) {
+                self.refuse(
+                    line,
+                    key,
+                    format!("`{inner}` lies among the names of zone `{outer}`"),
+                );
+            }
+        }
+        zones
     }
 
     fn zone(&mut self, from: &Asked<String>) -> Option<String> {

@@ -422,6 +422,19 @@ fn what_is_not_built_is_refused_and_never_ignored() {
 }
 
 #[test]
+fn a_zone_does_not_lie_among_anothers_names() {
+    for zones in ["[a.test, svc.a.test]", "[x.pod.a.test, a.test]"] {
+        let text = format!("{HEADER}zones: {zones}\n");
+        let error = loaded(&text, "").map_err(|error| error.to_string());
+        assert!(
+            error.is_err_and(|text| text.contains("lies among the names of zone `a.test`")),
+            "{zones}"
+        );
+    }
+    assert!(loaded(&format!("{HEADER}zones: [a.test, b.a.test]\n"), "").is_ok());
+}
+
+#[test]
 fn the_api_off_loopback_wants_a_token() {
     let says = |place: &str, address: &str| {
         format!(

@@ -103,6 +103,11 @@ impl Handle {
         self.ask(Event::Objects).await
     }
 
+    /// Waits for the engine's end: it ends only when it is broken, or when nobody has a handle.
+    pub async fn ended(&self) {
+        self.0.closed().await;
+    }
+
     async fn ask<T>(&self, event: impl FnOnce(oneshot::Sender<T>) -> Event) -> Result<T, Stopped> {
         let (reply, answer) = oneshot::channel();
         self.send(event(reply)).await?;

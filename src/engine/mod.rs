@@ -61,8 +61,8 @@ pub struct Settings {
     pub records: records::Settings,
     /// Names of pods.
     pub pods: Pods,
-    /// The name server's name, and its addresses.
-    pub name_server: (Name, Vec<IpAddr>),
+    /// The addresses of each zone's name server.
+    pub name_server: Vec<IpAddr>,
 }
 
 /// The control loop's state.
@@ -186,9 +186,9 @@ impl Engine {
             missing_kinds: Kind::ALL.into_iter().collect(),
             generation: 0,
         };
-        let (server, addresses) = &engine.settings.name_server;
+        let addresses = &engine.settings.name_server;
         for zone in engine.view.zones.iter() {
-            for (name, node) in zone.own_nodes(server, addresses)? {
+            for (name, node) in zone.own_nodes(addresses)? {
                 engine.publisher.publish(&name, &zone.name, Some(node));
             }
         }
@@ -285,9 +285,9 @@ impl Engine {
     pub fn compile_from_scratch(&self, now: Timestamp) -> BTreeMap<Name, Node> {
         let mut nodes = BTreeMap::new();
         let mut reverse = ReverseNames::default();
-        let (server, addresses) = &self.settings.name_server;
+        let addresses = &self.settings.name_server;
         for zone in self.view.zones.iter() {
-            nodes.extend(zone.own_nodes(server, addresses).unwrap_or_default());
+            nodes.extend(zone.own_nodes(addresses).unwrap_or_default());
             for namespace in self.index.namespaces() {
                 for (name, node) in self.namespace_names(zone, namespace) {
                     nodes.extend(name.map(|name| (name, node)));

@@ -9,7 +9,7 @@ use crate::answer::{Identity, Limits, Transport, Worker, respond};
 use crate::objects::Object;
 use crate::store;
 use crate::wire::rtype;
-use crate::zone::{SoaNames, Zones, reverse_zones};
+use crate::zone::{Authority, Zones, reverse_zones};
 
 const NOW: i64 = 1_800_000_000;
 
@@ -23,7 +23,8 @@ fn name(text: &str) -> Name {
 
 /// An engine that knows nothing: two cluster zones, reverse names, names of pods that exist.
 fn engine() -> Engine {
-    let names = SoaNames {
+    let names = Authority {
+        server: name("ns.dns.z"),
         mname: name("ns.dns.z"),
         rname: name("hostmaster.z"),
     };
@@ -48,7 +49,7 @@ fn engine() -> Engine {
         defaults: Policy::default(),
         records: records::Settings::default(),
         pods: Pods::Verified,
-        name_server: (name("ns.dns.z"), vec![Ipv4Addr::new(10, 9, 9, 9).into()]),
+        name_server: vec![Ipv4Addr::new(10, 9, 9, 9).into()],
     };
     Engine::new(settings, Arc::new(view), publisher).unwrap()
 }
@@ -202,7 +203,7 @@ fn object() -> impl Strategy<Value = Object> {
 /// What a source may do next.
 #[derive(Clone, Debug)]
 enum Step {
-    Apply(Object),
+    Apply(Box<Object>),
     /// The object that stands at this place, counted round the objects that are known.
     Delete(usize),
     /// A whole list of the kind of the known object at this place, without those objects whose bit is not set.
@@ -213,7 +214,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        12 => object().prop_map(Step::Apply),
+        12 => object().prop_map(|object| Step::Apply(Box::new(object))),
         3 => any::<usize>().prop_map(Step::Delete),
         1 => (any::<usize>(), any::<u64>()).prop_map(|(place, kept)| Step::List(place, kept)),
         1 => Just(Step::Again),
@@ -240,8 +241,8 @@ impl Cluster {
     fn step(&mut self, step: &Step) -> Vec<Change> {
         match step {
             Step::Apply(object) => {
-                self.put(object.clone());
-                vec![Change::Apply(object.clone())]
+                self.put((**object).clone());
+                vec![Change::Apply((**object).clone())]
             }
             Step::Delete(place) => {
                 let Some(id) = self.at(*place) else {

@@ -1,7 +1,7 @@
 //! Files: manifests from disk.
 //!
 //! Given a directory of Kubernetes YAML or JSON, as `kubectl get -o yaml` prints it, [`Manifests::load`] gives the
-//! objects in it as changes for the index, and [`watch`] gives them again whenever the directory changes. A file
+//! objects in it as changes for the index, and [`watch()`] gives them again whenever the directory changes. A file
 //! that does not parse keeps its last good objects and is told as a Problem with file and line. Nothing is ever
 //! written, and kinds of object that nobody here reads are passed over unparsed.
 

@@ -699,8 +699,16 @@ fn equal_weights(set: &Addresses, shares: &[(u16, u32)]) -> bool {
     let mut ratios = shares
         .iter()
         .map(|(version, share)| (u64::from(*share), count(*version)));
-    let Some((share, members)) = ratios.next() else {
-        return true;
-    };
-    ratios.all(|(other, others)| share * others == other * members)
+    let first = ratios.next();
+    first.is_none_or(|first| ratios.all(|other| weigh_alike(first, other)))
+}
+
+/// Whether the members of two versions weigh the same, given each version's share and number of members.
+///
+/// A share is rounded to a basis point, so two thirds for two endpoints and one third for one are alike although
+/// 6667 is not twice 3333.
+pub(crate) fn weigh_alike(one: (u64, u64), other: (u64, u64)) -> bool {
+    let ((share, members), (others_share, others)) = (one, other);
+    // Either share is off by less than 1, so equal ratios differ by less than this.
+    (share * others).abs_diff(others_share * members) < members + others
 }

@@ -21,11 +21,19 @@ pub(super) struct Named<'a> {
     pub(super) created: Option<Timestamp>,
 }
 
+/// What a version is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Alias {
+    pub(super) alias: Arc<str>,
+    /// Whether there are names below it.
+    pub(super) is_name: bool,
+}
+
 /// Names of roles and of the whole: beside `stable.web.shop...` there is no room for a version of that name.
 const ROLE_WORDS: [&str; 5] = ["stable", "canary", "active", "preview", "all"];
 
-/// The most labels of a service that get an alias, as many as weights can name. Each costs a handful of names, and
-/// the revision history of one service should not fill a zone.
+/// The most labels of a service that have names, as many as weights can name. Each costs a view of the service, made
+/// anew at every change of it, and one tenant's labels should not keep the others waiting.
 const LABELS_MAX: usize = 32;
 
 /// A DNS label has at most 63 octets (RFC 1035, section 2.3.4).
@@ -35,24 +43,25 @@ const OCTETS_MAX: usize = 63;
 ///
 /// A version's alias is its label as a DNS label. Its hash is appended where the plain alias is that of another
 /// label, is another version's hash, or is a role's word. Of more than 32 labels, those with endpoints and then
-/// the newest have aliases; the others are called by their hash.
-pub(super) fn aliases(versions: &[Named<'_>]) -> (Vec<Arc<str>>, Vec<String>) {
+/// the newest have names; the others are told by their hash and have none.
+pub(super) fn aliases(versions: &[Named<'_>]) -> (Vec<Alias>, Vec<String>) {
     let mut problems = Vec::new();
     let labels = labels_with_alias(versions, &mut problems);
-    let mut labels_by_alias: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
-    for version in versions.iter().filter(|v| labels.contains(v.label)) {
-        let carriers = labels_by_alias.entry(plain(version)).or_default();
-        carriers.insert(version.label);
-    }
+    let within: Vec<Named<'_>> = versions
+        .iter()
+        .filter(|version| labels.contains(version.label))
+        .cloned()
+        .collect();
+    let labels_by_alias = labels_by(&within, plain);
+    let labels_by_hash = labels_by(versions, |version| dns_label(version.hash));
     let mut chosen: Vec<String> = versions
         .iter()
         .map(|version| {
             let alias = plain(version);
             let is_role = ROLE_WORDS.contains(&&*alias);
             let is_shared = labels_by_alias.get(&alias).is_some_and(|l| l.len() > 1);
-            let is_hash = versions
-                .iter()
-                .any(|other| other.label != version.label && dns_label(other.hash) == alias);
+            let hashed = labels_by_hash.get(&alias).into_iter().flatten();
+            let is_hash = hashed.into_iter().any(|label| *label != version.label);
             if !labels.contains(version.label) {
                 hash_alone(version)
             } else if is_role || is_shared || is_hash {
@@ -70,7 +79,14 @@ pub(super) fn aliases(versions: &[Named<'_>]) -> (Vec<Arc<str>>, Vec<String>) {
         })
         .collect();
     part(versions, &mut chosen);
-    (chosen.into_iter().map(Arc::from).collect(), problems)
+    let aliases = chosen
+        .into_iter()
+        .zip(versions)
+        .map(|(alias, version)| Alias {
+            alias: alias.into(),
+            is_name: labels.contains(version.label),
+        });
+    (aliases.collect(), problems)
 }
 
 /// The labels that get an alias: those with endpoints first, then the newest.
@@ -86,7 +102,7 @@ fn labels_with_alias<'a>(versions: &[Named<'a>], problems: &mut Vec<String>) -> 
     let count = versions.iter().map(|v| v.label).collect::<BTreeSet<_>>();
     if count.len() > labels.len() {
         problems.push(format!(
-            "{} versions are more than {LABELS_MAX}: the oldest are called by their hash only",
+            "{} versions are more than {LABELS_MAX}: the oldest have no names of their own",
             count.len()
         ));
     }
@@ -106,13 +122,27 @@ fn part(versions: &[Named<'_>], chosen: &mut [String]) {
 
 /// The versions whose alias is also that of another label.
 fn clashing(versions: &[Named<'_>], chosen: &[String]) -> Vec<usize> {
-    (0..chosen.len())
-        .filter(|&one| {
-            (0..chosen.len()).any(|other| {
-                chosen[one] == chosen[other] && versions[one].label != versions[other].label
-            })
-        })
-        .collect()
+    let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (version, alias) in versions.iter().zip(chosen) {
+        labels.entry(alias).or_default().insert(version.label);
+    }
+    let is_shared = |index: &usize| labels.get(&*chosen[*index]).is_some_and(|l| l.len() > 1);
+    (0..chosen.len()).filter(is_shared).collect()
+}
+
+/// The labels of the versions that have the same text in one of their parts.
+fn labels_by<'a>(
+    versions: &[Named<'a>],
+    text: impl Fn(&Named<'a>) -> String,
+) -> BTreeMap<String, BTreeSet<&'a str>> {
+    let mut labels: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for version in versions {
+        labels
+            .entry(text(version))
+            .or_default()
+            .insert(version.label);
+    }
+    labels
 }
 
 /// Eight digits of FNV-1a: the same in every process, and short enough to be typed.
@@ -191,6 +221,11 @@ mod tests {
             })
             .collect();
         let (got, problems) = aliases(&named);
+        let told = |alias: &Alias| match alias.is_name {
+            true => alias.alias.to_string(),
+            false => format!("({})", alias.alias),
+        };
+        let got: Vec<String> = got.iter().map(told).collect();
         assert_eq!(got.join(", "), expected, "{versions}");
         assert_eq!(problems, expected_problems, "{versions}");
     }
@@ -248,12 +283,12 @@ mod tests {
     }
 
     #[test]
-    fn beyond_32_labels_the_oldest_go_by_their_hash() {
+    fn beyond_32_labels_the_oldest_have_no_names() {
         let text: Vec<String> = (1..=34).map(|n| format!("v{n} h{n}")).collect();
         let expected: Vec<String> = (1..=34)
             .map(|n| {
                 if n <= 2 {
-                    format!("h{n}")
+                    format!("(h{n})")
                 } else {
                     format!("v{n}")
                 }
@@ -262,7 +297,7 @@ mod tests {
         check(
             &text.join(", "),
             &expected.join(", "),
-            &["34 versions are more than 32: the oldest are called by their hash only"],
+            &["34 versions are more than 32: the oldest have no names of their own"],
         );
     }
 
@@ -286,6 +321,7 @@ mod tests {
                 label, hash, has_endpoints: false, number: None, created: None,
             }).collect();
             let (got, _) = aliases(&named);
+            let got: Vec<Arc<str>> = got.into_iter().map(|alias| alias.alias).collect();
             for (one, alias) in got.iter().enumerate() {
                 assert!((1..=63).contains(&alias.len()) && !alias.starts_with('-') && !alias.ends_with('-'));
                 assert!(alias.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));

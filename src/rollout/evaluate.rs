@@ -96,6 +96,8 @@ pub struct Version {
     pub label: Arc<str>,
     /// The label as a DNS label; versions of the same label share it.
     pub alias: Arc<str>,
+    /// Whether there are names of it; of very many versions only the newest have some.
+    pub is_name: bool,
     /// Targets that count; a dual-stack pod counts once.
     pub ready: u32,
     /// Those that have been ready for long enough: in this release, all of them.
@@ -141,7 +143,7 @@ pub fn evaluate(view: &ServiceView, defaults: &Policy, memory: &Memory, now: Tim
             view,
             (&read.policy, weights),
             &standing,
-            &mut versions,
+            (&mut versions, &endpoint_versions),
             &mut texts,
         ),
         Strategy::Follow => false,
@@ -198,6 +200,7 @@ fn versions(view: &ServiceView, problems: &mut Vec<String>) -> (Vec<Version>, Ve
         .iter()
         .map(|endpoint| endpoint.revision.unwrap_or(unversioned))
         .collect();
+    let in_use: BTreeSet<usize> = endpoint_versions.iter().copied().collect();
     let mut named: Vec<Named<'_>> = view
         .revisions
         .iter()
@@ -205,12 +208,12 @@ fn versions(view: &ServiceView, problems: &mut Vec<String>) -> (Vec<Version>, Ve
         .map(|(index, revision)| Named {
             label: &revision.label,
             hash: &revision.hash,
-            has_endpoints: endpoint_versions.contains(&index),
+            has_endpoints: in_use.contains(&index),
             number: revision.number,
             created: revision.created,
         })
         .collect();
-    if endpoint_versions.contains(&unversioned) {
+    if in_use.contains(&unversioned) {
         named.push(Named {
             label: UNVERSIONED,
             hash: UNVERSIONED,
@@ -229,7 +232,8 @@ fn versions(view: &ServiceView, problems: &mut Vec<String>) -> (Vec<Version>, Ve
             revision: (index < unversioned).then_some(index),
             hash: named.hash.into(),
             label: named.label.into(),
-            alias,
+            alias: alias.alias,
+            is_name: alias.is_name,
             ready: 0,
             soaked: 0,
             share: Share::ZERO,
@@ -287,7 +291,7 @@ fn weigh(
     view: &ServiceView,
     (policy, weights): (&Policy, &Weights),
     standing: &Standing,
-    versions: &mut [Version],
+    (versions, endpoint_versions): (&mut [Version], &[usize]),
     problems: &mut Vec<String>,
 ) -> bool {
     let newness: Vec<Newness> = versions
@@ -305,7 +309,7 @@ fn weigh(
         return false;
     };
     let capacity = Capacity {
-        basis: capacity_basis(view, versions),
+        basis: capacity_basis(view, versions, endpoint_versions),
         headroom_percent: policy.headroom_percent,
         clamp: policy.clamp,
     };
@@ -344,18 +348,25 @@ fn weigh(
     true
 }
 
-/// How many targets carry the whole load: what the workloads declare, and whatever has no workload.
+/// How many targets carry the whole load: what the workloads declare, and whatever has no workload and is not about to
+/// go.
 ///
 /// A workload scaled to nothing declares nothing.
-pub(super) fn capacity_basis(view: &ServiceView, versions: &[Version]) -> u32 {
+pub(super) fn capacity_basis(
+    view: &ServiceView,
+    versions: &[Version],
+    endpoint_versions: &[usize],
+) -> u32 {
+    let staying = |endpoint: &Endpoint| !endpoint.terminating;
+    let staying = targets(view, endpoint_versions, versions.len(), staying);
     let workloads = view.workloads.iter().filter(|w| w.replicas > 0);
     let declared = workloads.map(|w| w.capacity_basis());
-    let loose = versions.iter().filter(|version| {
+    let loose = versions.iter().zip(staying).filter(|(version, _)| {
         let workload = version.revision.map(|index| view.revisions[index].workload);
         workload.flatten().is_none()
     });
     declared
-        .chain(loose.map(|version| version.ready))
+        .chain(loose.map(|(_, staying)| staying))
         .fold(0, u32::saturating_add)
         .max(1)
 }

@@ -133,7 +133,7 @@ fn capacity(view: &ServiceView, outcome: &Outcome) -> String {
     if !outcome.policy.clamp {
         return "not limited".to_owned();
     }
-    let basis = capacity_basis(view, &outcome.versions);
+    let basis = capacity_basis(view, &outcome.versions, &outcome.endpoint_versions);
     let carry = if basis == 1 { "carries" } else { "carry" };
     format!("{} {carry} the whole load", count(basis, "ready pod"))
 }

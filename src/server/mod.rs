@@ -1,6 +1,6 @@
 //! DNS on sockets: datagrams and streams, all of them in front of one [`respond`](crate::answer::respond).
 //!
-//! Given the addresses to listen on, [`bind`] opens the sockets early, so that a port in use is told before anything
+//! Given the addresses to listen on, [`bind()`] opens the sockets early, so that a port in use is told before anything
 //! else is done; [`Bound::start`] begins to read from them. What a message means is not known here: octets go in, octets
 //! come out. Errors of a socket are counted ([`Counters`]) and never end its task.
 //!

@@ -122,34 +122,34 @@ impl Publisher {
         own.map(|entry| &entry.node) == node
     }
 
+    /// What was there is compared before the entry is held for writing, and dropped after: a query that meets the
+    /// writer waits for a move and no more. Nobody else writes, so nothing changes in between.
     fn put(&mut self, name: &Name, apex: &Name, node: Node) -> Changed {
+        if self.holds(name, Some(&node)) {
+            return Changed::default();
+        }
         let mut changed = Changed::default();
-        let mut existed = true;
-        match self.0.get_mut(name.as_wire()) {
-            Some(entry) if entry.own && entry.node == node => return changed,
-            Some(mut entry) => {
-                if entry.own {
-                    changed.replaced = 1;
-                } else {
-                    changed.added = 1;
-                }
-                entry.own = true;
-                entry.node = node;
-            }
-            None => {
-                existed = false;
+        if let Some(mut entry) = self.0.get_mut(name.as_wire()) {
+            if entry.own {
+                changed.replaced = 1;
+            } else {
                 changed.added = 1;
-                let entry = Entry {
-                    node,
-                    own: true,
-                    children: 0,
-                };
-                self.0.insert(name.as_wire().into(), entry);
             }
+            entry.own = true;
+            let before = std::mem::replace(&mut entry.node, node);
+            drop(entry);
+            drop(before);
+            return changed;
         }
-        if !existed {
-            self.add_child_of_parent(name, apex);
-        }
+        // Ancestors first: at no moment does a name exist below one that does not.
+        self.add_child_of_parent(name, apex);
+        let entry = Entry {
+            node,
+            own: true,
+            children: 0,
+        };
+        self.0.insert(name.as_wire().into(), entry);
+        changed.added = 1;
         changed
     }
 
@@ -178,7 +178,9 @@ impl Publisher {
             Some(mut entry) if entry.own => {
                 changed.removed = 1;
                 entry.own = false;
-                entry.node = Node::default();
+                let before = std::mem::take(&mut entry.node);
+                drop(entry);
+                drop(before);
             }
             _ => return changed,
         }

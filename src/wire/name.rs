@@ -5,7 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 /// The longest name on the wire, root label included (RFC 1035, section 2.3.4).
-const NAME_LEN_MAX: usize = 255;
+pub(super) const NAME_LEN_MAX: usize = 255;
 /// The longest label (RFC 1035, section 2.3.4).
 const LABEL_LEN_MAX: usize = 63;
 
@@ -270,11 +270,6 @@ impl QueryName {
         let wire = self.as_wire();
         let len = wire.get(at).map_or(0, |len| usize::from(*len));
         wire.get(at + 1..at + 1 + len).unwrap_or_default()
-    }
-
-    /// An owned copy.
-    pub fn to_name(&self) -> Name {
-        Name(self.as_wire().into())
     }
 }
 

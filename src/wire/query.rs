@@ -11,7 +11,7 @@
 //! ```
 //! The header decides first: a packet that claims 65,535 records costs as little as an empty one.
 
-use super::name::QueryName;
+use super::name::{NAME_LEN_MAX, QueryName};
 use super::{Rcode, rtype, u16_at};
 
 /// The length of a message's header.
@@ -201,7 +201,7 @@ fn skip_name(message: &[u8], mut at: usize) -> Option<usize> {
             0xC0..=0xFF => return message.get(at + 1).map(|_| at + 2),
             _ => return None,
         }
-        if at - start > 255 {
+        if at - start >= NAME_LEN_MAX {
             return None;
         }
     }
@@ -248,3 +248,6 @@ impl<'m> Edns<'m> {
         Some(edns)
     }
 }
+
+#[cfg(test)]
+mod tests;

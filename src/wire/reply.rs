@@ -31,15 +31,13 @@ pub enum Ede {
     NotAuthoritative = 20,
 }
 
-/// Who owns the records of a run.
+/// Who owns the records of a run: always a name that stands in the message already, so that an owner is a pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner<'n> {
+pub enum Owner {
     /// The name in the question.
     Question,
     /// A name that stands at this offset of the message.
     At(usize),
-    /// A name that stands nowhere in the message.
-    Name(&'n [u8]),
 }
 
 /// An answer under construction.
@@ -142,16 +140,6 @@ impl<'o> Reply<'o> {
         self.ede = Some(ede);
     }
 
-    /// The response code so far.
-    pub fn rcode(&self) -> Rcode {
-        self.rcode
-    }
-
-    /// The number of answers so far.
-    pub fn answer_count(&self) -> u16 {
-        self.answers
-    }
-
     /// Where the next record will stand.
     pub fn offset(&self) -> usize {
         self.out.len()
@@ -159,7 +147,7 @@ impl<'o> Reply<'o> {
 
     /// Adds `count` records of `body` from `first` on to the answers; whole records up to the limit, TC if some
     /// are left out. After the first cut nothing is added any more.
-    pub fn answer(&mut self, body: &Body, first: usize, count: usize, owner: Owner<'_>) {
+    pub fn answer(&mut self, body: &Body, first: usize, count: usize, owner: Owner) {
         if self.truncated {
             return;
         }
@@ -182,7 +170,7 @@ impl<'o> Reply<'o> {
     }
 
     /// Adds one record that was encoded ahead to the answers; as with [`Reply::answer`], TC if it does not fit.
-    pub fn answer_address(&mut self, record: &AddressRecord, owner: Owner<'_>) {
+    pub fn answer_address(&mut self, record: &AddressRecord, owner: Owner) {
         if self.truncated {
             return;
         }
@@ -193,8 +181,8 @@ impl<'o> Reply<'o> {
         }
     }
 
-    /// Adds one record that was not encoded ahead to the answers.
-    pub fn answer_one(&mut self, rtype: u16, ttl: u32, rdata: &[u8], owner: Owner<'_>) {
+    /// Adds one record that was not encoded ahead to the answers; its RDATA may be in pieces.
+    pub fn answer_one(&mut self, rtype: u16, ttl: u32, rdata: &[&[u8]], owner: Owner) {
         if self.record_of(rtype, ttl, rdata, owner) {
             self.answers = self.answers.saturating_add(1);
         }
@@ -202,14 +190,14 @@ impl<'o> Reply<'o> {
 
     /// Adds one record of the authority section; TC if it does not fit, because a negative answer without its
     /// SOA cannot be cached (RFC 2308, section 2).
-    pub fn authority(&mut self, rtype: u16, ttl: u32, rdata: &[u8], owner: Owner<'_>) {
+    pub fn authority(&mut self, rtype: u16, ttl: u32, rdata: &[&[u8]], owner: Owner) {
         if self.record_of(rtype, ttl, rdata, owner) {
             self.authorities = self.authorities.saturating_add(1);
         }
     }
 
     /// Adds addresses of targets to the additional section, whole targets while they fit. `answers_at` is where
-    /// the answers they belong to begin in the message.
+    /// the answers they belong to begin in the message. Targets past the reach of a pointer are left out as well.
     pub fn additional(&mut self, glue: &Glue, answers_at: usize) {
         let reserve = self.opt.as_ref().map_or(0, |opt| opt.len(self.ede));
         for unit in &*glue.units {
@@ -269,7 +257,7 @@ impl<'o> Reply<'o> {
     }
 
     /// Adds one encoded record under `owner`; `false` and nothing added if it does not fit.
-    fn record(&mut self, record: &[u8], owner: Owner<'_>) -> bool {
+    fn record(&mut self, record: &[u8], owner: Owner) -> bool {
         let before = self.out.len();
         self.push_owner(owner);
         self.out
@@ -282,12 +270,15 @@ impl<'o> Reply<'o> {
     }
 
     /// Adds a record from its parts; `false`, nothing added and TC set if it does not fit.
-    fn record_of(&mut self, rtype: u16, ttl: u32, rdata: &[u8], owner: Owner<'_>) -> bool {
+    fn record_of(&mut self, rtype: u16, ttl: u32, rdata: &[&[u8]], owner: Owner) -> bool {
         let before = self.out.len();
         self.push_owner(owner);
-        let len = u16::try_from(rdata.len()).unwrap_or(u16::MAX);
+        let len: usize = rdata.iter().map(|piece| piece.len()).sum();
+        let len = u16::try_from(len).unwrap_or(u16::MAX);
         self.out.extend_from_slice(&fixed_part(rtype, ttl, len));
-        self.out.extend_from_slice(rdata);
+        for piece in rdata {
+            self.out.extend_from_slice(piece);
+        }
         if self.truncated || !self.fits(0, OPT_LEN) {
             self.out.truncate(before);
             self.truncated = true;
@@ -295,22 +286,23 @@ impl<'o> Reply<'o> {
         !self.truncated
     }
 
-    fn push_owner(&mut self, owner: Owner<'_>) {
+    fn push_owner(&mut self, owner: Owner) {
         match owner {
             Owner::Question => self.out.extend_from_slice(&QUESTION_POINTER),
             Owner::At(at) => {
                 let at = u16::try_from(at.min(POINTER_MAX)).unwrap_or(0x0C);
                 self.out.extend_from_slice(&(0xC000 | at).to_be_bytes());
             }
-            Owner::Name(name) => self.out.extend_from_slice(name),
         }
     }
 
     fn push_opt(&mut self, opt: &Opt<'_>) {
         let room = self.limit.saturating_sub(self.out.len());
-        let ede = self.ede.filter(|_| opt.len(self.ede) <= room);
-        let nsid = opt.nsid.filter(|_| opt.len(ede) <= room);
-        let opt_len = Opt { nsid, ..*opt }.len(ede);
+        // The records came first; of what room is left NSID, which was asked for, goes before EDE.
+        let nsid = opt.nsid.filter(|_| opt.len(None) <= room);
+        let told = Opt { nsid, ..*opt };
+        let ede = self.ede.filter(|_| told.len(self.ede) <= room);
+        let opt_len = told.len(ede);
         let rdata_len = u16::try_from(opt_len.saturating_sub(OPT_LEN)).unwrap_or(0);
         self.out.push(0);
         self.out.extend_from_slice(&rtype::OPT.to_be_bytes());
@@ -333,3 +325,6 @@ impl<'o> Reply<'o> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

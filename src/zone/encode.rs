@@ -1,5 +1,6 @@
 //! Encoding: the records of a service become its Node in one zone.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -295,7 +296,9 @@ fn record_weights(records: &[records::Srv]) -> Vec<u16> {
         }
     }
     // Without shares every record weighs the same, however the versions divide them.
-    let even = records.iter().all(|record| record.share == 0);
+    let of = |index: usize| (u64::from(shares[index].1), u64::from(shares[index].2));
+    let even = records.iter().all(|record| record.share == 0)
+        || (1..shares.len()).all(|index| records::weigh_alike(of(0), of(index)));
     let per_version: Vec<u64> = if even {
         vec![1; shares.len()]
     } else {
@@ -321,29 +324,32 @@ fn encode_addresses(addresses: &Addresses, ttl: u32, slot: Option<u32>, counts: 
     if let ([only], true) = (&*addresses.members, uncounted) {
         return Set::Address(AddressRecord::new(ttl, only.address));
     }
-    let octets = |member: &records::Member| if member.address.is_ipv4() { 4 } else { 16 };
-    let rdata_len = addresses.members.iter().map(octets).sum();
-    let mut body = BodyBuilder::with_capacity(addresses.members.len(), rdata_len);
-    for member in &addresses.members {
-        body.push_address(ttl, member.address);
-    }
-    let body = body.build();
+    let mut members: Vec<&records::Member> = addresses.members.iter().collect();
     let sampler = match &addresses.choice {
-        Choice::Fixed => return Set::Fixed(Arc::new(body)),
-        Choice::Rotated => Sampler::all(addresses.members.len()),
+        Choice::Fixed => None,
+        Choice::Rotated => Some(Sampler::all(members.len())),
         Choice::Mixed { shares, records } => {
-            Sampler::mixed(&member_weights(addresses, shares), *records)
+            let weights = merge_addresses(&mut members, member_weights(addresses, shares));
+            Some(Sampler::mixed(&weights, *records))
         }
         Choice::Pure { shares, records } => {
             let groups: Vec<(u32, u64)> = shares
                 .iter()
                 .map(|(version, share)| (count_of(addresses, *version), u64::from(*share)))
                 .collect();
-            Sampler::pure(&groups, *records)
+            Some(Sampler::pure(&groups, *records))
         }
     };
-    let counts = addresses
-        .members
+    let octets = |member: &&records::Member| if member.address.is_ipv4() { 4 } else { 16 };
+    let mut body = BodyBuilder::with_capacity(members.len(), members.iter().map(octets).sum());
+    for member in &members {
+        body.push_address(ttl, member.address);
+    }
+    let body = body.build();
+    let Some(sampler) = sampler else {
+        return Set::Fixed(Arc::new(body));
+    };
+    let counts = members
         .iter()
         .filter_map(|member| counts.get(usize::from(member.version)).copied())
         .collect();
@@ -353,6 +359,29 @@ fn encode_addresses(addresses: &Addresses, ttl: u32, slot: Option<u32>, counts: 
         slot,
         counts,
     }))
+}
+
+/// Makes one member of those of one address, with the sum of their weights: a sample across versions must not hold
+/// a record twice (RFC 2181, section 5). It is counted as the first one's version.
+fn merge_addresses(members: &mut Vec<&records::Member>, weights: Vec<u64>) -> Vec<u64> {
+    let mut places: BTreeMap<IpAddr, usize> = BTreeMap::new();
+    let mut merged: Vec<u64> = Vec::with_capacity(weights.len());
+    let mut weights = weights.into_iter();
+    members.retain(|member| {
+        let weight = weights.next().unwrap_or(0);
+        let place = *places.entry(member.address).or_insert(merged.len());
+        match merged.get_mut(place) {
+            Some(sum) => {
+                *sum += weight;
+                false
+            }
+            None => {
+                merged.push(weight);
+                true
+            }
+        }
+    });
+    merged
 }
 
 /// Address sets in the order given, one a family.

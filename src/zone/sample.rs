@@ -177,14 +177,6 @@ impl Sampler {
             Self::Mixed(mixed) => mixed.select(x),
         }
     }
-
-    /// Whether the draw decides what is in the answer, rather than only where it starts.
-    ///
-    /// Only such a set needs a counter of its own: its counts are what somebody compares with a share.
-    #[inline]
-    pub fn weighted(&self) -> bool {
-        !matches!(self, Self::All { .. })
-    }
 }
 
 impl Pure {
@@ -402,11 +394,6 @@ pub fn srv_weights(weights: &[u64]) -> Vec<u16> {
         .collect()
 }
 
-/// Whether no weight differs from another; true for no weights at all.
-pub fn equal(weights: &[u64]) -> bool {
-    weights.iter().all(|weight| Some(weight) == weights.first())
-}
-
 /// [`endpoint_weights`] for shares in any unit.
 fn weights_per_record(shares: impl Iterator<Item = (u64, u32)>) -> Vec<u64> {
     let shares: Vec<(u128, u128)> = shares
@@ -563,7 +550,6 @@ mod tests {
             answers(&sampler, 4),
             [[0, 1, 2, 3], [1, 2, 3, 0], [2, 3, 0, 1], [3, 0, 1, 2]]
         );
-        assert!(!sampler.weighted());
     }
 
     #[test]
@@ -583,7 +569,6 @@ mod tests {
             answers(&sampler, 12),
             [ab, ab, ab, ab, ac, ac, ba, ba, ba, ba, ca, ca]
         );
-        assert!(sampler.weighted());
     }
 
     /// One record of 90 % fits into no answer of two: a uniform client would give it half.
@@ -870,13 +855,5 @@ mod tests {
         assert_eq!(srv_weights(&[0, 0]), [256, 256]);
         assert_eq!(srv_weights(&[0, 5]), [1, 256]);
         assert_eq!(srv_weights(&[]), Vec::<u16>::new());
-    }
-
-    #[test]
-    fn equal_means_no_two_differ() {
-        assert!(equal(&[]));
-        assert!(equal(&[3]));
-        assert!(equal(&[3, 3, 3]));
-        assert!(!equal(&[3, 3, 4]));
     }
 }

@@ -1,8 +1,10 @@
 //! The zones we answer for: which names are ours, and what an apex and a negative answer carry.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
 use super::encode::{address_sets, fixed_set, text_set};
@@ -34,6 +36,7 @@ pub struct Zone {
     /// What it holds.
     pub kind: ZoneKind,
     labels: usize,
+    server: Name,
     soa: Soa,
 }
 
@@ -48,31 +51,23 @@ pub struct Soa {
     pub negative_ttl: u32,
 }
 
-/// The two names in a SOA record.
+/// Who answers for a zone, and who is responsible.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SoaNames {
-    /// The primary server.
+pub struct Authority {
+    /// The name server: the target of the apex's NS record.
+    pub server: Name,
+    /// The primary server, as the SOA record tells it.
     pub mname: Name,
     /// The person responsible, the `@` written as a dot.
     pub rname: Name,
 }
 
 impl Soa {
-    /// The RDATA with the serial of this moment, in a buffer on the stack, and its length.
-    pub fn rdata(&self) -> ([u8; 532], usize) {
-        let mut rdata = [0; 532];
+    /// The RDATA in two pieces: both names, and the numbers with the serial of this moment.
+    pub fn rdata(&self) -> (&[u8], [[u8; 4]; 5]) {
         let serial = self.serial.load(Ordering::Relaxed);
-        let tail = [serial, REFRESH, RETRY, EXPIRE, self.negative_ttl].map(u32::to_be_bytes);
-        let tail = tail.as_flattened();
-        // Two names of 255 octets and five numbers fit, so both places are there.
-        let (names_end, end) = (self.names.len(), self.names.len() + tail.len());
-        if let Some(place) = rdata.get_mut(..names_end) {
-            place.copy_from_slice(&self.names);
-        }
-        if let Some(place) = rdata.get_mut(names_end..end) {
-            place.copy_from_slice(tail);
-        }
-        (rdata, end)
+        let numbers = [serial, REFRESH, RETRY, EXPIRE, self.negative_ttl];
+        (&self.names, numbers.map(u32::to_be_bytes))
     }
 
     /// The time to live of a negative answer (RFC 2308, section 3).
@@ -86,7 +81,7 @@ impl Zone {
     pub fn new(
         name: Name,
         kind: ZoneKind,
-        names: &SoaNames,
+        authority: &Authority,
         ttls: &Ttls,
         negative_ttl: u32,
     ) -> Self {
@@ -94,8 +89,9 @@ impl Zone {
             labels: name.labels().count(),
             name,
             kind,
+            server: authority.server.clone(),
             soa: Soa {
-                names: [names.mname.as_wire(), names.rname.as_wire()]
+                names: [authority.mname.as_wire(), authority.rname.as_wire()]
                     .concat()
                     .into(),
                 serial: AtomicU32::new(0),
@@ -131,16 +127,12 @@ impl Zone {
     /// The names that a zone has of itself: the apex with NS; in a cluster's zone also the schema version, the
     /// name server, and `svc` and `pod`, which exist while they are empty.
     ///
-    /// `server` is the name server's name; its addresses are given where that name lies in this zone.
+    /// The name server has `server_addresses` where its name lies in this zone.
     ///
     /// # Errors
     /// Where a name does not fit below the apex.
-    pub fn own_nodes(
-        &self,
-        server: &Name,
-        server_addresses: &[IpAddr],
-    ) -> Result<Vec<(Name, Node)>, NameError> {
-        let ttl = self.soa.ttl;
+    pub fn own_nodes(&self, server_addresses: &[IpAddr]) -> Result<Vec<(Name, Node)>, NameError> {
+        let (ttl, server) = (self.soa.ttl, &self.server);
         let mut ns = BodyBuilder::default();
         ns.push(rtype::NS, ttl, server.as_wire());
         let mut nodes = vec![(
@@ -195,12 +187,27 @@ pub struct Place<'z> {
 pub struct Zones {
     /// In the order of the configuration; the first cluster zone is that of PTR targets.
     list: Vec<Zone>,
+    /// Places in the list by apex. The apexes are the operator's, so their hash needs no secret.
+    by_apex: HashMap<Box<[u8]>, usize, FixedState>,
+    /// The numbers of labels that apexes have, most first: as many look-ups does a name take at the most.
+    depths: Vec<usize>,
 }
 
 impl Zones {
     /// These zones.
     pub fn new(list: Vec<Zone>) -> Self {
-        Self { list }
+        let apexes = list.iter().enumerate();
+        let by_apex = apexes
+            .map(|(place, zone)| (zone.name.as_wire().into(), place))
+            .collect();
+        let mut depths: Vec<usize> = list.iter().map(|zone| zone.labels).collect();
+        depths.sort_unstable_by(|one, other| other.cmp(one));
+        depths.dedup();
+        Self {
+            list,
+            by_apex,
+            depths,
+        }
     }
 
     /// The zones in the order of the configuration.
@@ -216,18 +223,11 @@ impl Zones {
     }
 
     /// Where `name` lies; `None`: in no zone of ours. The longest apex wins, label by label.
-    ///
-    /// TODO-scale: linear in zones; a handful is usual, fine below 50.
     pub fn locate(&self, name: &QueryName) -> Option<Place<'_>> {
         let labels = name.label_count();
-        let mut best: Option<&Zone> = None;
-        for zone in &self.list {
-            let longer = best.is_none_or(|best| zone.labels > best.labels);
-            if longer && labels >= zone.labels && name.suffix(zone.labels) == zone.name.as_wire() {
-                best = Some(zone);
-            }
-        }
-        let zone = best?;
+        let mut depths = self.depths.iter().filter(|depth| **depth <= labels);
+        let zone = depths.find_map(|depth| self.by_apex.get(name.suffix(*depth)))?;
+        let zone = self.list.get(*zone)?;
         let below = labels - zone.labels;
         match &zone.kind {
             ZoneKind::Cluster => {
@@ -249,8 +249,11 @@ impl Zones {
                 })
             }
             ZoneKind::Reverse(ranges) => {
-                let ours =
-                    below == 0 || reverse_range(name).is_some_and(|asked| touches(ranges, asked));
+                let ours = below == 0
+                    || match reverse_range(name)? {
+                        (asked, true) => touches(ranges, asked),
+                        (above, false) => ranges.iter().any(|range| range.contains(&above)),
+                    };
                 ours.then_some(Place {
                     zone,
                     key_labels: labels,
@@ -356,42 +359,47 @@ fn range_name(range: &IpNet) -> Option<Name> {
     Name::parse(&text.join(".")).ok()
 }
 
-/// The range a reverse name stands for; `None` for names that are no reverse name.
-fn reverse_range(name: &QueryName) -> Option<IpNet> {
+/// The range that a reverse name stands for, and `true`; or that of the nearest name above it that stands for one, and
+/// `false`: `lb._dns-sd._udp.0.96.10.in-addr.arpa` is a name like any other below the range 10.96.0.0/24.
+fn reverse_range(name: &QueryName) -> Option<(IpNet, bool)> {
     let count = name.label_count();
     let top = [name.label(count.checked_sub(2)?), name.label(count - 1)];
     let digits = (0..count - 2).rev().map(|index| name.label(index));
     let mut octets = [0_u8; 16];
     let mut len = 0_usize;
-    match top {
+    let range = match top {
         [b"in-addr", b"arpa"] => {
-            for label in digits {
-                let text = std::str::from_utf8(label).ok()?;
-                *octets.get_mut(len).filter(|_| len < 4)? = text.parse().ok()?;
+            for (octet, label) in octets.iter_mut().zip(digits.take(4)) {
+                let text = std::str::from_utf8(label).ok();
+                let Some(value) = text.and_then(|text| text.parse().ok()) else {
+                    break;
+                };
+                *octet = value;
                 len += 1;
             }
             let [a, b, c, d, ..] = octets;
             let address = Ipv4Addr::new(a, b, c, d);
-            IpNet::new(address.into(), u8::try_from(len * 8).ok()?).ok()
+            IpNet::new(address.into(), u8::try_from(len * 8).ok()?).ok()?
         }
         [b"ip6", b"arpa"] => {
-            for label in digits {
-                let [digit] = label else {
-                    return None;
+            for label in digits.take(32) {
+                let digit = match label {
+                    [digit] => char::from(*digit).to_digit(16),
+                    _ => None,
                 };
-                let nibble = u8::try_from(char::from(*digit).to_digit(16)?).ok()?;
-                *octets.get_mut(len / 2)? |= if len.is_multiple_of(2) {
-                    nibble << 4
-                } else {
-                    nibble
+                let Some(nibble) = digit.and_then(|digit| u8::try_from(digit).ok()) else {
+                    break;
                 };
+                let shift = if len.is_multiple_of(2) { 4 } else { 0 };
+                *octets.get_mut(len / 2)? |= nibble << shift;
                 len += 1;
             }
             let address = Ipv6Addr::from(octets);
-            IpNet::new(address.into(), u8::try_from(len * 4).ok()?).ok()
+            IpNet::new(address.into(), u8::try_from(len * 4).ok()?).ok()?
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some((range, len == count - 2))
 }
 
 #[cfg(test)]
@@ -425,7 +433,8 @@ mod tests {
     fn off_an_octet_only_names_inside_the_range_are_ours() {
         let reverse = reverse_zones(&["10.1.2.128/25".parse().unwrap()]).remove(0);
         let root = || Name::root();
-        let names = SoaNames {
+        let names = Authority {
+            server: root(),
             mname: root(),
             rname: root(),
         };
@@ -446,12 +455,15 @@ mod tests {
         assert!(!ours("127.2.1.10.in-addr.arpa"));
         assert!(!ours("3.1.10.in-addr.arpa"));
         assert!(!ours("x.2.1.10.in-addr.arpa"));
+        assert!(!ours("x.127.2.1.10.in-addr.arpa"));
+        assert!(ours("x.129.2.1.10.in-addr.arpa"));
     }
 
     #[test]
     fn the_longest_apex_wins_label_by_label() {
         let zone = |text: &str| {
-            let names = SoaNames {
+            let names = Authority {
+                server: Name::root(),
                 mname: Name::root(),
                 rname: Name::root(),
             };
@@ -489,7 +501,8 @@ mod tests {
 
     #[test]
     fn serials_never_decrease() {
-        let names = SoaNames {
+        let names = Authority {
+            server: Name::root(),
             mname: Name::root(),
             rname: Name::root(),
         };

@@ -12,23 +12,29 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "each test crate that has a rig uses another part of it"
 )]
 
 mod cluster;
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::BinDecodable as _;
+use jiff::Timestamp;
+use shiftdns::answer::{Transport, Verdict, View, Worker, respond};
 use shiftdns::app::{self, Running, Source};
 use shiftdns::config::{self, Config, Flags};
+use shiftdns::engine::Engine;
 use shiftdns::engine::control::Event;
 use shiftdns::files;
-use shiftdns::objects::{Change, Kind};
+use shiftdns::model::Problem;
+use shiftdns::objects::{Change, Kind, Object};
 use tokio::runtime::{Builder, Runtime};
 
 pub use cluster::cluster;
@@ -62,6 +68,11 @@ pub fn config() -> Config {
 pub fn resets(manifests: &str) -> Vec<Change> {
     let (objects, problems) = files::parse("test.yaml", manifests);
     assert_eq!(problems, []);
+    resets_of(&objects)
+}
+
+/// Whole lists of all kinds.
+fn resets_of(objects: &[Object]) -> Vec<Change> {
     let of = |kind: Kind| Change::Reset {
         kind,
         objects: objects
@@ -118,11 +129,28 @@ impl Rig {
 
     /// Folds changes in as one batch and waits until it is published.
     pub fn apply_changes(&self, changes: Vec<Change>) {
+        self.apply_batch(changes, Vec::new());
+    }
+
+    /// The same, with what the source could not read.
+    pub fn apply_batch(&self, changes: Vec<Change>, problems: Vec<Problem>) {
         let engine = &self.running().engine;
         self.runtime.block_on(async {
-            let problems = Vec::new();
             engine
                 .send(Event::Batch { changes, problems })
+                .await
+                .expect("the engine runs");
+            engine.list().await.expect("the engine runs");
+        });
+    }
+
+    /// The engine is told that its source is gone.
+    pub fn lose_source(&self) {
+        let engine = &self.running().engine;
+        self.runtime.block_on(async {
+            let cause = "gone".to_owned();
+            engine
+                .send(Event::SourceLost { cause })
                 .await
                 .expect("the engine runs");
             engine.list().await.expect("the engine runs");
@@ -291,4 +319,91 @@ pub fn record(record: &Record) -> String {
     let rtype: RecordType = record.record_type();
     let text = format!("{} {} {rtype}{data}", record.name, record.ttl);
     text.replace("cluster.local.", "Z.")
+}
+
+/// The demo's shop at rest.
+pub fn shop() -> String {
+    let files = ["namespaces", "web", "pay", "db", "api", "external"];
+    let read =
+        |file| std::fs::read_to_string(format!("zones/demo/{file}.yaml")).expect("a manifest");
+    files.map(read).join("\n---\n")
+}
+
+/// A headless service `name` in `shop` with `count` ready endpoints of its own addresses, named `NAME-0` and so on,
+/// behind the port `http`; as JSON, which is read much faster than YAML.
+pub fn headless(name: &str, count: usize) -> String {
+    let endpoints: Vec<String> = (0..count)
+        .map(|i| {
+            let address = format!("10.8.{}.{}", i / 200, i % 200 + 1);
+            format!(
+                r#"{{"addresses":["{address}"],"conditions":{{"ready":true}},"hostname":"{name}-{i}"}}"#
+            )
+        })
+        .collect();
+    let meta = |suffix: &str| {
+        format!(r#""namespace":"shop","name":"{name}{suffix}","uid":"{name}{suffix}""#)
+    };
+    let (service_meta, slice_meta) = (meta(""), meta("-slice"));
+    let endpoints = endpoints.join(",");
+    format!(
+        r#"{{"apiVersion":"v1","kind":"List","items":[
+{{"apiVersion":"v1","kind":"Service","metadata":{{{service_meta}}},
+ "spec":{{"clusterIP":"None","clusterIPs":["None"],"ipFamilies":["IPv4"],"selector":{{"app":"{name}"}},
+ "ports":[{{"name":"http","protocol":"TCP","port":80,"targetPort":8080}}]}}}},
+{{"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{{{slice_meta},
+ "labels":{{"kubernetes.io/service-name":"{name}"}}}},"addressType":"IPv4",
+ "ports":[{{"name":"http","protocol":"TCP","port":8080}}],"endpoints":[{endpoints}]}}]}}"#
+    )
+}
+
+/// An ExternalName service `name` in `shop`.
+pub fn external(name: &str, target: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{namespace: shop, name: {name}, uid: {name}}}\n\
+         spec: {{type: ExternalName, externalName: {target}}}\n"
+    )
+}
+
+/// The request path without sockets: a view that an engine has published to, and one worker.
+pub struct Offline {
+    pub engine: Engine,
+    pub view: Arc<View>,
+    pub worker: Worker,
+    out: Vec<u8>,
+}
+
+impl Offline {
+    /// Publishes manifests, JSON or YAML.
+    pub fn with(config: &Config, manifests: &[&str]) -> Self {
+        let (engine, view) = app::offline(config).expect("the zones' own names fit");
+        let mut offline = Self {
+            engine,
+            view,
+            worker: Worker::new(1),
+            out: Vec::new(),
+        };
+        offline.apply(manifests);
+        offline
+    }
+
+    /// Replaces all objects.
+    pub fn apply(&mut self, manifests: &[&str]) {
+        let mut all = Vec::new();
+        for text in manifests {
+            let (objects, problems) = files::parse("test.yaml", text);
+            assert_eq!(problems, []);
+            all.extend(objects);
+        }
+        self.engine.apply(resets_of(&all), Timestamp::UNIX_EPOCH);
+    }
+
+    /// Asks; `None` is silence.
+    pub fn ask(&mut self, query: &[u8], transport: Transport) -> Option<&[u8]> {
+        let peer = Ipv4Addr::LOCALHOST.into();
+        let (view, worker) = (&self.view, &mut self.worker);
+        match respond(query, peer, transport, view, worker, 1, &mut self.out) {
+            Verdict::Reply => Some(&self.out),
+            Verdict::Silence => None,
+        }
+    }
 }

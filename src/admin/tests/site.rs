@@ -16,7 +16,7 @@ use crate::objects::{Change, Kind, Object};
 use crate::records::{self, Ttls};
 use crate::store;
 use crate::wire::Name;
-use crate::zone::{SoaNames, Zone, ZoneKind, Zones};
+use crate::zone::{Authority, Zone, ZoneKind, Zones};
 
 /// A headless service whose Deployment rolls from v1 (three pods) to v2 (one), and a service with a mistake.
 pub(super) fn shop() -> Vec<Value> {
@@ -86,7 +86,8 @@ pub(super) const WEB: &str = "web.shop.svc.cluster.local";
 impl Site {
     pub(super) async fn open(token: Option<&str>) -> Self {
         let name = |text: &str| Name::parse(text).unwrap();
-        let soa = SoaNames {
+        let soa = Authority {
+            server: name("ns.dns.cluster.local"),
             mname: name("ns.dns.cluster.local"),
             rname: name("hostmaster.cluster.local"),
         };
@@ -101,7 +102,7 @@ impl Site {
             defaults: Policy::default(),
             records: records::Settings::default(),
             pods: Pods::Disabled,
-            name_server: (soa.mname.clone(), vec![IpAddr::from([10, 96, 0, 10])]),
+            name_server: vec![IpAddr::from([10, 96, 0, 10])],
         };
         let engine = Engine::new(settings, Arc::clone(&view), publisher).unwrap();
         let versions = engine.counted_versions();
