@@ -3,6 +3,10 @@
 //! One change is one endpoint of a service of ten that turns unready or ready again: its pod, then its slice, in one
 //! batch, as a source hands them over. Services take turns, so that nothing is warm that would be cold in a cluster.
 //! The figures that are no distributions (loading, memory, percentiles) are printed before Criterion begins.
+#![allow(
+    clippy::print_stdout,
+    reason = "figures that are no distributions have no other place"
+)]
 
 mod cluster;
 

@@ -242,13 +242,10 @@ impl Responder<'_> {
     ) -> Step {
         let labels = name.label_count();
         if self.query.qtype == rtype::SOA && labels == place.zone.label_count() {
-            let (rdata, len) = place.zone.soa().rdata();
-            reply.answer_one(
-                rtype::SOA,
-                place.zone.soa().ttl,
-                rdata.get(..len).unwrap_or_default(),
-                owner,
-            );
+            let soa = place.zone.soa();
+            let (names, numbers) = soa.rdata();
+            let rdata = [names, numbers.as_flattened()];
+            reply.answer_one(rtype::SOA, soa.ttl, &rdata, owner);
             return Step::Done;
         }
         let key = name.suffix(place.key_labels);
@@ -323,10 +320,10 @@ impl Responder<'_> {
         let ttl = place.zone.soa().ttl;
         match (address, self.query.qtype) {
             (IpAddr::V4(v4), rtype::A | rtype::ANY) => {
-                reply.answer_one(rtype::A, ttl, &v4.octets(), owner)
+                reply.answer_one(rtype::A, ttl, &[&v4.octets()], owner)
             }
             (IpAddr::V6(v6), rtype::AAAA | rtype::ANY) => {
-                reply.answer_one(rtype::AAAA, ttl, &v6.octets(), owner);
+                reply.answer_one(rtype::AAAA, ttl, &[&v6.octets()], owner);
             }
             _ => return Step::NoData,
         }
@@ -342,11 +339,11 @@ fn add_srv(srv: &crate::wire::Srv, owner: Owner, reply: &mut Reply<'_>) {
 
 /// NODATA or NXDOMAIN: the SOA of the zone, its owner a pointer into the name, which stands at `at`.
 fn negative(zone: &Zone, name: &QueryName, at: usize, reply: &mut Reply<'_>) {
-    let (rdata, len) = zone.soa().rdata();
-    let rdata = rdata.get(..len).unwrap_or_default();
+    let (names, numbers) = zone.soa().rdata();
+    let rdata = [names, numbers.as_flattened()];
     let apex = at + name.as_wire().len() - zone.name.as_wire().len();
     let ttl = zone.soa().ttl_of_negatives();
-    reply.authority(rtype::SOA, ttl, rdata, Owner::At(apex));
+    reply.authority(rtype::SOA, ttl, &rdata, Owner::At(apex));
 }
 
 /// Reads `10-1-2-3` or `2001-db8--1`.

@@ -74,6 +74,8 @@ pub struct Engine {
     publisher: Publisher,
     services: BTreeMap<ServiceKey, Service>,
     reverse: ReverseNames,
+    /// Whether there is a reverse zone; without one nobody's claims are kept.
+    has_reverse: bool,
     slots: slots::Allocator,
     problems: Problems,
     /// Those of the index and of the source, as they were last counted among `problems`.
@@ -167,12 +169,15 @@ impl Engine {
         view: Arc<View>,
         publisher: Publisher,
     ) -> Result<Self, NameError> {
+        let is_reverse = |zone: &Zone| zone.kind != ZoneKind::Cluster;
+        let has_reverse = view.zones.iter().any(is_reverse);
         let mut engine = Self {
             index: Index::new(settings.objects.clone()),
             settings,
             view,
             publisher,
             services: BTreeMap::new(),
+            has_reverse,
             reverse: ReverseNames::default(),
             slots: slots::Allocator::default(),
             problems: Problems::default(),
@@ -345,9 +350,12 @@ impl Engine {
         problems.append(&mut records.problems);
         let mut changed =
             self.publish_names(&mut service, &records, &slots, generation, &mut problems);
-        let claims = Claims {
-            created: view.created,
-            list: records.reverse,
+        let claims = match self.has_reverse {
+            true => Claims {
+                created: view.created,
+                list: records.reverse,
+            },
+            false => Claims::default(),
         };
         let touched = self.reverse.replace(key, &service.claims, &claims);
         service.claims = claims;

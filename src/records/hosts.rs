@@ -74,7 +74,11 @@ fn label_of(endpoint: &Endpoint, pod_names: bool) -> Arc<str> {
 /// The address as a label: `10-1-2-3`, `2001-db8--1`; a hyphen at the end gets a `0`, so that the label still
 /// reads as an address.
 pub fn address_label(address: IpAddr) -> String {
-    let mut label = address.to_string().replace(['.', ':'], "-");
+    if let IpAddr::V4(v4) = address {
+        let [a, b, c, d] = v4.octets();
+        return format!("{a}-{b}-{c}-{d}");
+    }
+    let mut label = address.to_string().replace([':', '.'], "-");
     if label.ends_with('-') {
         label.push('0');
     }

@@ -267,6 +267,30 @@ struct Compiler<'a> {
     ttls: Ttls,
     /// Indices of the endpoints that count, in circular order.
     counting: Vec<usize>,
+    /// Two endpoints may have one address: pods of a node's own network do.
+    shared_addresses: bool,
+}
+
+/// Plain views by the versions in them, each made once: most of a service's names have the same.
+#[derive(Default)]
+struct PlainViews(Vec<(Vec<bool>, View)>);
+
+impl PlainViews {
+    fn of(
+        &mut self,
+        compiler: &Compiler<'_>,
+        ports: &[PortName],
+        include: impl Fn(usize) -> bool,
+    ) -> View {
+        let versions = 0..compiler.outcome.versions.len();
+        let included: Vec<bool> = versions.map(include).collect();
+        if let Some((_, view)) = self.0.iter().find(|(known, _)| *known == included) {
+            return view.clone();
+        }
+        let view = compiler.plain_view(ports, |version| included[version]);
+        self.0.push((included, view.clone()));
+        view
+    }
 }
 
 impl<'a> Compiler<'a> {
@@ -274,29 +298,25 @@ impl<'a> Compiler<'a> {
         let mut counting: Vec<usize> = (0..view.endpoints.len())
             .filter(|index| outcome.counts(&view.endpoints[*index]))
             .collect();
-        counting.sort_by_cached_key(|index| {
-            let Endpoint {
-                zone,
-                node,
-                uid,
-                address,
-                ..
-            } = &view.endpoints[*index];
+        let place = |index: &usize| {
+            let endpoint = &view.endpoints[*index];
             let version = outcome.endpoint_versions[*index];
-            (
-                version,
-                zone.clone(),
-                node.clone(),
-                Arc::clone(uid),
-                *address,
-            )
-        });
+            let of_node = (endpoint.zone.as_ref(), endpoint.node.as_ref());
+            (version, of_node, &endpoint.uid, endpoint.address)
+        };
+        counting.sort_by(|one, other| place(one).cmp(&place(other)));
+        // A view's endpoints are sorted by address.
+        let shared_addresses = view
+            .endpoints
+            .windows(2)
+            .any(|pair| pair[0].address == pair[1].address);
         Self {
             view,
             outcome,
             hosts: Hosts::of(view, &counting, settings.endpoint_pod_names),
             ttls: settings.ttls,
             counting,
+            shared_addresses,
         }
     }
 
@@ -427,9 +447,10 @@ impl<'a> Compiler<'a> {
             ..Names::default()
         };
         let lines = text::versions(self.outcome, self.view);
-        names.views.push(self.split_view(&names.ports));
-        self.add_roles(&mut names);
-        self.add_versions(&mut names, &lines);
+        let mut plain = PlainViews::default();
+        names.views.push(self.split_view(&names.ports, &mut plain));
+        self.add_roles(&mut names, &mut plain);
+        self.add_versions(&mut names, &lines, &mut plain);
         names.versions_text = lines;
         names.rollout_text = text::rollout(self.outcome, self.view, names.ttl);
         for list in [&mut names.plain, &mut names.versions, &mut names.roles] {
@@ -449,20 +470,16 @@ impl<'a> Compiler<'a> {
         names
     }
 
-    fn add_roles(&self, names: &mut Names) {
-        let mut all = self.plain_view(&names.ports, |_| true);
+    fn add_roles(&self, names: &mut Names, plain: &mut PlainViews) {
+        let mut all = plain.of(self, &names.ports, |_| true);
         all.a.choice = Choice::Fixed;
         all.aaaa.choice = Choice::Fixed;
-        let of_role = |role: Role| {
-            self.plain_view(&names.ports, |version| {
-                self.outcome.versions[version].role == Some(role)
-            })
+        let mut of_role = |role: Role| {
+            let has_role = |version: usize| self.outcome.versions[version].role == Some(role);
+            plain.of(self, &names.ports, has_role)
         };
-        for (label, view) in [
-            ("all", all),
-            ("stable", of_role(Role::Stable)),
-            ("canary", of_role(Role::Canary)),
-        ] {
+        let (stable, canary) = (of_role(Role::Stable), of_role(Role::Canary));
+        for (label, view) in [("all", all), ("stable", stable), ("canary", canary)] {
             let label: Arc<str> = label.into();
             names.roles.push((Arc::clone(&label), names.views.len()));
             names.plain.push((label, names.views.len()));
@@ -472,7 +489,7 @@ impl<'a> Compiler<'a> {
 
     /// A version is reached by its alias, which names all revisions that carry the label, and each revision by
     /// its hash.
-    fn add_versions(&self, names: &mut Names, lines: &[String]) {
+    fn add_versions(&self, names: &mut Names, lines: &[String], plain: &mut PlainViews) {
         let versions = &self.outcome.versions;
         // The hash of a bare pod is its version's label, which may be no DNS label; then only its alias is one.
         let hashes = versions.iter().map(|v| &v.hash).filter(|hash| {
@@ -482,21 +499,28 @@ impl<'a> Compiler<'a> {
         let mut labels: Vec<&Arc<str>> = versions.iter().map(|v| &v.alias).chain(hashes).collect();
         labels.sort();
         labels.dedup();
+        // An alias and a hash mostly call the same revisions: then they are one view.
+        let mut known: Vec<(Vec<bool>, usize)> = Vec::new();
         for label in labels {
-            let called = |version: usize| {
-                versions[version].alias == *label || versions[version].hash == *label
-            };
-            let mut view = self.plain_view(&names.ports, called);
-            let of_version = lines
+            let called: Vec<bool> = versions
                 .iter()
-                .enumerate()
-                .filter(|(version, _)| called(*version));
-            view.text = of_version.map(|(_, line)| line.clone()).collect();
-            names.versions.push((Arc::clone(label), names.views.len()));
+                .map(|version| version.alias == *label || version.hash == *label)
+                .collect();
+            let view = match known.iter().find(|(versions, _)| *versions == called) {
+                Some((_, view)) => *view,
+                None => {
+                    let mut view = plain.of(self, &names.ports, |version| called[version]);
+                    let of_version = lines.iter().zip(&called).filter(|(_, called)| **called);
+                    view.text = of_version.map(|(line, _)| line.clone()).collect();
+                    known.push((called, names.views.len()));
+                    names.views.push(view);
+                    names.views.len() - 1
+                }
+            };
+            names.versions.push((Arc::clone(label), view));
             if !names.plain.iter().any(|(role, _)| role == label) {
-                names.plain.push((Arc::clone(label), names.views.len()));
+                names.plain.push((Arc::clone(label), view));
             }
-            names.views.push(view);
         }
     }
 
@@ -522,11 +546,11 @@ impl<'a> Compiler<'a> {
     }
 
     /// The service's own name: endpoints by the split.
-    fn split_view(&self, ports: &[PortName]) -> View {
+    fn split_view(&self, ports: &[PortName], plain: &mut PlainViews) -> View {
         let weighted = self.outcome.weighted;
         let share = |version: usize| u32::from(self.outcome.versions[version].share.basis_points());
         if !weighted {
-            return self.plain_view(ports, |_| true);
+            return plain.of(self, ports, |_| true);
         }
         let mut view = self.weighted_view(ports, |version| share(version) > 0);
         let records = self.outcome.policy.records;
@@ -561,8 +585,10 @@ impl<'a> Compiler<'a> {
     /// All counting endpoints of the versions that `include` takes, each with the same weight.
     fn plain_view(&self, ports: &[PortName], include: impl Fn(usize) -> bool) -> View {
         let mut view = self.weighted_view(ports, include);
-        view.a.keep_first_of_each_address();
-        view.aaaa.keep_first_of_each_address();
+        if self.shared_addresses {
+            view.a.keep_first_of_each_address();
+            view.aaaa.keep_first_of_each_address();
+        }
         view
     }
 
@@ -586,7 +612,9 @@ impl<'a> Compiler<'a> {
             Addresses {
                 // Pods of a node's own network share its address.
                 members: members
-                    .filter(|member| seen.insert((member.version, member.address)))
+                    .filter(|member| {
+                        !self.shared_addresses || seen.insert((member.version, member.address))
+                    })
                     .collect(),
                 choice: Choice::Rotated,
             }
@@ -610,12 +638,22 @@ impl<'a> Compiler<'a> {
         wanted: impl Fn(Option<&Arc<str>>, Protocol) -> bool,
     ) -> Vec<Srv> {
         let mut records: Vec<Srv> = Vec::with_capacity(chosen.len());
+        // Where every endpoint is a host of its own, only its own records may repeat.
+        let shared_hosts = self.hosts.list.len() < self.counting.len();
         let mut seen = BTreeSet::new();
         for index in chosen {
             let host = self.hosts.of_endpoint(*index);
             let version = u16::try_from(self.version_of(*index)).ok();
+            let first = records.len();
             for port in self.endpoint(*index).ports.iter() {
-                if wanted(port.name.as_ref(), port.protocol) && seen.insert((host, port.number)) {
+                if !wanted(port.name.as_ref(), port.protocol) {
+                    continue;
+                }
+                let is_new = match shared_hosts {
+                    true => seen.insert((host, port.number)),
+                    false => records[first..].iter().all(|r| r.port != port.number),
+                };
+                if is_new {
                     records.push(Srv {
                         target: SrvTarget::Host(host),
                         port: port.number,

@@ -1,5 +1,7 @@
 //! The strings of `_versions` and `_rollout`: what the shares are, and why.
 
+use std::fmt::Write as _;
+
 use crate::model::ServiceView;
 use crate::rollout::{Outcome, Track, Version};
 
@@ -59,6 +61,7 @@ pub(super) fn rollout(outcome: &Outcome, view: &ServiceView, ttl: u32) -> Vec<St
 
 fn push(text: &mut String, key: &str, value: Option<impl std::fmt::Display>) {
     if let Some(value) = value {
-        text.push_str(&format!(" {key}={value}"));
+        // Writing to a string cannot fail.
+        let _ = write!(text, " {key}={value}");
     }
 }

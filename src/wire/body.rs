@@ -107,6 +107,16 @@ pub struct BodyBuilder {
 }
 
 impl BodyBuilder {
+    /// A builder with room for `count` records whose RDATA has `rdata_len` octets together, so that it is
+    /// allocated once and kept as it is.
+    pub fn with_capacity(count: usize, rdata_len: usize) -> Self {
+        Self {
+            // Owner 2, type to RDATA length 10.
+            bytes: Vec::with_capacity(count * 12 + rdata_len),
+            ends: Vec::with_capacity(count),
+        }
+    }
+
     /// The body's length so far.
     pub fn len(&self) -> usize {
         self.bytes.len()
@@ -210,6 +220,18 @@ pub struct SrvBuilder {
 }
 
 impl SrvBuilder {
+    /// A builder with room for `count` records whose targets have `targets_len` octets together, and for an IPv4
+    /// address of each.
+    pub fn with_capacity(count: usize, targets_len: usize) -> Self {
+        Self {
+            // Priority, weight and port take 6 octets.
+            answers: BodyBuilder::with_capacity(count, count * 6 + targets_len),
+            glue: Vec::with_capacity(count * 14),
+            units: Vec::with_capacity(count),
+            rdata: Vec::with_capacity(64),
+        }
+    }
+
     /// The answers' length so far.
     pub fn len(&self) -> usize {
         self.answers.len()

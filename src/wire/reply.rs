@@ -181,8 +181,8 @@ impl<'o> Reply<'o> {
         }
     }
 
-    /// Adds one record that was not encoded ahead to the answers.
-    pub fn answer_one(&mut self, rtype: u16, ttl: u32, rdata: &[u8], owner: Owner) {
+    /// Adds one record that was not encoded ahead to the answers; its RDATA may be in pieces.
+    pub fn answer_one(&mut self, rtype: u16, ttl: u32, rdata: &[&[u8]], owner: Owner) {
         if self.record_of(rtype, ttl, rdata, owner) {
             self.answers = self.answers.saturating_add(1);
         }
@@ -190,7 +190,7 @@ impl<'o> Reply<'o> {
 
     /// Adds one record of the authority section; TC if it does not fit, because a negative answer without its
     /// SOA cannot be cached (RFC 2308, section 2).
-    pub fn authority(&mut self, rtype: u16, ttl: u32, rdata: &[u8], owner: Owner) {
+    pub fn authority(&mut self, rtype: u16, ttl: u32, rdata: &[&[u8]], owner: Owner) {
         if self.record_of(rtype, ttl, rdata, owner) {
             self.authorities = self.authorities.saturating_add(1);
         }
@@ -270,12 +270,15 @@ impl<'o> Reply<'o> {
     }
 
     /// Adds a record from its parts; `false`, nothing added and TC set if it does not fit.
-    fn record_of(&mut self, rtype: u16, ttl: u32, rdata: &[u8], owner: Owner) -> bool {
+    fn record_of(&mut self, rtype: u16, ttl: u32, rdata: &[&[u8]], owner: Owner) -> bool {
         let before = self.out.len();
         self.push_owner(owner);
-        let len = u16::try_from(rdata.len()).unwrap_or(u16::MAX);
+        let len: usize = rdata.iter().map(|piece| piece.len()).sum();
+        let len = u16::try_from(len).unwrap_or(u16::MAX);
         self.out.extend_from_slice(&fixed_part(rtype, ttl, len));
-        self.out.extend_from_slice(rdata);
+        for piece in rdata {
+            self.out.extend_from_slice(piece);
+        }
         if self.truncated || !self.fits(0, OPT_LEN) {
             self.out.truncate(before);
             self.truncated = true;

@@ -254,7 +254,11 @@ where
 
     fn encode_srv(&mut self, records: &[records::Srv]) -> Option<Arc<Srv>> {
         let ttl = self.names.ttl;
-        let mut builder = SrvBuilder::default();
+        let targets = records
+            .iter()
+            .filter_map(|record| (self.glue)(record.target));
+        let targets_len = targets.map(|(target, _)| target.as_wire().len()).sum();
+        let mut builder = SrvBuilder::with_capacity(records.len(), targets_len);
         let mut with_glue = vec![false; self.names.hosts.len().max(1)];
         for (record, weight) in records.iter().zip(record_weights(records)) {
             let Some((target, addresses)) = (self.glue)(record.target) else {
@@ -336,7 +340,8 @@ fn encode_addresses(addresses: &Addresses, ttl: u32, slot: Option<u32>, counts: 
             Some(Sampler::pure(&groups, *records))
         }
     };
-    let mut body = BodyBuilder::default();
+    let octets = |member: &&records::Member| if member.address.is_ipv4() { 4 } else { 16 };
+    let mut body = BodyBuilder::with_capacity(members.len(), members.iter().map(octets).sum());
     for member in &members {
         body.push_address(ttl, member.address);
     }

@@ -63,21 +63,11 @@ pub struct Authority {
 }
 
 impl Soa {
-    /// The RDATA with the serial of this moment, in a buffer on the stack, and its length.
-    pub fn rdata(&self) -> ([u8; 532], usize) {
-        let mut rdata = [0; 532];
+    /// The RDATA in two pieces: both names, and the numbers with the serial of this moment.
+    pub fn rdata(&self) -> (&[u8], [[u8; 4]; 5]) {
         let serial = self.serial.load(Ordering::Relaxed);
-        let tail = [serial, REFRESH, RETRY, EXPIRE, self.negative_ttl].map(u32::to_be_bytes);
-        let tail = tail.as_flattened();
-        // Two names of 255 octets and five numbers fit, so both places are there.
-        let (names_end, end) = (self.names.len(), self.names.len() + tail.len());
-        if let Some(place) = rdata.get_mut(..names_end) {
-            place.copy_from_slice(&self.names);
-        }
-        if let Some(place) = rdata.get_mut(names_end..end) {
-            place.copy_from_slice(tail);
-        }
-        (rdata, end)
+        let numbers = [serial, REFRESH, RETRY, EXPIRE, self.negative_ttl];
+        (&self.names, numbers.map(u32::to_be_bytes))
     }
 
     /// The time to live of a negative answer (RFC 2308, section 3).

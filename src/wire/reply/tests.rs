@@ -79,8 +79,8 @@ fn answers_are_cut_between_records() {
                 let (_, message) = write(edns, limit, None, |reply| {
                     reply.answer(&body, 0, 30, owner);
                     // After the first cut nothing is added, whether or not it would fit.
-                    reply.answer_one(rtype::TXT, 0, &[0], owner);
-                    reply.authority(rtype::TXT, 0, &[0], owner);
+                    reply.answer_one(rtype::TXT, 0, &[&[0]], owner);
+                    reply.authority(rtype::TXT, 0, &[&[0]], owner);
                 });
                 let fitting = ((limit - START - opt) / 16).min(30);
                 assert_eq!(message.edns.is_some(), edns);
@@ -101,7 +101,7 @@ fn a_soa_that_does_not_fit_truncates() {
     let soa_len = 2 + 10 + rdata.len();
     for (limit, fits) in [(START + soa_len, true), (START + soa_len - 1, false)] {
         let (_, message) = write(false, limit, None, |reply| {
-            reply.authority(rtype::SOA, 5, &rdata, Owner::At(12));
+            reply.authority(rtype::SOA, 5, &[&rdata], Owner::At(12));
         });
         assert_eq!(message.authorities.len(), usize::from(fits));
         assert_eq!(message.metadata.truncation, !fits);
