@@ -311,9 +311,11 @@ impl Engine {
                 list: records.reverse.clone(),
             };
             reverse.replace(key, &Claims::default(), &claims);
-            let slots = service.slots.known(&outcome);
-            for zone in self.view.zones.clusters() {
-                let encoded = zone::encode(&records, &zone.name, &slots, service.generation);
+            let slots = service
+                .slots
+                .known(&outcome, self.view.zones.clusters().count());
+            for (zone, slots) in self.view.zones.clusters().zip(&slots) {
+                let encoded = zone::encode(&records, &zone.name, slots, service.generation);
                 nodes.extend(encoded.and_then(|e| Some((e.name, e.node?))));
             }
         }
@@ -341,10 +343,12 @@ impl Engine {
         let mut service = self.services.remove(key).unwrap_or_default();
         let mut outcome = rollout::evaluate(&view, &self.settings.defaults, &service.memory, now);
         let mut records = records::compile(&view, &outcome, &self.settings.records);
+        let zones = self.view.zones.clusters().count();
         let slots = match &records.content {
-            Content::Names(names) if names.versions.is_empty() => Slots::default(),
-            Content::Names(_) => service.slots.assign(key, &outcome, &mut self.slots),
-            Content::Absent | Content::Alias { .. } => Slots::default(),
+            Content::Names(names) if !names.versions.is_empty() => {
+                service.slots.assign(key, &outcome, zones, &mut self.slots)
+            }
+            _ => vec![Slots::default(); zones],
         };
         problems.append(&mut outcome.problems);
         problems.append(&mut records.problems);
@@ -382,13 +386,13 @@ impl Engine {
         &mut self,
         service: &mut Service,
         records: &Records,
-        slots: &Slots,
+        slots: &[Slots],
         generation: u64,
         problems: &mut Vec<Problem>,
     ) -> Changed {
         let view = Arc::clone(&self.view);
         let mut nodes = Vec::with_capacity(1);
-        for zone in view.zones.clusters() {
+        for (zone, slots) in view.zones.clusters().zip(slots) {
             match zone::encode(records, &zone.name, slots, service.generation) {
                 Some(encoded) => {
                     problems.extend(encoded.problems);
