@@ -1022,31 +1022,3 @@ fn a_service_that_changes_its_kind_leaves_nothing_behind() {
         );
     }
 }
-
-/// A set of one zone is drawn by itself: asked in turn with its twin of another zone, each keeps its odds.
-#[test]
-fn zones_do_not_share_their_draws() {
-    let one_worker = |config: &mut shiftdns::config::Config| {
-        config.zones.push("other.example".to_owned());
-        config.workers = std::num::NonZeroUsize::new(1);
-    };
-    let rig = serve_with(
-        one_worker,
-        "namespace shop
-         headless web.shop http:80 weights=v1=90,v2=10 clamp=off records=1
-         deployment web.shop 2 v1=aaa v2=bbb
-         slice web.shop http:80 | 10.1.0.1 @web-aaa | 10.1.0.2 @web-bbb",
-    );
-    let names = ["web.shop.svc.Z A", "web.shop.svc.other.example A"].map(rig::query);
-    let mut canary = [0_i32; 2];
-    for _ in 0..2000 {
-        for (count, query) in canary.iter_mut().zip(&names) {
-            let answer = rig.udp(query).expect("an answer");
-            let message = rig::decode(&answer);
-            *count += i32::from(message.answers[0].data.to_string() == "10.1.0.2");
-        }
-    }
-    for count in canary {
-        assert!((count - 200).abs() <= 8, "{canary:?} of 2000 each");
-    }
-}
