@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
-use super::{Detail, Engine, Summary};
+use super::{Detail, Engine, Summary, Totals};
 use crate::model::{Problem, ServiceKey};
-use crate::objects::{Change, Kind};
+use crate::objects::Change;
 
 /// Batches that may wait; a source that is faster than the engine waits for it.
 const QUEUE_LEN_MAX: usize = 64;
@@ -41,8 +41,8 @@ pub enum Event {
     Detail(ServiceKey, oneshot::Sender<Option<Box<Detail>>>),
     /// All problems.
     Problems(oneshot::Sender<Vec<Problem>>),
-    /// The number of objects of each kind.
-    Objects(oneshot::Sender<[(Kind, usize); 10]>),
+    /// How much there is of everything.
+    Totals(oneshot::Sender<Totals>),
 }
 
 /// The engine is gone: the process is ending.
@@ -95,12 +95,12 @@ impl Handle {
         self.ask(Event::Problems).await
     }
 
-    /// The number of objects of each kind.
+    /// How much there is of everything, for a scrape that lists nothing.
     ///
     /// # Errors
     /// When the engine has stopped.
-    pub async fn object_counts(&self) -> Result<[(Kind, usize); 10], Stopped> {
-        self.ask(Event::Objects).await
+    pub async fn totals(&self) -> Result<Totals, Stopped> {
+        self.ask(Event::Totals).await
     }
 
     /// Waits for the engine's end: it ends only when it is broken, or when nobody has a handle.
@@ -151,7 +151,7 @@ impl Loop {
                     drop(reply.send(detail.map(Box::new)));
                 }
                 Event::Problems(reply) => drop(reply.send(self.engine.problems())),
-                Event::Objects(reply) => drop(reply.send(self.engine.object_counts())),
+                Event::Totals(reply) => drop(reply.send(self.engine.totals())),
             }
         }
     }

@@ -148,6 +148,15 @@ pub struct Detail {
     pub problems: Vec<Problem>,
 }
 
+/// How much there is of everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// Objects known, by kind.
+    pub objects: [(Kind, usize); 10],
+    /// Problems that stand.
+    pub problems: usize,
+}
+
 /// What a batch did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
@@ -270,9 +279,12 @@ impl Engine {
         self.problems.take_news()
     }
 
-    /// How many objects of each kind are known.
-    pub fn object_counts(&self) -> [(Kind, usize); 10] {
-        self.index.counts()
+    /// How much there is of everything.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            objects: self.index.counts(),
+            problems: self.problems.count(),
+        }
     }
 
     /// Which version each answer count stands for.
