@@ -100,8 +100,8 @@ const DAY_SECS: u32 = 86_400;
 /// No update of a thousand pods, one by one, is longer.
 const END: Second = 1_000_000_000;
 
-/// A crash loop has no end; by then its back-off is at its longest.
-const END_OF_CRASHES: Second = 600;
+/// A crash loop has no end; by then it has shown what it does.
+const END_OF_CRASHES: Second = 120;
 
 /// How often shares may move although no object does (an epoch tick), and for how long that is looked for at the end.
 const TICK_SECS: Second = 5;
@@ -135,7 +135,7 @@ fn tell((file, text): (&str, &str), flags: &Flags) -> Result<String, Vec<Problem
     told.push('\n');
     told += &table::table(&seen.rows);
     told.push('\n');
-    for line in conclusions(&cast.workloads[rolls], &seen) {
+    for line in conclusions(&cast.workloads[rolls], flags.fail, &seen) {
         told += &line;
         told.push('\n');
     }
@@ -163,7 +163,7 @@ fn roller(cast: &Cast, flags: &Flags) -> Result<usize, Vec<Problem>> {
                 "no workload `{name}` stands behind it; there is {}",
                 names.join(", ")
             );
-            vec![Problem::of_service(&cast.key, text)]
+            vec![Problem::of_service(&cast.key, text).at(cast.service.origin())]
         })
 }
 
@@ -292,6 +292,7 @@ struct Seen {
     aims: Vec<Option<Aim>>,
     /// How many ready pods carry everything.
     basis: u32,
+    /// What could not be obeyed at the end.
     problems: Vec<Problem>,
 }
 
@@ -299,7 +300,6 @@ struct Seen {
 #[derive(Clone, PartialEq, Eq)]
 struct Aim {
     hash: String,
-    alias: String,
     capacity: Share,
 }
 
@@ -438,12 +438,9 @@ impl<'c> Camera<'c> {
             .filter(|workload| workload.replicas > 0);
         let basis: u32 = workloads.map(|workload| workload.capacity_basis()).sum();
         self.seen.basis = basis.max(1);
-        let problems = joined.problems.into_iter().chain(outcome.problems.clone());
-        for problem in problems {
-            if !self.seen.problems.contains(&problem) {
-                self.seen.problems.push(problem);
-            }
-        }
+        // What is wrong for a moment (a weight for a version that has yet to come) shows in the rows.
+        self.seen.problems = joined.problems;
+        self.seen.problems.extend(outcome.problems.iter().cloned());
         let is_same = self
             .seen
             .rows
@@ -465,7 +462,6 @@ fn aim(outcome: &Outcome, view: &ServiceView, rolls: &WorkloadKey, basis: u32) -
     let capacity = u64::from(version.ready) * 10_000 / u64::from(basis);
     Some(Aim {
         hash: version.hash.to_string(),
-        alias: version.alias.to_string(),
         capacity: Share::from_basis_points(capacity),
     })
 }
@@ -474,11 +470,14 @@ fn aim(outcome: &Outcome, view: &ServiceView, rolls: &WorkloadKey, basis: u32) -
 fn title(cast: &Cast, rolls: usize, flags: &Flags, seen: &Seen) -> String {
     let player = &cast.workloads[rolls];
     let mut text = format!(
-        "service {}: {}, {}; {} carry the whole load\n",
+        "service {}: {}, {}; {} the whole load\n",
         cast.key,
         player.subject(),
         counted(player.workload.replicas, "pod"),
-        counted(seen.basis, "ready pod"),
+        match seen.basis {
+            1 => "1 ready pod carries".to_owned(),
+            basis => format!("{basis} ready pods carry"),
+        },
     );
     let others = cast
         .workloads
@@ -505,7 +504,7 @@ fn counted(number: u32, what: &str) -> String {
 }
 
 /// What limits the roll-out, in sentences.
-fn conclusions(player: &Player, seen: &Seen) -> Vec<String> {
+fn conclusions(player: &Player, fail: Option<Fail>, seen: &Seen) -> Vec<String> {
     let Some(last) = seen.aims.last().and_then(Option::as_ref) else {
         return Vec::new();
     };
@@ -515,14 +514,21 @@ fn conclusions(player: &Player, seen: &Seen) -> Vec<String> {
     let mut steps: Vec<Share> = since.flatten().map(|aim| aim.capacity).collect();
     steps.dedup();
     steps.reverse();
-    let mut lines = vec![moves(&last.alias, &steps), pace(player)];
+    let names = table::names(&seen.rows);
+    let name = names.iter().find(|(hash, _)| *hash == last.hash);
+    let name = name.map_or("the new version", |(_, name)| name);
+    let mut lines = vec![moves(name, &steps), pace(player)];
     let is_stuck = last.capacity < Share::WHOLE;
+    if fail == Some(Fail::CrashLoop) {
+        lines.push(format!(
+            "A crash loop has no end; this is its first {END_OF_CRASHES} s."
+        ));
+    }
     if player.is_paused {
         lines.push("It is paused: nothing moves before `kubectl rollout resume`.".to_owned());
     } else if is_stuck && steps.iter().all(|step| *step == Share::ZERO) {
         lines.push(format!(
-            "{} never gets a ready pod, so the roll-out stops where no more old pods may be missing.",
-            last.alias
+            "{name} never gets a ready pod, so the roll-out stops where no more old pods may be missing."
         ));
     }
     lines
@@ -575,11 +581,14 @@ fn pace(player: &Player) -> String {
             };
             let stay = match partition.min(pods) {
                 0 => String::new(),
-                stay => format!("; the {stay} below the partition stay as they are"),
+                stay => format!(
+                    "\nThe {} below the partition stay as they are.",
+                    counted(stay, "pod")
+                ),
             };
             format!(
-                "The StatefulSet sets the pace: at most {unavailable} of {} missing, the highest ordinal first, \
-                 {order}{stay}.",
+                "The StatefulSet sets the pace: at most {unavailable} of {} missing, the highest ordinal first; \
+                 {order}.{stay}",
                 counted(pods, "pod")
             )
         }

@@ -19,8 +19,8 @@ use crate::rollout::controllers::{
     Workload,
 };
 
-/// More pods than anybody reads a table of.
-const PODS_MAX: u32 = 1000;
+/// A table of more is nobody's, and a StatefulSet's has a row for each.
+const PODS_MAX: u32 = 250;
 
 /// The nodes of a DaemonSet where the manifests tell of none.
 const NODES: u32 = 3;

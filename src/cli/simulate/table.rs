@@ -37,24 +37,25 @@ impl Row {
     }
 }
 
-/// The columns' names: `(hash, name)`, in the order in which versions came; a name that two of them have is told
-/// with the hash.
-fn names(rows: &[Row]) -> Vec<(String, String)> {
-    let mut versions: Vec<(String, String)> = Vec::new();
+/// The columns' names: `(hash, name)`, in the order in which versions came; of those with one alias, each has a
+/// number.
+pub(super) fn names(rows: &[Row]) -> Vec<(String, String)> {
+    let mut versions: Vec<(&str, &str)> = Vec::new();
     for cell in rows.iter().flat_map(|row| &row.cells) {
         if versions.iter().all(|(hash, _)| *hash != cell.hash) {
-            versions.push((cell.hash.clone(), cell.alias.clone()));
+            versions.push((&cell.hash, &cell.alias));
         }
     }
-    let is_double = |alias: &str| versions.iter().filter(|(_, known)| known == alias).count() > 1;
-    let told = |(hash, alias): &(String, String)| match is_double(alias) {
-        true => format!("{alias}:{hash}"),
-        false => alias.clone(),
+    let name = |(index, (_, alias)): (usize, &(&str, &str))| {
+        let like = |versions: &[(&str, &str)]| versions.iter().filter(|v| v.1 == *alias).count();
+        match like(&versions) {
+            1 => (*alias).to_owned(),
+            _ => format!("{alias}#{}", like(&versions[..=index])),
+        }
     };
-    versions
-        .iter()
-        .map(|version| (version.0.clone(), told(version)))
-        .collect()
+    let named = versions.iter().enumerate();
+    let named = named.map(|(index, version)| (version.0.to_owned(), name((index, version))));
+    named.collect()
 }
 
 /// The rows as a text, every line ended.
