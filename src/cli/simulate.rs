@@ -4,7 +4,7 @@
 //! each second go through the same index and the same evaluation as those of a cluster, with the second as the time.
 //! Nothing is served and no clock is read, so the same file always gives the same table.
 
-mod reading;
+pub(super) mod reading;
 mod table;
 
 #[cfg(test)]
@@ -241,7 +241,11 @@ fn plot(cast: &Cast, rolls: usize, flags: &Flags) -> Result<Plot, Problem> {
     })
 }
 
-fn with_next_version(old: &Value, label: Option<&String>) -> Result<(Value, String), String> {
+/// The template with the next version in its version label, and what a person calls that.
+pub(super) fn with_next_version(
+    old: &Value,
+    label: Option<&String>,
+) -> Result<(Value, String), String> {
     let mut template = old.clone();
     let slot = label.map(|key| &mut template["metadata"]["labels"][key.as_str()]);
     let slot = slot.ok_or("the pod template has no version label; use `--update image`")?;

@@ -64,17 +64,19 @@ impl Stage {
     }
 
     /// The hash of a template: of its text, in the letters that Kubernetes uses (no vowels, so no words).
-    pub(super) fn hash(&self, template: Template) -> String {
-        const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+    ///
+    /// The first one counts templates, so that lists sorted by hash show the older version first.
+    fn hash(&self, template: Template) -> String {
+        const LETTERS: &[u8; 27] = b"2456789bcdfghjklmnpqrstvwxz";
+        let letter = |number: u64| char::from(LETTERS[(number % 27) as usize]);
         let text = self.template(template).to_string();
         // FNV-1a: short, and the same everywhere.
         let mut rest = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
-        let mut hash = String::new();
-        for _ in 0..9 {
-            let letter = LETTERS.get((rest % 27) as usize).copied();
-            hash.extend(letter.map(char::from));
+        let mut hash = letter(template.0.into()).to_string();
+        for _ in 0..8 {
+            hash.push(letter(rest));
             rest /= 27;
         }
         hash
@@ -175,6 +177,14 @@ impl Stage {
         }
     }
 
+    /// A DaemonSet's pods have a node each, others share three.
+    fn node(&self, pod: &Pod) -> String {
+        match self.kind {
+            WorkloadKind::DaemonSet => format!("node-{}", pod.slot),
+            _ => format!("node-{}", pod.serial % 3),
+        }
+    }
+
     fn pod_uid(&self, pod: &Pod) -> String {
         self.uid(&format!("pod-{}", pod.serial))
     }
@@ -197,7 +207,7 @@ impl Stage {
         owner["controller"] = true.into();
         let (ready, address) = (conditions(pod)["serving"].clone(), self.address(pod));
         let mut spec = self.template(pod.template)["spec"].clone();
-        spec["nodeName"] = node(pod).into();
+        spec["nodeName"] = self.node(pod).into();
         let mut value = json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": self.pod_name(pod), "namespace": self.namespace, "uid": self.pod_uid(pod),
@@ -217,7 +227,7 @@ impl Stage {
 
     fn slice(&self, now: &Snapshot, service: &str, ports: &Value) -> Value {
         let endpoint = |pod: &Pod| {
-            let mut value = json!({"addresses": [self.address(pod)], "nodeName": node(pod),
+            let mut value = json!({"addresses": [self.address(pod)], "nodeName": self.node(pod),
                 "conditions": conditions(pod),
                 "targetRef": {"kind": "Pod", "namespace": self.namespace, "name": self.pod_name(pod),
                     "uid": self.pod_uid(pod)}});
@@ -243,10 +253,6 @@ fn conditions(pod: &Pod) -> Value {
         Phase::Terminating { serving } => (serving, true),
     };
     json!({"ready": serving && !terminating, "serving": serving, "terminating": terminating})
-}
-
-fn node(pod: &Pod) -> String {
-    format!("node-{}", pod.slot)
 }
 
 /// The ports of a service's slices: the pods' own, by number, or by the name of a container's port.

@@ -27,30 +27,30 @@ const NODES: u32 = 3;
 
 /// Who plays.
 #[derive(Debug)]
-pub(super) struct Cast {
+pub(in crate::cli) struct Cast {
     /// The service that is watched.
-    pub(super) key: ServiceKey,
+    pub(in crate::cli) key: ServiceKey,
     /// As an object, with what a cluster would add.
-    pub(super) service: Object,
+    pub(in crate::cli) service: Object,
     /// The labels that may name a version of it, best first.
-    pub(super) version_labels: Vec<String>,
+    pub(in crate::cli) version_labels: Vec<String>,
     /// The workloads behind it, in the order of the text.
-    pub(super) workloads: Vec<Player>,
+    pub(in crate::cli) workloads: Vec<Player>,
 }
 
 /// A workload with its settings.
 #[derive(Debug)]
-pub(super) struct Player {
-    pub(super) stage: Stage,
-    pub(super) workload: Workload,
+pub(in crate::cli) struct Player {
+    pub(in crate::cli) stage: Stage,
+    pub(in crate::cli) workload: Workload,
     /// `spec.paused`
-    pub(super) is_paused: bool,
+    pub(in crate::cli) is_paused: bool,
     origin: Option<Origin>,
 }
 
 impl Player {
     /// `deployment shop/web`.
-    pub(super) fn subject(&self) -> String {
+    pub(in crate::cli) fn subject(&self) -> String {
         let Stage {
             kind,
             namespace,
@@ -61,7 +61,7 @@ impl Player {
     }
 
     /// A problem with it, at its place.
-    pub(super) fn problem(&self, text: impl Into<String>) -> Problem {
+    pub(in crate::cli) fn problem(&self, text: impl Into<String>) -> Problem {
         Problem {
             origin: self.origin.clone(),
             subject: self.subject(),
@@ -91,7 +91,7 @@ impl Known {
 ///
 /// # Errors
 /// All problems with the text, or the one that is in the way.
-pub(super) fn read(
+pub(in crate::cli) fn read(
     (file, text): (&str, &str),
     service: Option<&ServiceKey>,
     (epoch, ready_after_secs): (Timestamp, u32),
