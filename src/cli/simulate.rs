@@ -131,6 +131,11 @@ fn tell((file, text): (&str, &str), flags: &Flags) -> Result<String, Vec<Problem
         // The manifest was an object before pods were made of it.
         vec![cast.workloads[rolls].problem(format!("cannot be played: {error}"))]
     })?;
+    if seen.rows.is_empty() {
+        let nameless = Problem::of_service(&cast.key, "gets no names".to_owned());
+        let nameless = nameless.at(cast.service.origin());
+        return Err(seen.problems.into_iter().chain([nameless]).collect());
+    }
     let mut told = title(&cast, rolls, flags, &seen);
     told.push('\n');
     told += &table::table(&seen.rows);
@@ -414,6 +419,8 @@ impl<'c> Camera<'c> {
         let Some(joined) = self.index.view(&self.cast.key) else {
             return;
         };
+        // What is wrong for a moment (a weight for a version that has yet to come) shows in the rows.
+        self.seen.problems = joined.problems;
         let Some(view) = joined.view else {
             return;
         };
@@ -442,8 +449,6 @@ impl<'c> Camera<'c> {
             .filter(|workload| workload.replicas > 0);
         let basis: u32 = workloads.map(|workload| workload.capacity_basis()).sum();
         self.seen.basis = basis.max(1);
-        // What is wrong for a moment (a weight for a version that has yet to come) shows in the rows.
-        self.seen.problems = joined.problems;
         self.seen.problems.extend(outcome.problems.iter().cloned());
         let is_same = self
             .seen

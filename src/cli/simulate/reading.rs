@@ -193,7 +193,7 @@ fn items(value: Value) -> Vec<Value> {
     }
 }
 
-/// Each object with the document it came from: those of one kind and name in their order, the last of which counts.
+/// Each object with the document it came from; of those with one kind and name the last counts.
 fn join(objects: Vec<Object>, values: Vec<Value>) -> Vec<Known> {
     let mut by_id: BTreeMap<(String, String, String), Value> = BTreeMap::new();
     for value in values {
@@ -221,6 +221,11 @@ fn join(objects: Vec<Object>, values: Vec<Value>) -> Vec<Known> {
             object.name().to_string(),
         );
         let value = by_id.get(&id).cloned().unwrap_or_default();
+        known.retain(|other| {
+            let (one, other) = (&object, &other.object);
+            (one.kind(), one.namespace(), one.name())
+                != (other.kind(), other.namespace(), other.name())
+        });
         known.push(Known { object, value });
     }
     known

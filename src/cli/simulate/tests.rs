@@ -370,6 +370,25 @@ fn the_service_and_the_workload_are_chosen_by_name() {
 }
 
 #[test]
+fn of_two_manifests_of_one_workload_the_last_counts() {
+    let twice = web("replicas: 2") + &workload("Deployment", "web", "v1", "replicas: 3");
+    let got = told(&twice, "");
+    assert!(
+        got.starts_with(
+            "service shop/web: deployment shop/web, 3 pods; 3 ready pods carry the whole load\npods"
+        ),
+        "{got}"
+    );
+}
+
+#[test]
+fn numbers_beyond_sense_do_no_harm() {
+    let spec = "replicas: 2\n  minReadySeconds: 4294967295\n  strategy: {rollingUpdate: {maxSurge: 4294967295}}";
+    let got = told(&web(spec), "--undo-at 1m");
+    assert!(got.contains("    60  2/0 (2/0)           Healthy"), "{got}");
+}
+
+#[test]
 fn the_next_version_is_the_next_number() {
     assert_eq!(next("v1"), "v2");
     assert_eq!(next("1.4.9"), "1.4.10");

@@ -246,7 +246,7 @@ fn total(fleet: &Fleet) -> u32 {
 }
 
 fn most(fleet: &Fleet) -> u32 {
-    fleet.now.replicas + bounds(fleet).0
+    fleet.now.replicas.saturating_add(bounds(fleet).0)
 }
 
 /// Surge and unavailable.

@@ -3,7 +3,7 @@
 use super::fleet::{Fleet, Phase, Pod, Second, Snapshot, Template};
 use super::{Controller, Workload, daemon_set, deployment, stateful_set};
 
-/// How long what is at rest has been there when a play begins.
+/// How long what is at rest has been available when a play begins.
 pub const REST_SECS: Second = 3600;
 
 /// What is there before second 0.
@@ -11,7 +11,7 @@ pub const REST_SECS: Second = 3600;
 pub enum Start {
     /// Nothing: the workload is created at second 0.
     Created(Template),
-    /// All pods of the workload, ready since [`REST_SECS`] before.
+    /// All pods of the workload, available since [`REST_SECS`] before.
     AtRest(Template),
 }
 
@@ -107,8 +107,9 @@ impl Play {
                     min_ready_secs: 0,
                     ..workload.clone()
                 };
+                let since = -REST_SECS - Second::from(workload.min_ready_secs);
                 let mut play = Self {
-                    fleet: Fleet::new(&instant, template, -REST_SECS),
+                    fleet: Fleet::new(&instant, template, since),
                     failures: Vec::new(),
                 };
                 play.settle();
