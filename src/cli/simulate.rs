@@ -133,7 +133,7 @@ fn tell((file, text): (&str, &str), flags: &Flags) -> Result<String, Vec<Problem
     })?;
     if seen.rows.is_empty() {
         let nameless = Problem::of_service(&cast.key, "gets no names".to_owned());
-        let nameless = nameless.at(cast.service.origin());
+        let nameless = nameless.at(cast.service.origin().as_ref());
         return Err(seen.problems.into_iter().chain([nameless]).collect());
     }
     let mut told = title(&cast, rolls, flags, &seen);
@@ -168,7 +168,7 @@ fn roller(cast: &Cast, flags: &Flags) -> Result<usize, Vec<Problem>> {
                 "no workload `{name}` stands behind it; there is {}",
                 names.join(", ")
             );
-            vec![Problem::of_service(&cast.key, text).at(cast.service.origin())]
+            vec![Problem::of_service(&cast.key, text).at(cast.service.origin().as_ref())]
         })
 }
 

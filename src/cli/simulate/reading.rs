@@ -5,6 +5,7 @@
 //! because a play also needs what no answer does (`minReadySeconds`, a partition, whole pod templates).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -13,7 +14,7 @@ use serde_json::Value;
 use crate::cli::stage::{Stage, slice_ports};
 use crate::files;
 use crate::model::{Origin, Problem, ServiceKey, WorkloadKind};
-use crate::objects::{Kind, Object};
+use crate::objects::{Document, Kind, Object, Reader, Tree};
 use crate::rollout::controllers::{
     Amount, Controller, DaemonSetUpdate, DeploymentUpdate, PodManagement, StatefulSetUpdate,
     Workload,
@@ -80,7 +81,7 @@ impl Known {
     fn problem(&self, text: impl Into<String>) -> Problem {
         let kind = self.object.kind().as_str().to_lowercase();
         Problem {
-            origin: self.object.origin().cloned(),
+            origin: self.object.origin(),
             subject: format!("{kind} {}/{}", self.object.namespace(), self.object.name()),
             text: text.into(),
         }
@@ -141,7 +142,7 @@ pub(in crate::cli) fn read(
             },
             workload,
             is_paused: shape.spec.paused,
-            origin: known.object.origin().cloned(),
+            origin: known.object.origin(),
         });
     }
     let label = &service.value["metadata"]["annotations"]["shiftdns.io/version-label"];
@@ -296,9 +297,17 @@ fn with_address(service: &Known) -> Result<Object, String> {
     if value["spec"]["clusterIP"].is_null() {
         value["spec"]["clusterIP"] = "10.96.0.1".into();
     }
-    let mut object: Object = serde_json::from_value(value).map_err(|error| error.to_string())?;
-    if let Some(origin) = service.object.origin() {
-        object.set_origin(origin.clone());
+    let tree: Tree = serde_json::from_value(value).map_err(|error| error.to_string())?;
+    let mut reader = Reader::default();
+    let origin = service.object.origin();
+    if let Some(origin) = &origin {
+        reader.open(Arc::clone(&origin.file));
+    }
+    let Document::Object(mut object) = reader.read(&tree) else {
+        return Err("not a service".to_owned());
+    };
+    if let Some(origin) = origin {
+        object.set_line(origin.line);
     }
     Ok(object)
 }
