@@ -127,6 +127,12 @@ pub fn start(engine: Engine) -> std::io::Result<Handle> {
     Ok(Handle(sender))
 }
 
+/// The wall clock in whole seconds, as finely as Kubernetes dates its objects.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
 struct Loop {
     engine: Engine,
 }
@@ -137,7 +143,7 @@ impl Loop {
             match event {
                 Event::Batch { changes, problems } => self.batch(changes, problems),
                 Event::SourceLost { cause } => {
-                    let now = Timestamp::now().as_second();
+                    let now = now().as_second();
                     self.engine.view.set_lost(u64::try_from(now).unwrap_or(0));
                     error!(
                         cause,
@@ -147,7 +153,7 @@ impl Loop {
                 // Who asked may have gone; then the answer goes nowhere.
                 Event::List(reply) => drop(reply.send(self.engine.list())),
                 Event::Detail(key, reply) => {
-                    let detail = self.engine.detail(&key, Timestamp::now());
+                    let detail = self.engine.detail(&key, now());
                     drop(reply.send(detail.map(Box::new)));
                 }
                 Event::Problems(reply) => drop(reply.send(self.engine.problems())),
@@ -159,7 +165,7 @@ impl Loop {
     fn batch(&mut self, changes: Vec<Change>, problems: Vec<Problem>) {
         let started = Instant::now();
         let was_synced = self.engine.view.is_synced();
-        let applied = self.engine.apply(changes, Timestamp::now());
+        let applied = self.engine.apply(changes, now());
         self.engine.view.set_fresh();
         self.engine.set_source_problems(problems);
         let changed = applied.changed;
