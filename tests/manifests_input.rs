@@ -122,7 +122,14 @@ spec:
     );
     fed.check_a("web", 30, &["10.96.0.2"]);
     fed.check_a("good", 30, &["10.96.0.1"]);
+    // Who writes a file anew empties it first.
     fed.write("bad.yaml", "");
+    fed.load();
+    fed.check_problems(&[
+        "bad.yaml:1: is empty; its last good objects are kept, delete the file to remove them",
+    ]);
+    fed.check_a("web", 30, &["10.96.0.2"]);
+    fs::remove_file(fed.dir.path().join("bad.yaml")).expect("removed");
     fed.load();
     fed.check_problems(&[]);
     fed.rig.check("web.shop.svc.Z A", NXDOMAIN);

@@ -15,6 +15,8 @@ pub(super) struct Contents {
     pub(super) problems: Vec<Problem>,
     /// Some of it could not be read at all, so what is missing may not be meant to be.
     pub(super) is_broken: bool,
+    /// There is no document in it, only blanks and comments.
+    pub(super) is_empty: bool,
 }
 
 /// The objects in a text, which is YAML, or JSON where it begins with a brace; `file` is its name in Problems.
@@ -54,8 +56,10 @@ pub(super) fn read(
     // A strange octet spoils the value it stands in, which is then reported, and nothing else.
     let text = String::from_utf8_lossy(&octets);
     let text = text.strip_prefix(BOM).unwrap_or(&text);
-    for document in split::documents(text) {
-        reader.document(&document);
+    let documents = split::documents(text);
+    reader.contents.is_empty = documents.is_empty();
+    for document in &documents {
+        reader.document(document);
     }
     Ok(reader.contents)
 }
@@ -101,7 +105,7 @@ impl Reader<'_> {
                         continue;
                     };
                     match self.objects.read(&tree) {
-                        Document::Untyped => untyped.push((tree, line)),
+                        Document::Untyped | Document::Incomplete => untyped.push((tree, line)),
                         document => self.accept(document, line, &[]),
                     }
                 }
@@ -111,7 +115,7 @@ impl Reader<'_> {
                     has_items,
                 } => {
                     match self.json_tree(&text, line) {
-                        Some(tree) if has_items => self.end_list(&tree, begin, &untyped),
+                        Some(tree) if has_items => self.end_list(&tree, line, begin, &untyped),
                         Some(tree) => {
                             let document = self.objects.read(&tree);
                             self.accept(document, line, &[]);
@@ -127,9 +131,12 @@ impl Reader<'_> {
     }
 
     /// Says what the items of a list are that did not say so, or that it was no list of objects at all.
-    fn end_list(&mut self, frame: &Tree, begin: usize, untyped: &[(Tree, u32)]) {
+    fn end_list(&mut self, frame: &Tree, line: u32, begin: usize, untyped: &[(Tree, u32)]) {
         let Some(items) = ItemType::of(frame) else {
             self.contents.objects.truncate(begin);
+            if self.objects.read(frame) == Document::Incomplete {
+                self.incomplete(line);
+            }
             return;
         };
         for (tree, line) in untyped {
@@ -156,6 +163,10 @@ impl Reader<'_> {
 
     fn document(&mut self, piece: &Piece<'_>) {
         let Some(items) = split::items(piece) else {
+            if piece.is_cut_off_list() {
+                self.incomplete(piece.line);
+                return;
+            }
             match self.yaml(piece) {
                 Ok(document) => self.accept(document, piece.line, &[]),
                 Err((line, text)) => self.broken(line, text),
@@ -188,6 +199,7 @@ impl Reader<'_> {
     fn accept(&mut self, document: Document, line: u32, items: &[u32]) {
         match document {
             Document::Untyped | Document::Other => {}
+            Document::Incomplete => self.incomplete(line),
             Document::Object(mut object) => {
                 object.set_line(line);
                 self.contents.objects.push(object);
@@ -203,6 +215,10 @@ impl Reader<'_> {
                 }
             }
         }
+    }
+
+    fn incomplete(&mut self, line: u32) {
+        self.broken(line, "incomplete: no `kind`".to_owned());
     }
 
     fn broken(&mut self, line: u32, text: String) {

@@ -28,6 +28,23 @@ impl<'t> Piece<'t> {
         }
     }
 
+    /// It has the items of a list and not yet the word `List`, which kubectl writes behind them: the file ends too
+    /// early. To parse the rest of a whole cluster as one document would take long and tell the same.
+    pub(super) fn is_cut_off_list(&self) -> bool {
+        let mut has_items = false;
+        let mut has_kind = false;
+        for line in self.source.lines() {
+            has_items |= line.starts_with("items:");
+            if let Some((key, value)) = line.split_once(':')
+                && key.trim_matches(['"', '\'']) == "kind"
+            {
+                let value = value.trim();
+                has_kind = value == "List" || !"List".starts_with(value);
+            }
+        }
+        has_items && !has_kind
+    }
+
     /// It has what may be an anchor or an alias.
     pub(super) fn may_have_aliases(&self) -> bool {
         self.source.contains(['&', '*'])

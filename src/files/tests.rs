@@ -257,6 +257,97 @@ fn a_broken_file_keeps_its_last_good_objects() {
     );
 }
 
+/// A whole cluster as kubectl writes it: what the items are stands behind them.
+const EXPORT: &str = "apiVersion: v1
+items:
+- apiVersion: v1
+  kind: Service
+  metadata:
+    name: web
+    namespace: shop
+  spec:
+    clusterIP: None
+- apiVersion: v1
+  kind: Node
+  metadata:
+    name: n1
+kind: List
+metadata:
+  resourceVersion: \"\"
+";
+
+#[test]
+fn an_export_that_is_still_being_written_takes_nothing_away() {
+    let dir = dir(&[("all.yaml", EXPORT)]);
+    let mut manifests = Manifests::new(dir.path().into());
+    let whole = shown(dir.path(), &manifests.load().unwrap());
+    assert_eq!(whole.len(), 2);
+    // Wherever the writer is, down to the word that makes it a list.
+    let end = EXPORT.find("kind: List").unwrap() + "kind: List".len();
+    for length in 0..end {
+        write(dir.path(), "all.yaml", &EXPORT[..length]);
+        let loaded = shown(dir.path(), &manifests.load().unwrap());
+        assert_eq!(loaded[..2], whole, "after {length} octets");
+        assert!(
+            loaded[2].starts_with("! D/all.yaml:"),
+            "after {length} octets"
+        );
+    }
+    write(dir.path(), "all.yaml", EXPORT);
+    assert_eq!(shown(dir.path(), &manifests.load().unwrap()), whole);
+}
+
+#[test]
+fn a_file_that_is_emptied_keeps_its_last_good_objects_until_it_is_deleted() {
+    let empty = "is empty; its last good objects are kept, delete the file to remove them";
+    for text in ["", "\n \n", "# moved elsewhere\n---\n"] {
+        let dir = dir(&[("a.yaml", WEB), ("b.yaml", "")]);
+        let mut manifests = Manifests::new(dir.path().into());
+        let web = "Service shop/web D/a.yaml:1".to_owned();
+        assert_eq!(shown(dir.path(), &manifests.load().unwrap()), [&*web]);
+        write(dir.path(), "a.yaml", text);
+        let kept = [web, format!("! D/a.yaml:1: {empty}")];
+        assert_eq!(shown(dir.path(), &manifests.load().unwrap()), kept);
+        // Broken in between, it is as it was.
+        write(dir.path(), "a.yaml", "kind: [");
+        manifests.load().unwrap();
+        write(dir.path(), "a.yaml", text);
+        assert_eq!(shown(dir.path(), &manifests.load().unwrap()), kept);
+        // Another kind of object is no accident.
+        write(dir.path(), "a.yaml", "apiVersion: v1\nkind: Secret\n");
+        assert_eq!(shown(dir.path(), &manifests.load().unwrap()), [""; 0]);
+        write(dir.path(), "a.yaml", WEB);
+        fs::remove_file(dir.path().join("a.yaml")).unwrap();
+        assert_eq!(shown(dir.path(), &manifests.load().unwrap()), [""; 0]);
+    }
+}
+
+#[test]
+fn what_ought_to_have_a_kind_and_has_none_is_told() {
+    for (file, text) in [
+        ("a.yaml", "apiVersion: v1\n"),
+        ("a.yaml", "items: []\n"),
+        ("a.yaml", "apiVe"),
+        ("a.json", "{\"apiVersion\": \"v1\"}"),
+        ("a.json", "{\"apiVersion\": \"v1\", \"items\": [{}]}"),
+        (
+            "a.yaml",
+            "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1}]\n",
+        ),
+    ] {
+        let (objects, problems) = parse(file, text);
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            problems,
+            [format!("{file}:1: incomplete: no `kind`")],
+            "{text}"
+        );
+        assert_eq!(objects, [], "{text}");
+    }
+    // Others' files.
+    assert_eq!(parse("values.yaml", "replicas: 3\n").1, []);
+}
+
 #[test]
 fn a_file_that_never_was_whole_gives_what_it_has() {
     let files = [("a.yaml", &*format!("{WEB}---\nkind: [\n"))];
