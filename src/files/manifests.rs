@@ -21,6 +21,8 @@ pub struct Manifests {
     files: BTreeMap<PathBuf, File>,
     reader: Reader,
     stamps: Vec<Stamp>,
+    /// It could not be listed the last time.
+    is_lost: bool,
 }
 
 /// All objects of a directory at one moment.
@@ -85,6 +87,7 @@ impl Manifests {
             files: BTreeMap::new(),
             reader: Reader::default(),
             stamps: Vec::new(),
+            is_lost: false,
         }
     }
 
@@ -97,7 +100,8 @@ impl Manifests {
         Ok(self.loaded())
     }
 
-    /// Reads the directory; `None` where every file has the contents it had.
+    /// Reads the directory; `None` where every file has the contents it had. A directory that is back after it was
+    /// lost is news also where nothing in it changed.
     ///
     /// # Errors
     /// As [`Manifests::load`].
@@ -108,7 +112,7 @@ impl Manifests {
 
     /// No file came, went, or was written, as far as the file system tells without reading them.
     pub fn is_unchanged(&self) -> bool {
-        list(&self.dir).is_ok_and(|stamps| stamps == self.stamps)
+        !self.is_lost && list(&self.dir).is_ok_and(|stamps| stamps == self.stamps)
     }
 
     /// What [`Manifests::is_unchanged`] looks at, in one number: two looks that are equal saw nobody write.
@@ -119,14 +123,16 @@ impl Manifests {
     }
 
     fn refresh(&mut self) -> Result<bool, LoadError> {
+        let was_lost = std::mem::replace(&mut self.is_lost, true);
         let stamps = list(&self.dir).map_err(|source| LoadError::Read {
             path: self.dir.clone(),
             source,
         })?;
+        self.is_lost = false;
         let paths: BTreeSet<&PathBuf> = stamps.iter().map(|stamp| &stamp.path).collect();
         let before = self.files.len();
         self.files.retain(|path, _| paths.contains(path));
-        let mut is_changed = self.files.len() != before;
+        let mut is_changed = was_lost || self.files.len() != before;
         for stamp in &stamps {
             is_changed |= self.read(stamp);
         }

@@ -401,6 +401,9 @@ fn a_directory_that_is_not_there_is_an_error_and_loses_nothing() {
         "{error}"
     );
     fs::rename(dir.path().join("n"), dir.path().join("m")).unwrap();
+    // Who was told that it is gone must learn that it is back.
+    assert!(!manifests.is_unchanged());
+    assert!(manifests.load_if_changed().unwrap().is_some());
     assert!(manifests.load_if_changed().unwrap().is_none());
     // One file will do.
     let one = Manifests::new(dir.path().join("m/a.yaml")).load().unwrap();
@@ -437,4 +440,22 @@ fn a_watch_tells_what_is_new_and_ends_when_dropped() {
         }
     };
     assert_eq!(ended, mpsc::RecvTimeoutError::Disconnected);
+}
+
+#[test]
+fn a_watch_tells_of_a_directory_that_is_back_with_what_it_had() {
+    let dir = dir(&[("m/a.yaml", WEB)]);
+    let mut manifests = Manifests::new(dir.path().join("m"));
+    manifests.load().unwrap();
+    let (sender, receiver) = mpsc::channel();
+    let _watch = watch(dir.path().join("m"), manifests, move |loaded| {
+        let _ = sender.send(loaded);
+    })
+    .unwrap();
+    let patience = Duration::from_secs(20);
+    fs::rename(dir.path().join("m"), dir.path().join("n")).unwrap();
+    receiver.recv_timeout(patience).unwrap().unwrap_err();
+    fs::rename(dir.path().join("n"), dir.path().join("m")).unwrap();
+    let back = receiver.recv_timeout(patience).unwrap().unwrap();
+    assert_eq!(back.problems, []);
 }
