@@ -363,6 +363,28 @@ fn an_address_that_is_denied_is_not_answered() {
 }
 
 #[test]
+fn a_cluster_ip_that_is_denied_is_not_answered() {
+    let fed = Fed::new(
+        "apiVersion: v1
+kind: Service
+metadata: {name: one, namespace: shop}
+spec: {clusterIP: 127.0.0.1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: two, namespace: shop}
+spec: {clusterIPs: [169.254.169.254, 10.96.0.2]}
+",
+    );
+    fed.check_problems(&[
+        "bad.yaml:1: service shop/one: cluster IP `127.0.0.1` is denied by `addressDeny`",
+        "bad.yaml:6: service shop/two: cluster IP `169.254.169.254` is denied by `addressDeny`",
+    ]);
+    fed.rig.check("one.shop.svc.Z A", NODATA);
+    fed.check_a("two", 30, &["10.96.0.2"]);
+}
+
+#[test]
 fn values_of_the_wrong_kind_are_left_out_one_by_one() {
     let fed = Fed::new(
         "apiVersion: v1
