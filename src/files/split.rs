@@ -51,6 +51,14 @@ impl<'t> Piece<'t> {
     }
 }
 
+/// A document of the kind `List`, taken apart.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct List<'t> {
+    pub(super) items: Vec<Piece<'t>>,
+    /// The document with an empty line for each line of an item.
+    pub(super) frame: String,
+}
+
 /// The documents of a YAML file that hold anything.
 pub(super) fn documents(text: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
@@ -100,14 +108,15 @@ fn piece(text: &str, starts: u32) -> Option<Piece<'_>> {
     })
 }
 
-/// The items of a document of the kind `List`; `None` where it is none, or is not laid out as kubectl does it.
-pub(super) fn items<'t>(document: &Piece<'t>) -> Option<Vec<Piece<'t>>> {
+/// Takes a document of the kind `List` apart; `None` where it is none, or is not laid out as kubectl does it.
+pub(super) fn items<'t>(document: &Piece<'t>) -> Option<List<'t>> {
     let text = document.source;
     if kind(text) != Some("List") {
         return None;
     }
     let mut items: Vec<Piece<'t>> = Vec::new();
     let mut dash: Option<usize> = None;
+    let mut frame = String::new();
     let mut is_inside = false;
     // Where the line and the item it is in begin.
     let (mut offset, mut begin) = (0, 0);
@@ -116,6 +125,7 @@ pub(super) fn items<'t>(document: &Piece<'t>) -> Option<Vec<Piece<'t>>> {
         let indent = line.len() - body.len();
         let end = offset + line.len();
         let is_dash = body.starts_with("- ") || body.trim_end() == "-";
+        let was_inside = is_inside;
         if !is_inside {
             if let Some(rest) = line.strip_prefix("items:") {
                 if !is_nothing(rest) || dash.is_some() {
@@ -139,9 +149,10 @@ pub(super) fn items<'t>(document: &Piece<'t>) -> Option<Vec<Piece<'t>>> {
         } else {
             return None;
         }
+        frame += if is_inside && was_inside { "\n" } else { line };
         offset = end;
     }
-    Some(items)
+    Some(List { items, frame })
 }
 
 /// The value of the key `kind` among the outermost keys of a block of YAML; `None` where it stands there not once.
@@ -182,10 +193,13 @@ mod tests {
         let text = "apiVersion: v1\nitems:\n- a: 1\n  l:\n  - x\n\n- b: |\n    - y\nkind: List\nmetadata:\n  - z\n";
         let document = &documents(text)[0];
         let expected = ["3:   a: 1|  l:|  - x||", "7:   b: ||    - y|"];
-        assert_eq!(shown(&items(document).unwrap()), expected);
+        assert_eq!(shown(&items(document).unwrap().items), expected);
         let indented = "kind: List\nitems:\n  - a: 1\n    b: 2\n  - c: 3\n";
         let expected = ["3:     a: 1|    b: 2|", "5:     c: 3|"];
-        assert_eq!(shown(&items(&documents(indented)[0]).unwrap()), expected);
+        assert_eq!(
+            shown(&items(&documents(indented)[0]).unwrap().items),
+            expected
+        );
         for other in [
             "kind: List\nitems: [a]\n",
             "kind: PodList\nitems:\n- a: 1\n",

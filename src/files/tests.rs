@@ -231,6 +231,56 @@ fn what_is_wrong_is_told_with_its_place() {
 }
 
 #[test]
+fn an_object_is_never_filed_under_a_namespace_it_does_not_name() {
+    let object = |kind: &str, namespace: &str| {
+        format!("apiVersion: v1\nkind: {kind}\nmetadata: {{name: web, namespace: {namespace}}}\n")
+    };
+    for (written, read) in [
+        ("n", "false"),
+        ("7", "7"),
+        ("true", "true"),
+        ("[shop]", "[…]"),
+    ] {
+        let (objects, problems) = parse("a.yaml", &object("Service", written));
+        assert_eq!(objects, []);
+        assert_eq!(
+            problems[0].to_string(),
+            format!(
+                "a.yaml:1: a service is ignored: `metadata.namespace` is `{read}`, which is not a text; put it in \
+                 quotes"
+            )
+        );
+    }
+    for absent in ["null", "\"\""] {
+        let (objects, problems) = parse("a.yaml", &object("Service", absent));
+        assert_eq!((&**objects[0].namespace(), problems), ("default", vec![]));
+    }
+    assert_eq!(parse("a.yaml", &object("Node", "7")).0.len(), 1);
+}
+
+#[test]
+fn what_stands_around_the_items_of_a_list_is_read_too() {
+    for (text, told) in [
+        (
+            format!("{EXPORT}a: [\n"),
+            "a.yaml:17: not YAML: unclosed bracket '['",
+        ),
+        (format!("b: 'x\n{EXPORT}"), "not YAML: "),
+    ] {
+        let (objects, problems) = parse("a.yaml", &text);
+        let told = problems.iter().filter(|p| p.to_string().contains(told));
+        assert_eq!(told.count(), 1, "{text}{problems:?}");
+        assert!(objects.len() <= 2);
+    }
+    // An alias behind the items of what stands in one of them.
+    let aliased = EXPORT
+        .replace("name: n1", "name: &n n1")
+        .replace("\"\"", "*n");
+    let (objects, problems) = parse("a.yaml", &aliased);
+    assert_eq!((objects.len(), problems), (2, vec![]));
+}
+
+#[test]
 fn a_broken_file_keeps_its_last_good_objects() {
     let dir = dir(&[("a.yaml", &format!("{POD}---\n{WEB}")), ("b.yaml", "a: [")]);
     let mut manifests = Manifests::new(dir.path().into());
