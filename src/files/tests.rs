@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -508,4 +510,98 @@ fn a_watch_tells_of_a_directory_that_is_back_with_what_it_had() {
     fs::rename(dir.path().join("n"), dir.path().join("m")).unwrap();
     let back = receiver.recv_timeout(patience).unwrap().unwrap();
     assert_eq!(back.problems, []);
+}
+
+#[test]
+fn a_directory_below_that_cannot_be_read_hides_its_own_files_only() {
+    let dir = dir(&[("a.yaml", WEB), ("m/b.yaml", POD)]);
+    let mut manifests = Manifests::new(dir.path().into());
+    let pod = "Pod shop/web-1 D/m/b.yaml:1";
+    let expected = [pod, "Service shop/web D/a.yaml:1"];
+    assert_eq!(shown(dir.path(), &manifests.load().unwrap()), expected);
+    // A link to itself is what even root cannot read.
+    let (m, n) = (dir.path().join("m"), dir.path().join("n"));
+    fs::rename(&m, dir.path().join(".n")).unwrap();
+    symlink("m", &m).unwrap();
+    write(dir.path(), "a.yaml", &WEB.replace("web", "new"));
+    let loaded = shown(dir.path(), &manifests.load().unwrap());
+    assert_eq!(loaded[..2], [pod, "Service shop/new D/a.yaml:1"]);
+    assert!(
+        loaded[2].starts_with("! D/m:1: cannot be read: "),
+        "{loaded:?}"
+    );
+    assert!(
+        loaded[2].ends_with("; what is known of it is kept"),
+        "{loaded:?}"
+    );
+    assert!(manifests.is_unchanged());
+    fs::remove_file(&m).unwrap();
+    fs::rename(dir.path().join(".n"), &n).unwrap();
+    let expected = ["Pod shop/web-1 D/n/b.yaml:1", "Service shop/new D/a.yaml:1"];
+    assert_eq!(shown(dir.path(), &manifests.load().unwrap()), expected);
+}
+
+#[test]
+fn files_that_change_together_are_read_together() {
+    let dir = dir(&[]);
+    // Two files of one revision each, as a ConfigMap mount has them.
+    let files = ["a.yaml", "b.yaml", "c.yaml", "d.yaml"];
+    for (n, file) in ["..1", "..2"]
+        .iter()
+        .zip([1, 2])
+        .flat_map(|r| files.map(|f| (r, f)))
+    {
+        let pod = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {}, labels: {{a: r{}}}}}\n",
+            &file[..1],
+            n.1
+        );
+        write(dir.path(), &format!("{}/{file}", n.0), &pod);
+    }
+    let swap = |to: &str| {
+        symlink(to, dir.path().join("..tmp")).unwrap();
+        fs::rename(dir.path().join("..tmp"), dir.path().join("..data")).unwrap();
+    };
+    swap("..1");
+    for file in files {
+        symlink(format!("..data/{file}"), dir.path().join(file)).unwrap();
+    }
+    // At most a swap for each load, so that a load that is tried again finds peace.
+    let (loads, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let mut mixed = Vec::new();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut last = 0;
+            for n in 0..300 {
+                while loads.load(Ordering::Relaxed) == last {
+                    thread::yield_now();
+                }
+                last = loads.load(Ordering::Relaxed);
+                thread::sleep(Duration::from_micros(37 * (n as u64 % 10)));
+                swap(["..2", "..1"][n % 2]);
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        let mut manifests = Manifests::new(dir.path().into());
+        while !is_over.load(Ordering::Relaxed) {
+            loads.fetch_add(1, Ordering::Relaxed);
+            let loaded = manifests.load().unwrap();
+            let pods = loaded.changes.iter().find_map(|change| match change {
+                Change::Reset {
+                    kind: Kind::Pod,
+                    objects,
+                } => Some(objects),
+                _ => None,
+            });
+            let labels: Vec<_> = pods
+                .unwrap()
+                .iter()
+                .map(|pod| pod.meta().labels.get("a"))
+                .collect();
+            if labels != [labels[0]; 4] {
+                mixed.push(format!("{labels:?}"));
+            }
+        }
+    });
+    assert_eq!(mixed, [""; 0]);
 }
