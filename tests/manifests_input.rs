@@ -122,7 +122,14 @@ spec:
     );
     fed.check_a("web", 30, &["10.96.0.2"]);
     fed.check_a("good", 30, &["10.96.0.1"]);
+    // Who writes a file anew empties it first.
     fed.write("bad.yaml", "");
+    fed.load();
+    fed.check_problems(&[
+        "bad.yaml:1: is empty; its last good objects are kept, delete the file to remove them",
+    ]);
+    fed.check_a("web", 30, &["10.96.0.2"]);
+    fs::remove_file(fed.dir.path().join("bad.yaml")).expect("removed");
     fed.load();
     fed.check_problems(&[]);
     fed.rig.check("web.shop.svc.Z A", NXDOMAIN);
@@ -353,6 +360,28 @@ fn an_address_that_is_denied_is_not_answered() {
     fed.check_a("web", 5, &["10.1.0.1"]);
     fed.rig.check("web.shop.svc.Z AAAA", NODATA);
     fed.rig.check("lo.web.shop.svc.Z A", NXDOMAIN);
+}
+
+#[test]
+fn a_cluster_ip_that_is_denied_is_not_answered() {
+    let fed = Fed::new(
+        "apiVersion: v1
+kind: Service
+metadata: {name: one, namespace: shop}
+spec: {clusterIP: 127.0.0.1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: two, namespace: shop}
+spec: {clusterIPs: [169.254.169.254, 10.96.0.2]}
+",
+    );
+    fed.check_problems(&[
+        "bad.yaml:1: service shop/one: cluster IP `127.0.0.1` is denied by `addressDeny`",
+        "bad.yaml:6: service shop/two: cluster IP `169.254.169.254` is denied by `addressDeny`",
+    ]);
+    fed.rig.check("one.shop.svc.Z A", NODATA);
+    fed.check_a("two", 30, &["10.96.0.2"]);
 }
 
 #[test]

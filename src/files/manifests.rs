@@ -1,14 +1,14 @@
 //! A directory of manifests, and what was last read from it.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufRead, BufReader, Seek};
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::listing::{Listing, Stamp};
 use super::parse;
 use crate::model::{Origin, Problem};
 use crate::objects::{Change, Kind, Object, Reader};
@@ -20,7 +20,10 @@ pub struct Manifests {
     /// By the path as the operator would write it.
     files: BTreeMap<PathBuf, File>,
     reader: Reader,
-    stamps: Vec<Stamp>,
+    /// What was there when it was read.
+    listing: Listing,
+    /// It could not be listed the last time.
+    is_lost: bool,
 }
 
 /// All objects of a directory at one moment.
@@ -59,23 +62,14 @@ struct File {
     problems: Vec<Problem>,
 }
 
-/// What of a file changes when its contents do.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Stamp {
-    path: PathBuf,
-    length: u64,
-    modified: Option<SystemTime>,
-    inode: u64,
-}
-
 /// The largest file that is read: as much as all objects of a large cluster.
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// Files are read in chunks of this size.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// How deep directories are followed; deeper ones are a loop of mounts, not an order someone keeps.
-const DEPTH_MAX: usize = 32;
+/// So often a directory is read again that changes while it is read; after that, the next look finds it changed.
+const READS_MAX: usize = 5;
 
 impl Manifests {
     /// The manifests in `dir`, not yet read; `dir` may also be one file.
@@ -84,7 +78,8 @@ impl Manifests {
             dir,
             files: BTreeMap::new(),
             reader: Reader::default(),
-            stamps: Vec::new(),
+            listing: Listing::default(),
+            is_lost: false,
         }
     }
 
@@ -97,7 +92,8 @@ impl Manifests {
         Ok(self.loaded())
     }
 
-    /// Reads the directory; `None` where every file has the contents it had.
+    /// Reads the directory; `None` where every file has the contents it had. A directory that is back after it was
+    /// lost is news also where nothing in it changed.
     ///
     /// # Errors
     /// As [`Manifests::load`].
@@ -108,23 +104,49 @@ impl Manifests {
 
     /// No file came, went, or was written, as far as the file system tells without reading them.
     pub fn is_unchanged(&self) -> bool {
-        list(&self.dir).is_ok_and(|stamps| stamps == self.stamps)
+        !self.is_lost && self.look().as_ref() == Some(&self.listing)
     }
 
+    /// What [`Manifests::is_unchanged`] looks at: two looks that are equal saw nobody write. `None` where there is
+    /// nothing to see.
+    pub(super) fn look(&self) -> Option<Listing> {
+        Listing::of(&self.dir).ok()
+    }
+
+    /// Reads what there is. Files that belong together change together, as when `..data` of a ConfigMap mount leads
+    /// elsewhere; so what was read counts only when the directory was the same before and after.
     fn refresh(&mut self) -> Result<bool, LoadError> {
-        let stamps = list(&self.dir).map_err(|source| LoadError::Read {
-            path: self.dir.clone(),
-            source,
-        })?;
-        let paths: BTreeSet<&PathBuf> = stamps.iter().map(|stamp| &stamp.path).collect();
+        let was_lost = std::mem::replace(&mut self.is_lost, true);
+        let list = |dir: &PathBuf| {
+            Listing::of(dir).map_err(|source| LoadError::Read {
+                path: dir.clone(),
+                source,
+            })
+        };
+        let mut is_changed = was_lost;
+        let mut listing = list(&self.dir)?;
+        for _ in 0..READS_MAX {
+            is_changed |= self.read_all(listing);
+            listing = list(&self.dir)?;
+            if listing == self.listing {
+                break;
+            }
+        }
+        self.is_lost = false;
+        Ok(is_changed)
+    }
+
+    fn read_all(&mut self, listing: Listing) -> bool {
+        let paths: BTreeSet<&PathBuf> = listing.stamps.iter().map(|stamp| &stamp.path).collect();
         let before = self.files.len();
-        self.files.retain(|path, _| paths.contains(path));
-        let mut is_changed = self.files.len() != before;
-        for stamp in &stamps {
+        self.files
+            .retain(|path, _| paths.contains(path) || listing.hides(path));
+        let mut is_changed = self.files.len() != before || self.listing.hidden != listing.hidden;
+        for stamp in &listing.stamps {
             is_changed |= self.read(stamp);
         }
-        self.stamps = stamps;
-        Ok(is_changed)
+        self.listing = listing;
+        is_changed
     }
 
     /// Reads a file and says whether it says something new.
@@ -152,18 +174,25 @@ impl Manifests {
             is_good: !contents.is_broken,
             problems: contents.problems,
         };
-        if let Some(last) = self
-            .files
-            .remove(&stamp.path)
-            .filter(|_| contents.is_broken)
-            && last.is_good
-        {
-            let count = last.objects.len();
-            for problem in &mut file.problems {
-                problem.text += &format!(" (the last good {count} objects of this file are kept)");
+        let last = self.files.remove(&stamp.path).filter(|last| last.is_good);
+        match last {
+            Some(last) if contents.is_broken => {
+                let count = last.objects.len();
+                for problem in &mut file.problems {
+                    problem.text +=
+                        &format!(" (the last good {count} objects of this file are kept)");
+                }
+                file.objects = last.objects;
+                file.is_good = true;
             }
-            file.objects = last.objects;
-            file.is_good = true;
+            // Who writes a file anew empties it first, and may then think for seconds.
+            Some(last) if contents.is_empty && !last.objects.is_empty() => {
+                let text =
+                    "is empty; its last good objects are kept, delete the file to remove them";
+                file.problems = unreadable(&name, text.to_owned()).problems;
+                file.objects = last.objects;
+            }
+            _ => {}
         }
         self.files.insert(stamp.path.clone(), file);
         true
@@ -171,6 +200,14 @@ impl Manifests {
 
     fn loaded(&self) -> Loaded {
         let mut problems: Vec<Problem> = Vec::new();
+        for hidden in &self.listing.hidden {
+            let name = hidden.path.display().to_string();
+            let text = format!(
+                "cannot be read: {}; what is known of it is kept",
+                hidden.why
+            );
+            problems.extend(unreadable(&name, text).problems);
+        }
         let mut all: Vec<&Object> = Vec::new();
         for file in self.files.values() {
             problems.extend(file.problems.iter().cloned());
@@ -243,6 +280,7 @@ fn unreadable(name: &str, text: String) -> parse::Contents {
             text,
         }],
         is_broken: true,
+        is_empty: false,
     }
 }
 
@@ -267,72 +305,4 @@ fn twice(object: &Object, first: &Object) -> Problem {
         subject: format!("{kind} {name}"),
         text: format!("ignored: it stands a first time{place}; remove one of the two"),
     }
-}
-
-/// The manifest files below a directory, sorted by path.
-fn list(dir: &Path) -> io::Result<Vec<Stamp>> {
-    let mut stamps = Vec::new();
-    if fs::metadata(dir)?.is_file() {
-        stamps.extend(stamp(dir.to_owned()));
-        return Ok(stamps);
-    }
-    let mut seen = HashSet::new();
-    walk(dir, 0, &mut seen, &mut stamps)?;
-    stamps.sort();
-    Ok(stamps)
-}
-
-/// Follows symlinks, each file and directory once. Names with a leading dot are passed over: the `..data` of a
-/// ConfigMap mount (its files are read through their links), and what editors and version control leave about.
-fn walk(
-    dir: &Path,
-    depth: usize,
-    seen: &mut HashSet<PathBuf>,
-    stamps: &mut Vec<Stamp>,
-) -> io::Result<()> {
-    if !seen.insert(fs::canonicalize(dir)?) || depth > DEPTH_MAX {
-        return Ok(());
-    }
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        paths.push(entry?.path());
-    }
-    paths.sort();
-    for path in paths {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with('.') {
-            continue;
-        }
-        // What vanished since the listing is not there.
-        let Ok(metadata) = fs::metadata(&path) else {
-            continue;
-        };
-        if metadata.is_dir() {
-            // A directory below that cannot be listed hides its files; a mount that flaps must not drop them all.
-            walk(&path, depth + 1, seen, stamps)?;
-        } else if is_manifest(&path) && fs::canonicalize(&path).is_ok_and(|real| seen.insert(real))
-        {
-            stamps.extend(stamp(path));
-        }
-    }
-    Ok(())
-}
-
-fn is_manifest(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    matches!(extension, Some("yaml" | "yml" | "json"))
-}
-
-fn stamp(path: PathBuf) -> Option<Stamp> {
-    let metadata = fs::metadata(&path).ok()?;
-    #[cfg(unix)]
-    let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
-    #[cfg(not(unix))]
-    let inode = 0;
-    Some(Stamp {
-        path,
-        length: metadata.len(),
-        modified: metadata.modified().ok(),
-        inode,
-    })
 }

@@ -6,6 +6,7 @@
 //! written, and kinds of object that nobody here reads are passed over unparsed.
 
 mod json;
+mod listing;
 mod manifests;
 mod parse;
 mod split;
