@@ -13,11 +13,10 @@ use serde_json::Value;
 
 use crate::cli::stage::{Stage, slice_ports};
 use crate::files;
-use crate::model::{Origin, Problem, ServiceKey, WorkloadKind};
+use crate::model::{Amount, Origin, Problem, ServiceKey, WorkloadKind};
 use crate::objects::{Document, Kind, Object, Reader, Tree};
 use crate::rollout::controllers::{
-    Amount, Controller, DaemonSetUpdate, DeploymentUpdate, PodManagement, StatefulSetUpdate,
-    Workload,
+    Controller, DaemonSetUpdate, DeploymentUpdate, PodManagement, StatefulSetUpdate, Workload,
 };
 
 /// A table of more is nobody's, and a StatefulSet's has a row for each.
@@ -360,7 +359,7 @@ impl TryFrom<Value> for Written {
         let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
         let percent = || value.as_str()?.strip_suffix('%')?.parse().ok();
         let amount = number
-            .map(Amount::Pods)
+            .map(Amount::Count)
             .or_else(|| percent().map(Amount::Percent));
         let what = || format!("{value} is not a number or a percentage such as `25%`");
         amount.map(Self).ok_or_else(what)
@@ -454,7 +453,7 @@ impl Shape {
                         "OnDelete" => StatefulSetUpdate::OnDelete,
                         _ => StatefulSetUpdate::Rolling {
                             partition: rolling.partition,
-                            unavailable: or(rolling.max_unavailable, Amount::Pods(1)),
+                            unavailable: or(rolling.max_unavailable, Amount::Count(1)),
                         },
                     },
                     management: match &*self.spec.pod_management_policy {
@@ -466,8 +465,8 @@ impl Shape {
             }
             (WorkloadKind::DaemonSet, "" | "RollingUpdate") => {
                 Controller::DaemonSet(DaemonSetUpdate::Rolling {
-                    surge: or(rolling.max_surge, Amount::Pods(0)),
-                    unavailable: or(rolling.max_unavailable, Amount::Pods(1)),
+                    surge: or(rolling.max_surge, Amount::Count(0)),
+                    unavailable: or(rolling.max_unavailable, Amount::Count(1)),
                 })
             }
             (WorkloadKind::DaemonSet, "OnDelete") => {

@@ -30,6 +30,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+use crate::model::Amount;
+
 pub use fleet::{Phase, Pod, Revision, Second, Snapshot, Template};
 pub use play::{Event, Failure, REST_SECS, Start, play};
 
@@ -115,35 +117,6 @@ pub enum DaemonSetUpdate {
     },
     /// When someone deletes them.
     OnDelete,
-}
-
-/// A number of pods, or a percentage of the desired ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Amount {
-    /// So many.
-    Pods(u32),
-    /// So many of a hundred.
-    Percent(u32),
-}
-
-impl Amount {
-    fn floor(self, all: u32) -> u32 {
-        self.of(all, 0)
-    }
-
-    fn ceil(self, all: u32) -> u32 {
-        self.of(all, 99)
-    }
-
-    fn of(self, all: u32, rounding: u64) -> u32 {
-        match self {
-            Self::Pods(pods) => pods,
-            Self::Percent(percent) => {
-                let scaled = (u64::from(all) * u64::from(percent) + rounding) / 100;
-                u32::try_from(scaled).unwrap_or(u32::MAX)
-            }
-        }
-    }
 }
 
 /// How far a workload may be from its desired pods while it updates.

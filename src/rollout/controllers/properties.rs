@@ -1,10 +1,11 @@
 //! What holds in every play.
 
+use crate::model::Amount;
 use proptest::prelude::*;
 
 use super::play::{Event, Failure, Start, play};
 use super::{
-    Amount, Controller, DaemonSetUpdate, DeploymentUpdate, PodManagement, Second, Snapshot,
+    Controller, DaemonSetUpdate, DeploymentUpdate, PodManagement, Second, Snapshot,
     StatefulSetUpdate, Template, Workload,
 };
 
@@ -16,7 +17,7 @@ const V2: Template = Template(2);
 
 fn amount() -> impl Strategy<Value = Amount> {
     prop_oneof![
-        (0_u32..8).prop_map(Amount::Pods),
+        (0_u32..8).prop_map(Amount::Count),
         (0_u32..=100).prop_map(Amount::Percent),
     ]
 }

@@ -6,9 +6,9 @@
 use super::fleet::{Phase, Second, Snapshot, Template};
 use super::play::{Event, Failure, Start, play};
 use super::{
-    Amount, Controller, DaemonSetUpdate, DeploymentUpdate, PodManagement, StatefulSetUpdate,
-    Workload,
+    Controller, DaemonSetUpdate, DeploymentUpdate, PodManagement, StatefulSetUpdate, Workload,
 };
+use crate::model::Amount;
 
 /// Plays and compares the whole timeline.
 #[track_caller]
@@ -86,7 +86,7 @@ pub(super) fn workload(text: &str) -> Workload {
     let amount = |key: &str, default: Amount| {
         value(key).map_or(default, |text| match text.strip_suffix('%') {
             Some(percent) => Amount::Percent(percent.parse().unwrap()),
-            None => Amount::Pods(text.parse().unwrap()),
+            None => Amount::Count(text.parse().unwrap()),
         })
     };
     let controller = match words[0] {
@@ -100,7 +100,7 @@ pub(super) fn workload(text: &str) -> Workload {
                 true => StatefulSetUpdate::OnDelete,
                 false => StatefulSetUpdate::Rolling {
                     partition: number("partition", 0),
-                    unavailable: amount("unavailable", Amount::Pods(1)),
+                    unavailable: amount("unavailable", Amount::Count(1)),
                 },
             },
             management: match words.contains(&"parallel") {
@@ -111,8 +111,8 @@ pub(super) fn workload(text: &str) -> Workload {
         "daemonset" => Controller::DaemonSet(match words.contains(&"ondelete") {
             true => DaemonSetUpdate::OnDelete,
             false => DaemonSetUpdate::Rolling {
-                surge: amount("surge", Amount::Pods(0)),
-                unavailable: amount("unavailable", Amount::Pods(1)),
+                surge: amount("surge", Amount::Count(0)),
+                unavailable: amount("unavailable", Amount::Count(1)),
             },
         }),
         other => panic!("`{other}`"),
