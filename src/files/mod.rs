@@ -5,6 +5,7 @@
 //! that does not parse keeps its last good objects and is told as a Problem with file and line. Nothing is ever
 //! written, and kinds of object that nobody here reads are passed over unparsed.
 
+mod given;
 mod json;
 mod listing;
 mod manifests;
