@@ -58,6 +58,14 @@ impl Fed {
         self.rig.apply_batch(loaded.changes, loaded.problems);
     }
 
+    /// As a watch does it.
+    fn load_changes(&mut self) {
+        let loaded = self.manifests.load_if_changed();
+        let loaded = loaded.expect("the directory can be read");
+        let loaded = loaded.expect("something changed");
+        self.rig.apply_batch(loaded.changes, loaded.problems);
+    }
+
     /// The problems, files without their directory; and the good service is answered all the same.
     fn check_problems(&self, expected: &[&str]) {
         let prefix = format!("{}/", self.dir.path().display());
@@ -415,6 +423,32 @@ spec: {type: ExternalName, externalName: 10.0.0.1}
     ]);
     fed.rig.check("web.shop.svc.Z A", NODATA);
     fed.rig.check("far.shop.svc.Z A", NXDOMAIN);
+}
+
+#[test]
+fn a_problem_moves_with_its_object_and_changes_no_answer() {
+    let text = cluster(
+        "headless web.shop http:80 weights=nonsense\n slice web.shop http:80 | 10.1.0.1 host=a.b",
+    );
+    let mut fed = Fed::new(&text);
+    let generation = || fed.rig.running().view.generation();
+    let before = (fed.rig.problems().len(), generation());
+    assert_eq!(before.0, 2);
+    fed.write("bad.yaml", &format!("\n{text}"));
+    fed.load_changes();
+    let after = (
+        fed.rig.problems().len(),
+        fed.rig.running().view.generation(),
+    );
+    assert_eq!(after, before);
+    for (problem, line) in fed
+        .rig
+        .problems()
+        .iter()
+        .zip(["/bad.yaml:2:", "/bad.yaml:3:"])
+    {
+        assert!(problem.contains(line), "{problem}");
+    }
 }
 
 #[test]

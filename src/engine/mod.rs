@@ -218,12 +218,19 @@ impl Engine {
         for key in &dirty.services {
             changed.add(self.publish_service(key, generation, now));
         }
+        for key in dirty.moved.difference(&dirty.services) {
+            let known = self.services.get(key);
+            if known.is_some_and(|service| !service.problems.is_empty()) {
+                changed.add(self.publish_service(key, generation, now));
+            }
+        }
         for (namespace, address) in &dirty.pods {
             changed.add(self.publish_pod(namespace, *address));
         }
-        let of_index = sorted(self.index.problems());
-        self.problems.replace(&self.index_problems, &of_index);
-        self.index_problems = of_index;
+        if let Some(of_index) = self.index.changed_problems() {
+            self.problems.replace(&self.index_problems, &of_index);
+            self.index_problems = of_index;
+        }
         if changed.any() {
             self.generation = generation;
             self.view.set_generation(generation);

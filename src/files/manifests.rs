@@ -8,10 +8,11 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::given::{self, Given};
 use super::listing::{Listing, Stamp};
 use super::parse;
 use crate::model::{Origin, Problem};
-use crate::objects::{Change, Kind, Object, Reader};
+use crate::objects::{Change, Object, Reader};
 
 /// A directory of manifests that is read again and again.
 #[derive(Debug)]
@@ -22,14 +23,17 @@ pub struct Manifests {
     reader: Reader,
     /// What was there when it was read.
     listing: Listing,
+    given: Given,
+    /// All objects were given once.
+    is_given: bool,
     /// It could not be listed the last time.
     is_lost: bool,
 }
 
-/// All objects of a directory at one moment.
+/// What a directory gives at one moment.
 #[derive(Debug)]
 pub struct Loaded {
-    /// One reset a kind, so that applying them drops exactly what vanished.
+    /// For all objects, one reset a kind, so that applying them drops exactly what vanished; else what differs.
     pub changes: Vec<Change>,
     /// What could not be read, sorted.
     pub problems: Vec<Problem>,
@@ -55,7 +59,7 @@ pub enum LoadError {
 #[derive(Debug)]
 struct File {
     hash: u64,
-    /// The last good objects; where there never were any, what could be read.
+    /// The last good objects, sorted; where there never were any, what could be read.
     objects: Box<[Object]>,
     /// Whether `objects` are all the file ever held when it was whole.
     is_good: bool,
@@ -79,27 +83,40 @@ impl Manifests {
             files: BTreeMap::new(),
             reader: Reader::default(),
             listing: Listing::default(),
+            given: Given::default(),
+            is_given: false,
             is_lost: false,
         }
     }
 
-    /// Reads the directory; files whose contents did not change are not parsed again.
+    /// Reads the directory and gives all objects; files whose contents did not change are not parsed again.
     ///
     /// # Errors
     /// The directory itself cannot be listed. A file that cannot be read is a Problem.
     pub fn load(&mut self) -> Result<Loaded, LoadError> {
         self.refresh()?;
-        Ok(self.loaded())
+        self.is_given = true;
+        let files = self.files.values().map(|file| &*file.objects);
+        let changes = self.given.everything(files);
+        Ok(self.loaded(changes))
     }
 
-    /// Reads the directory; `None` where every file has the contents it had. A directory that is back after it was
+    /// Reads the directory and gives the objects that differ from those given before, the first time all of them;
+    /// `None` where every file has the contents it had. A directory that is back after it was
     /// lost is news also where nothing in it changed.
     ///
     /// # Errors
     /// As [`Manifests::load`].
     pub fn load_if_changed(&mut self) -> Result<Option<Loaded>, LoadError> {
-        let is_changed = self.refresh()?;
-        Ok(is_changed.then(|| self.loaded()))
+        if !self.is_given {
+            return self.load().map(Some);
+        }
+        if !self.refresh()? {
+            return Ok(None);
+        }
+        let files = self.files.values().map(|file| &*file.objects);
+        let changes = self.given.changes(files);
+        Ok(Some(self.loaded(changes)))
     }
 
     /// No file came, went, or was written, as far as the file system tells without reading them.
@@ -138,10 +155,15 @@ impl Manifests {
 
     fn read_all(&mut self, listing: Listing) -> bool {
         let paths: BTreeSet<&PathBuf> = listing.stamps.iter().map(|stamp| &stamp.path).collect();
-        let before = self.files.len();
-        self.files
-            .retain(|path, _| paths.contains(path) || listing.hides(path));
-        let mut is_changed = self.files.len() != before || self.listing.hidden != listing.hidden;
+        let mut is_changed = self.listing.hidden != listing.hidden;
+        self.files.retain(|path, file| {
+            let is_kept = paths.contains(path) || listing.hides(path);
+            if !is_kept {
+                self.given.replaced(&file.objects, &[]);
+                is_changed = true;
+            }
+            is_kept
+        });
         for stamp in &listing.stamps {
             is_changed |= self.read(stamp);
         }
@@ -164,19 +186,19 @@ impl Manifests {
                 .map(|contents| (contents, hash))
                 .map_err(|error| cannot_read(&error))
         });
-        let (contents, hash) = read.unwrap_or_else(|text| {
+        let (mut contents, hash) = read.unwrap_or_else(|text| {
             let hash = hash_of(&text);
             (unreadable(&name, text), hash)
         });
+        given::sort(&mut contents.objects);
         let mut file = File {
             hash,
             objects: contents.objects.into(),
             is_good: !contents.is_broken,
             problems: contents.problems,
         };
-        let last = self.files.remove(&stamp.path).filter(|last| last.is_good);
-        match last {
-            Some(last) if contents.is_broken => {
+        match self.files.remove(&stamp.path) {
+            Some(last) if last.is_good && contents.is_broken => {
                 let count = last.objects.len();
                 for problem in &mut file.problems {
                     problem.text +=
@@ -186,19 +208,20 @@ impl Manifests {
                 file.is_good = true;
             }
             // Who writes a file anew empties it first, and may then think for seconds.
-            Some(last) if contents.is_empty && !last.objects.is_empty() => {
+            Some(last) if last.is_good && contents.is_empty && !last.objects.is_empty() => {
                 let text =
                     "is empty; its last good objects are kept, delete the file to remove them";
                 file.problems = unreadable(&name, text.to_owned()).problems;
                 file.objects = last.objects;
             }
-            _ => {}
+            Some(last) => self.given.replaced(&last.objects, &file.objects),
+            None => self.given.replaced(&[], &file.objects),
         }
         self.files.insert(stamp.path.clone(), file);
         true
     }
 
-    fn loaded(&self) -> Loaded {
+    fn loaded(&self, changes: Vec<Change>) -> Loaded {
         let mut problems: Vec<Problem> = Vec::new();
         for hidden in &self.listing.hidden {
             let name = hidden.path.display().to_string();
@@ -208,32 +231,13 @@ impl Manifests {
             );
             problems.extend(unreadable(&name, text).problems);
         }
-        let mut all: Vec<&Object> = Vec::new();
         for file in self.files.values() {
             problems.extend(file.problems.iter().cloned());
-            all.extend(&file.objects);
         }
-        // Of two with one name the first file's stays the first: the sort is stable.
-        fn id(object: &Object) -> (Kind, &str, &str) {
-            (object.kind(), object.namespace(), object.name())
-        }
-        all.sort_by(|a, b| id(a).cmp(&id(b)));
-        all.dedup_by(|second, first| {
-            let is_twice = id(second) == id(first);
-            if is_twice {
-                problems.push(twice(second, first));
-            }
-            is_twice
-        });
+        problems.extend(self.given.problems().cloned());
         problems.sort();
-        let changes = Kind::ALL.map(|kind| {
-            let begin = all.partition_point(|object| object.kind() < kind);
-            let end = all.partition_point(|object| object.kind() <= kind);
-            let objects = all[begin..end].iter().copied().cloned().collect();
-            Change::Reset { kind, objects }
-        });
         Loaded {
-            changes: changes.into(),
+            changes,
             problems,
             files: self.files.len(),
         }
@@ -288,21 +292,4 @@ fn hash_of(text: &String) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()
-}
-
-fn twice(object: &Object, first: &Object) -> Problem {
-    let kind = object.kind().as_str().to_lowercase();
-    let name = match &**object.namespace() {
-        "" => object.name().to_string(),
-        namespace => format!("{namespace}/{}", object.name()),
-    };
-    let place = first
-        .origin()
-        .map(|first| format!(" at {first}"))
-        .unwrap_or_default();
-    Problem {
-        origin: object.origin(),
-        subject: format!("{kind} {name}"),
-        text: format!("ignored: it stands a first time{place}; remove one of the two"),
-    }
 }

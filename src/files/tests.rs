@@ -1,5 +1,7 @@
 //! What is read from directories of manifests.
 
+mod changes;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -11,7 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::{Loaded, Manifests, parse, watch};
-use crate::objects::{Change, Kind};
+use crate::objects::{Change, Kind, Object};
 
 const WEB: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec: {clusterIP: None}\n";
 const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web-1\n  namespace: shop\n";
@@ -30,22 +32,25 @@ fn write(dir: &Path, name: &str, text: &str) {
     fs::write(path, text).unwrap();
 }
 
-/// Objects as `Kind ns/name file:line`, then Problems with a `!`; the directory is called `D`.
+/// Objects as `Kind ns/name file:line`, with a `+` or `-` where only what differs is given, then Problems with a `!`;
+/// the directory is called `D`.
 fn shown(dir: &Path, loaded: &Loaded) -> Vec<String> {
+    let show = |object: &Object| {
+        let (namespace, name) = (object.namespace(), object.name());
+        let origin = object.origin().unwrap();
+        format!("{} {namespace}/{name} {origin}", object.kind())
+    };
     let mut lines = Vec::new();
     for change in &loaded.changes {
-        let Change::Reset { objects, .. } = change else {
-            panic!()
-        };
-        lines.extend(objects.iter().map(|object| {
-            let origin = object.origin().unwrap();
-            format!(
-                "{} {}/{} {origin}",
-                object.kind(),
-                object.namespace(),
-                object.name()
-            )
-        }));
+        match change {
+            Change::Reset { objects, .. } => lines.extend(objects.iter().map(show)),
+            Change::Apply(object) => lines.push(format!("+ {}", show(object))),
+            Change::Delete {
+                kind,
+                namespace,
+                name,
+            } => lines.push(format!("- {kind} {namespace}/{name}")),
+        }
     }
     lines.extend(loaded.problems.iter().map(|problem| format!("! {problem}")));
     let dir = dir.display().to_string();
@@ -437,7 +442,7 @@ fn a_config_map_mount_is_read_once_and_swapped_as_a_whole() {
     let second = manifests.load_if_changed().unwrap().unwrap();
     assert_eq!(
         shown(dir.path(), &second),
-        ["Pod shop/web-1 D/again.yaml:1"]
+        ["- Service shop/web", "+ Pod shop/web-1 D/again.yaml:1"]
     );
 }
 
@@ -475,13 +480,13 @@ fn a_watch_tells_what_is_new_and_ends_when_dropped() {
     let patience = Duration::from_secs(20);
     write(dir.path(), "b/c.yaml", POD);
     let loaded = receiver.recv_timeout(patience).unwrap().unwrap();
-    let expected = ["Pod shop/web-1 D/b/c.yaml:1", "Service shop/web D/a.yaml:1"];
+    let expected = ["+ Pod shop/web-1 D/b/c.yaml:1"];
     assert_eq!(shown(dir.path(), &loaded), expected);
     // A touch without news is not told; the next thing told is the removal.
     write(dir.path(), "b/c.yaml", POD);
     fs::remove_file(dir.path().join("a.yaml")).unwrap();
     let loaded = receiver.recv_timeout(patience).unwrap().unwrap();
-    assert_eq!(shown(dir.path(), &loaded), expected[..1]);
+    assert_eq!(shown(dir.path(), &loaded), ["- Service shop/web"]);
     fs::remove_dir_all(dir.path()).unwrap();
     // A look in the middle of the removal may find less before it finds nothing.
     while receiver.recv_timeout(patience).unwrap().is_ok() {}
@@ -509,7 +514,7 @@ fn a_watch_tells_of_a_directory_that_is_back_with_what_it_had() {
     receiver.recv_timeout(patience).unwrap().unwrap_err();
     fs::rename(dir.path().join("n"), dir.path().join("m")).unwrap();
     let back = receiver.recv_timeout(patience).unwrap().unwrap();
-    assert_eq!(back.problems, []);
+    assert_eq!((back.changes, back.problems), (vec![], vec![]));
 }
 
 #[test]
