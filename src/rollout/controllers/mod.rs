@@ -1,6 +1,6 @@
 //! Controllers: how Kubernetes replaces the pods of a workload, second by second.
 //!
-//! Given a [`Workload`], how it starts and what is done to it at which second, [`play`] gives the timeline: a
+//! Given a [`Workload`], how it starts and what is done to it at which second, [`play()`] gives the timeline: a
 //! [`Snapshot`] for every second at which something changed. It is the upstream controllers' own arithmetic (the
 //! functions are named where they are followed) with pods that become ready after a fixed time. It reads no clock,
 //! rolls no dice and knows nothing of services: the same play always gives the same timeline.
