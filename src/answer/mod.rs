@@ -93,7 +93,8 @@ pub fn respond(
     now: u64,
     out: &mut Vec<u8>,
 ) -> Verdict {
-    let query = match Query::parse(packet) {
+    let mut name = QueryName::default();
+    let query = match Query::parse(packet, &mut name) {
         Ok(query) => query,
         Err(Rejection::Silence) => {
             out.clear();
@@ -165,7 +166,7 @@ impl Responder<'_> {
             _ => return reply.set_rcode(Rcode::Refused),
         }
         let transfer = matches!(query.qtype, rtype::AXFR | rtype::IXFR);
-        let place = self.view.zones.locate(&query.name).filter(|_| !transfer);
+        let place = self.view.zones.locate(query.name).filter(|_| !transfer);
         let Some(place) = place else {
             reply.set_rcode(Rcode::Refused);
             if !transfer {
@@ -186,7 +187,7 @@ impl Responder<'_> {
 
     /// `version.bind`, `id.server`, `hostname.bind`, where configured (RFC 4892).
     fn answer_chaos(&self, reply: &mut Reply<'_>) {
-        let text = self.view.identity.chaos(&self.query.name);
+        let text = self.view.identity.chaos(self.query.name);
         match text.filter(|_| matches!(self.query.qtype, rtype::TXT | rtype::ANY)) {
             Some(body) => {
                 reply.set_authoritative();
@@ -204,7 +205,7 @@ impl Responder<'_> {
         for link in 0..=LINKS_MAX {
             let target = link.checked_sub(1).and_then(|last| targets.get(last));
             let (name, at, owner) = match target.and_then(Option::as_ref) {
-                None => (&self.query.name, QUESTION_AT, Owner::Question),
+                None => (self.query.name, QUESTION_AT, Owner::Question),
                 Some((name, at)) => (&**name, *at, Owner::At(*at)),
             };
             match self.look_up(name, &place, owner, worker, reply) {
@@ -217,7 +218,7 @@ impl Responder<'_> {
                 }
                 Step::Follow(next, at) => {
                     let was_target = || targets.iter().flatten().any(|(name, _)| *name == next);
-                    if *next == self.query.name || was_target() {
+                    if *next == *self.query.name || was_target() {
                         return;
                     }
                     let next_place = self.view.zones.locate(&next);

@@ -200,8 +200,7 @@ pub struct QueryName {
 }
 
 impl QueryName {
-    /// The root, to be read into.
-    pub(super) const ROOT: Self = Self {
+    const ROOT: Self = Self {
         wire: [0; NAME_LEN_MAX],
         len: 1,
         offsets: [0; 128],
@@ -280,6 +279,13 @@ impl PartialEq for QueryName {
 }
 
 impl Eq for QueryName {}
+
+/// The root, to be read into.
+impl Default for QueryName {
+    fn default() -> Self {
+        Self::ROOT
+    }
+}
 
 impl From<&Name> for QueryName {
     fn from(name: &Name) -> Self {

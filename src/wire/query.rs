@@ -43,7 +43,7 @@ pub struct Query<'m> {
     /// Id and RD.
     pub header: Header,
     /// The name asked, in lower case.
-    pub name: QueryName,
+    pub name: &'m QueryName,
     /// The question as it was received, its letters' case kept: name, type and class.
     pub question: &'m [u8],
     /// The type asked.
@@ -93,9 +93,12 @@ impl<'m> Query<'m> {
     ///
     /// Octets behind the last counted record are passed over, as BIND, NSD and PowerDNS do.
     ///
+    /// The name is read into `name`, where it stays: a query that held it would be copied on its way out, 400 octets
+    /// read back while they are still being stored, which costs a fifth of an answer.
+    ///
     /// # Errors
     /// What to send instead of an answer.
-    pub fn parse(message: &'m [u8]) -> Result<Self, Rejection> {
+    pub fn parse(message: &'m [u8], name: &'m mut QueryName) -> Result<Self, Rejection> {
         let head = message.get(..HEADER_LEN).ok_or(Rejection::Silence)?;
         let [id0, id1, f0, _, qd0, qd1, an0, an1, ns0, ns1, ar0, ar1] = *head else {
             return Err(Rejection::Silence);
@@ -118,29 +121,27 @@ impl<'m> Query<'m> {
         if [qd0, qd1] != [0, 1] || [an0, an1] != [0, 0] || authority > 1 || additional > 2 {
             return Err(malformed);
         }
-        Self::parse_body(message, header, authority, additional).ok_or(malformed)
+        Self::parse_body(message, name, header, authority, additional).ok_or(malformed)
     }
 
     fn parse_body(
         message: &'m [u8],
+        name: &'m mut QueryName,
         header: Header,
         authority: u16,
         additional: u16,
     ) -> Option<Self> {
+        let name_end = name.read(message, HEADER_LEN)?;
+        let mut at = name_end + 4;
         let mut query = Self {
             header,
-            name: QueryName::ROOT,
-            question: &[],
-            qtype: 0,
-            qclass: 0,
+            name,
+            question: message.get(HEADER_LEN..at)?,
+            qtype: u16_at(message, name_end)?,
+            qclass: u16_at(message, name_end + 2)?,
             edns: None,
             tsig: None,
         };
-        let name_end = query.name.read(message, HEADER_LEN)?;
-        query.qtype = u16_at(message, name_end)?;
-        query.qclass = u16_at(message, name_end + 2)?;
-        let mut at = name_end + 4;
-        query.question = message.get(HEADER_LEN..at)?;
         if authority == 1 {
             let record = RecordView::read(message, at)?;
             if query.qtype != rtype::IXFR || record.rtype != rtype::SOA {

@@ -4,7 +4,7 @@ use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
-use crate::wire::{BodyBuilder, Name, SrvBuilder};
+use crate::wire::{BodyBuilder, Name, QueryName, SrvBuilder};
 
 /// A query for `name`, with EDNS and NSID where `edns`.
 fn query(name: &Name, edns: bool) -> Vec<u8> {
@@ -29,7 +29,8 @@ fn write(
     write: impl FnOnce(&mut Reply<'_>),
 ) -> (Vec<u8>, Message) {
     let message = query(&name("z"), edns);
-    let query = Query::parse(&message).unwrap();
+    let mut name = QueryName::default();
+    let query = Query::parse(&message, &mut name).unwrap();
     let mut out = b"what was there before".to_vec();
     let mut reply = Reply::begin(&mut out, &query, limit, 1232, nsid);
     write(&mut reply);
