@@ -58,6 +58,14 @@ impl Fed {
         self.rig.apply_batch(loaded.changes, loaded.problems);
     }
 
+    /// As a watch does it.
+    fn load_changes(&mut self) {
+        let loaded = self.manifests.load_if_changed();
+        let loaded = loaded.expect("the directory can be read");
+        let loaded = loaded.expect("something changed");
+        self.rig.apply_batch(loaded.changes, loaded.problems);
+    }
+
     /// The problems, files without their directory; and the good service is answered all the same.
     fn check_problems(&self, expected: &[&str]) {
         let prefix = format!("{}/", self.dir.path().display());
@@ -122,7 +130,14 @@ spec:
     );
     fed.check_a("web", 30, &["10.96.0.2"]);
     fed.check_a("good", 30, &["10.96.0.1"]);
+    // Who writes a file anew empties it first.
     fed.write("bad.yaml", "");
+    fed.load();
+    fed.check_problems(&[
+        "bad.yaml:1: is empty; its last good objects are kept, delete the file to remove them",
+    ]);
+    fed.check_a("web", 30, &["10.96.0.2"]);
+    fs::remove_file(fed.dir.path().join("bad.yaml")).expect("removed");
     fed.load();
     fed.check_problems(&[]);
     fed.rig.check("web.shop.svc.Z A", NXDOMAIN);
@@ -356,6 +371,28 @@ fn an_address_that_is_denied_is_not_answered() {
 }
 
 #[test]
+fn a_cluster_ip_that_is_denied_is_not_answered() {
+    let fed = Fed::new(
+        "apiVersion: v1
+kind: Service
+metadata: {name: one, namespace: shop}
+spec: {clusterIP: 127.0.0.1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: two, namespace: shop}
+spec: {clusterIPs: [169.254.169.254, 10.96.0.2]}
+",
+    );
+    fed.check_problems(&[
+        "bad.yaml:1: service shop/one: cluster IP `127.0.0.1` is denied by `addressDeny`",
+        "bad.yaml:6: service shop/two: cluster IP `169.254.169.254` is denied by `addressDeny`",
+    ]);
+    fed.rig.check("one.shop.svc.Z A", NODATA);
+    fed.check_a("two", 30, &["10.96.0.2"]);
+}
+
+#[test]
 fn values_of_the_wrong_kind_are_left_out_one_by_one() {
     let fed = Fed::new(
         "apiVersion: v1
@@ -386,6 +423,32 @@ spec: {type: ExternalName, externalName: 10.0.0.1}
     ]);
     fed.rig.check("web.shop.svc.Z A", NODATA);
     fed.rig.check("far.shop.svc.Z A", NXDOMAIN);
+}
+
+#[test]
+fn a_problem_moves_with_its_object_and_changes_no_answer() {
+    let text = cluster(
+        "headless web.shop http:80 weights=nonsense\n slice web.shop http:80 | 10.1.0.1 host=a.b",
+    );
+    let mut fed = Fed::new(&text);
+    let generation = || fed.rig.running().view.generation();
+    let before = (fed.rig.problems().len(), generation());
+    assert_eq!(before.0, 2);
+    fed.write("bad.yaml", &format!("\n{text}"));
+    fed.load_changes();
+    let after = (
+        fed.rig.problems().len(),
+        fed.rig.running().view.generation(),
+    );
+    assert_eq!(after, before);
+    for (problem, line) in fed
+        .rig
+        .problems()
+        .iter()
+        .zip(["/bad.yaml:2:", "/bad.yaml:3:"])
+    {
+        assert!(problem.contains(line), "{problem}");
+    }
 }
 
 #[test]

@@ -565,3 +565,66 @@ fn a_backend_that_is_not_there_leaves_the_others() {
         ]
     );
 }
+
+/// RFC 2782: "the domain name of the target host"; a name that holds another version's addresses would lead there.
+#[test]
+fn a_hostname_that_versions_share_leads_each_versions_srv_to_its_own_addresses() {
+    let rig = Rig::serve(&cluster(
+        "namespace shop
+         headless web.shop http:80
+         deployment web.shop 2 v1=aaa v2=bbb
+         slice web.shop http:80 | 10.1.0.1 @web-aaa host=same | 10.1.0.2 @web-bbb host=same",
+    ));
+    rig.check(
+        "v1._version.web.shop.svc.Z SRV",
+        "NOERROR aa
+         v1._version.web.shop.svc.Z. 5 SRV 0 256 80 10-1-0-1.web.shop.svc.Z.
+         add 10-1-0-1.web.shop.svc.Z. 5 A 10.1.0.1",
+    );
+    rig.check(
+        "_http._tcp.web.shop.svc.Z SRV",
+        "NOERROR aa
+         _http._tcp.web.shop.svc.Z. 5 SRV 0 256 80 10-1-0-1.web.shop.svc.Z.
+         _http._tcp.web.shop.svc.Z. 5 SRV 0 256 80 10-1-0-2.web.shop.svc.Z.
+         add 10-1-0-1.web.shop.svc.Z. 5 A 10.1.0.1
+         add 10-1-0-2.web.shop.svc.Z. 5 A 10.1.0.2",
+    );
+    rig.check(
+        "same.web.shop.svc.Z A",
+        "NOERROR aa
+         same.web.shop.svc.Z. 5 A 10.1.0.1
+         same.web.shop.svc.Z. 5 A 10.1.0.2",
+    );
+    assert_eq!(
+        rig.problems(),
+        [
+            "test.yaml:2: service shop/web: the hostname `same` is that of several versions' endpoints; SRV records \
+             lead to names by address, so that each version keeps its own"
+        ]
+    );
+}
+
+#[test]
+fn of_very_many_versions_only_the_newest_have_names() {
+    let versions: Vec<String> = (0..40).map(|n| format!("v{n}=h{n}")).collect();
+    let rig = Rig::serve(&cluster(&format!(
+        "namespace shop
+         headless web.shop http:80
+         deployment web.shop 1 {}
+         slice web.shop http:80 | 10.1.0.1 @web-h39",
+        versions.join(" ")
+    )));
+    rig.check(
+        "v39.web.shop.svc.Z A",
+        "NOERROR aa\n v39.web.shop.svc.Z. 5 A 10.1.0.1",
+    );
+    for (name, code) in [
+        ("v8", "NOERROR"),
+        ("h8", "NOERROR"),
+        ("v7", "NXDOMAIN"),
+        ("h7", "NXDOMAIN"),
+    ] {
+        let answer = rig.ask(&format!("{name}._version.web.shop.svc.Z A"));
+        assert!(answer.starts_with(code), "{name}: {answer}");
+    }
+}

@@ -6,13 +6,16 @@
 mod rig;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::net::UdpSocket;
+use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use hickory_proto::rr::RData;
 use rig::{Rig, cluster};
+use shiftdns::files::Manifests;
 use shiftdns::objects::{Change, Kind};
 
 /// The name exists and has nothing of that type.
@@ -614,5 +617,97 @@ fn a_thousand_flips_never_mix_two_states() {
     });
     for seen in seen {
         assert!(seen[1] > 20 && seen[2] > 20, "{seen:?}");
+    }
+}
+
+#[test]
+fn files_that_flip_together_are_answered_together() {
+    // A Service and its slices, in a file each: in state 1 all goes to v1, in state 2 all to v2.
+    let dir = tempfile::TempDir::new().expect("a directory");
+    for n in [1, 2] {
+        let other = 3 - n;
+        let text = cluster(&format!(
+            "headless web.shop http:80 clamp=off weights=v{n}=100,v{other}=0
+             slice web.shop http:{n}000 | 10.{n}.1.1 @v1 | 10.{n}.1.2 @v1 | 10.{n}.2.1 @v2 | 10.{n}.2.2 @v2"
+        ));
+        let version = dir.path().join(format!("..{n}"));
+        fs::create_dir(&version).expect("made");
+        let (service, rest): (Vec<&str>, Vec<&str>) =
+            text.lines().partition(|line| line.contains("\"Service\""));
+        assert_eq!(service.len(), 1, "{text}");
+        fs::write(version.join("service.json"), service.concat()).expect("written");
+        fs::write(version.join("rest.json"), rest.join("\n")).expect("written");
+    }
+    let flip = |n: usize| {
+        symlink(format!("..{n}"), dir.path().join("..tmp")).expect("a link");
+        fs::rename(dir.path().join("..tmp"), dir.path().join("..data")).expect("swapped");
+    };
+    flip(1);
+    for file in ["service.json", "rest.json"] {
+        let target = format!("..data/{file}");
+        symlink(target, dir.path().join(file)).expect("a link");
+    }
+    let mut manifests = Manifests::new(dir.path().to_owned());
+    let rig = Rig::unsynced(&rig::config());
+    let mut load = || {
+        let loaded = manifests.load_if_changed().expect("it can be read");
+        let loaded = loaded.expect("something changed");
+        rig.apply_batch(loaded.changes, loaded.problems);
+    };
+    load();
+    assert_eq!(rig.problems(), Vec::<String>::new());
+    let stop = AtomicBool::new(false);
+    let dns = rig.dns;
+    // The third part of an address is its version; of weighted answers that must be the state, too.
+    let client = |question: &'static str, is_weighted: bool| {
+        let stop = &stop;
+        move || {
+            let mut seen = [0_usize; 3];
+            while !stop.load(Ordering::Relaxed) {
+                let answer = rig::udp(dns, &rig::query(question)).expect("an answer");
+                let message = rig::decode(&answer);
+                let shown = rig::shown(&answer);
+                let mut states = BTreeSet::new();
+                for record in message.answers.iter().chain(&message.additionals) {
+                    match &record.data {
+                        RData::A(address) => {
+                            let [_, state, version, _] = address.octets();
+                            states.insert(usize::from(state));
+                            assert!(!is_weighted || version == state, "{shown}");
+                        }
+                        RData::SRV(srv) => {
+                            states.insert(usize::from(srv.port / 1000));
+                        }
+                        other => panic!("{other}"),
+                    }
+                }
+                assert_eq!(states.len(), 1, "{shown}");
+                states.into_iter().for_each(|state| seen[state] += 1);
+            }
+            seen
+        }
+    };
+    let mut generations = Vec::new();
+    let seen = thread::scope(|scope| {
+        let clients = [
+            scope.spawn(client("web.shop.svc.Z A", true)),
+            scope.spawn(client("v1._version.web.shop.svc.Z A", false)),
+            scope.spawn(client("_http._tcp.v1._version.web.shop.svc.Z SRV", false)),
+        ];
+        for n in 0..50 {
+            flip(2 - n % 2);
+            load();
+            generations.push(rig.running().view.generation());
+            // Long enough that the clients see each state.
+            for _ in 0..5 {
+                rig.udp(&rig::query("web.shop.svc.Z A"));
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        clients.map(|client| client.join().expect("every answer is of one state"))
+    });
+    assert_eq!(generations, (2..52).collect::<Vec<_>>());
+    for seen in seen {
+        assert!(seen[1] > 0 && seen[2] > 0, "{seen:?}");
     }
 }

@@ -29,9 +29,8 @@ use tokio::time;
 use super::now_secs;
 use crate::answer::{Counts, TYPES, Transport, View};
 use crate::engine::control::{Handle, Stopped};
-use crate::engine::{CountedVersions, Summary};
+use crate::engine::{CountedVersions, Summary, Totals};
 use crate::model::ServiceKey;
-use crate::objects::Kind;
 use crate::server;
 use crate::wire::Rcode;
 
@@ -70,16 +69,14 @@ pub(super) async fn scrape(meters: &Meters) -> Option<String> {
 #[derive(Debug)]
 struct Facts {
     services: Vec<Arc<Summary>>,
-    problems: usize,
-    objects: [(Kind, usize); 10],
+    totals: Totals,
 }
 
 impl Facts {
     async fn ask(engine: &Handle) -> Result<Self, Stopped> {
         Ok(Self {
             services: engine.list().await?,
-            problems: engine.problems().await?.len(),
-            objects: engine.object_counts().await?,
+            totals: engine.totals().await?,
         })
     }
 }
@@ -276,10 +273,10 @@ impl Facts {
         page.gauge(
             "shiftdns_problems",
             "Parts of the input that could not be obeyed; the API lists them",
-            self.problems as u64,
+            self.totals.problems as u64,
         )?;
         let mut objects = page.gauges("shiftdns_objects", "Objects that are known, by kind")?;
-        for (kind, count) in self.objects {
+        for (kind, count) in self.totals.objects {
             objects.gauge(&[("kind", kind.as_str())], count as u64)?;
         }
         Ok(())
@@ -433,8 +430,10 @@ mod tests {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Only(Facts {
             services: vec![Arc::new(service)],
-            problems: 0,
-            objects: Kind::ALL.map(|kind| (kind, 0)),
+            totals: Totals {
+                objects: crate::objects::Kind::ALL.map(|kind| (kind, 0)),
+                problems: 0,
+            },
         })));
         let mut text = String::new();
         text::encode(&mut text, &registry).unwrap();

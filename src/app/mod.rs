@@ -74,8 +74,8 @@ pub enum StartError {
     #[error("a zone's own names do not fit")]
     Zone(#[source] NameError),
     /// The directory of manifests could not be read.
-    #[error("cannot read the manifests")]
-    Manifests(#[source] files::LoadError),
+    #[error(transparent)]
+    Manifests(files::LoadError),
     /// The directory of manifests could not be watched.
     #[error("cannot watch the manifests")]
     Watch(#[source] files::WatchError),

@@ -8,6 +8,8 @@ mod check;
 mod client;
 mod demo;
 mod serve;
+mod simulate;
+mod stage;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -39,6 +41,8 @@ enum Command {
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
+    /// Show what an update of manifests would do to a service's shares, second by second.
+    Simulate(simulate::Flags),
     /// Print the configuration that would be in force.
     Config(Box<Flags>),
     /// Ask a running server what it answers.
@@ -118,6 +122,15 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             }
             writeln!(out, "no problems")?;
         }
+        Command::Simulate(flags) => match simulate::simulate(&flags)? {
+            Ok(text) => write!(out, "{text}")?,
+            Err(problems) => {
+                for problem in &problems {
+                    writeln!(out, "{problem}")?;
+                }
+                return Ok(ExitCode::FAILURE);
+            }
+        },
         Command::Config(flags) => {
             let config = config::load(None, &flags)?;
             write!(out, "{}", config::render(&config))?;

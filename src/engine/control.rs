@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
-use super::{Detail, Engine, Summary};
+use super::{Detail, Engine, Summary, Totals};
 use crate::model::{Problem, ServiceKey};
-use crate::objects::{Change, Kind};
+use crate::objects::Change;
 
 /// Batches that may wait; a source that is faster than the engine waits for it.
 const QUEUE_LEN_MAX: usize = 64;
@@ -41,8 +41,8 @@ pub enum Event {
     Detail(ServiceKey, oneshot::Sender<Option<Box<Detail>>>),
     /// All problems.
     Problems(oneshot::Sender<Vec<Problem>>),
-    /// The number of objects of each kind.
-    Objects(oneshot::Sender<[(Kind, usize); 10]>),
+    /// How much there is of everything.
+    Totals(oneshot::Sender<Totals>),
 }
 
 /// The engine is gone: the process is ending.
@@ -95,12 +95,12 @@ impl Handle {
         self.ask(Event::Problems).await
     }
 
-    /// The number of objects of each kind.
+    /// How much there is of everything, for a scrape that lists nothing.
     ///
     /// # Errors
     /// When the engine has stopped.
-    pub async fn object_counts(&self) -> Result<[(Kind, usize); 10], Stopped> {
-        self.ask(Event::Objects).await
+    pub async fn totals(&self) -> Result<Totals, Stopped> {
+        self.ask(Event::Totals).await
     }
 
     /// Waits for the engine's end: it ends only when it is broken, or when nobody has a handle.
@@ -127,6 +127,12 @@ pub fn start(engine: Engine) -> std::io::Result<Handle> {
     Ok(Handle(sender))
 }
 
+/// The wall clock in whole seconds, as finely as Kubernetes dates its objects.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
 struct Loop {
     engine: Engine,
 }
@@ -137,7 +143,7 @@ impl Loop {
             match event {
                 Event::Batch { changes, problems } => self.batch(changes, problems),
                 Event::SourceLost { cause } => {
-                    let now = Timestamp::now().as_second();
+                    let now = now().as_second();
                     self.engine.view.set_lost(u64::try_from(now).unwrap_or(0));
                     error!(
                         cause,
@@ -147,11 +153,11 @@ impl Loop {
                 // Who asked may have gone; then the answer goes nowhere.
                 Event::List(reply) => drop(reply.send(self.engine.list())),
                 Event::Detail(key, reply) => {
-                    let detail = self.engine.detail(&key, Timestamp::now());
+                    let detail = self.engine.detail(&key, now());
                     drop(reply.send(detail.map(Box::new)));
                 }
                 Event::Problems(reply) => drop(reply.send(self.engine.problems())),
-                Event::Objects(reply) => drop(reply.send(self.engine.object_counts())),
+                Event::Totals(reply) => drop(reply.send(self.engine.totals())),
             }
         }
     }
@@ -159,7 +165,7 @@ impl Loop {
     fn batch(&mut self, changes: Vec<Change>, problems: Vec<Problem>) {
         let started = Instant::now();
         let was_synced = self.engine.view.is_synced();
-        let applied = self.engine.apply(changes, Timestamp::now());
+        let applied = self.engine.apply(changes, now());
         self.engine.view.set_fresh();
         self.engine.set_source_problems(problems);
         let changed = applied.changed;

@@ -148,6 +148,15 @@ pub struct Detail {
     pub problems: Vec<Problem>,
 }
 
+/// How much there is of everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// Objects known, by kind.
+    pub objects: [(Kind, usize); 10],
+    /// Problems that stand.
+    pub problems: usize,
+}
+
 /// What a batch did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
@@ -209,12 +218,19 @@ impl Engine {
         for key in &dirty.services {
             changed.add(self.publish_service(key, generation, now));
         }
+        for key in dirty.moved.difference(&dirty.services) {
+            let known = self.services.get(key);
+            if known.is_some_and(|service| !service.problems.is_empty()) {
+                changed.add(self.publish_service(key, generation, now));
+            }
+        }
         for (namespace, address) in &dirty.pods {
             changed.add(self.publish_pod(namespace, *address));
         }
-        let of_index = sorted(self.index.problems());
-        self.problems.replace(&self.index_problems, &of_index);
-        self.index_problems = of_index;
+        if let Some(of_index) = self.index.changed_problems() {
+            self.problems.replace(&self.index_problems, &of_index);
+            self.index_problems = of_index;
+        }
         if changed.any() {
             self.generation = generation;
             self.view.set_generation(generation);
@@ -270,9 +286,12 @@ impl Engine {
         self.problems.take_news()
     }
 
-    /// How many objects of each kind are known.
-    pub fn object_counts(&self) -> [(Kind, usize); 10] {
-        self.index.counts()
+    /// How much there is of everything.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            objects: self.index.counts(),
+            problems: self.problems.count(),
+        }
     }
 
     /// Which version each answer count stands for.
@@ -311,9 +330,11 @@ impl Engine {
                 list: records.reverse.clone(),
             };
             reverse.replace(key, &Claims::default(), &claims);
-            let slots = service.slots.known(&outcome);
-            for zone in self.view.zones.clusters() {
-                let encoded = zone::encode(&records, &zone.name, &slots, service.generation);
+            let slots = service
+                .slots
+                .known(&outcome, self.view.zones.clusters().count());
+            for (zone, slots) in self.view.zones.clusters().zip(&slots) {
+                let encoded = zone::encode(&records, &zone.name, slots, service.generation);
                 nodes.extend(encoded.and_then(|e| Some((e.name, e.node?))));
             }
         }
@@ -341,10 +362,12 @@ impl Engine {
         let mut service = self.services.remove(key).unwrap_or_default();
         let mut outcome = rollout::evaluate(&view, &self.settings.defaults, &service.memory, now);
         let mut records = records::compile(&view, &outcome, &self.settings.records);
+        let zones = self.view.zones.clusters().count();
         let slots = match &records.content {
-            Content::Names(names) if names.versions.is_empty() => Slots::default(),
-            Content::Names(_) => service.slots.assign(key, &outcome, &mut self.slots),
-            Content::Absent | Content::Alias { .. } => Slots::default(),
+            Content::Names(names) if !names.versions.is_empty() => {
+                service.slots.assign(key, &outcome, zones, &mut self.slots)
+            }
+            _ => vec![Slots::default(); zones],
         };
         problems.append(&mut outcome.problems);
         problems.append(&mut records.problems);
@@ -382,13 +405,13 @@ impl Engine {
         &mut self,
         service: &mut Service,
         records: &Records,
-        slots: &Slots,
+        slots: &[Slots],
         generation: u64,
         problems: &mut Vec<Problem>,
     ) -> Changed {
         let view = Arc::clone(&self.view);
         let mut nodes = Vec::with_capacity(1);
-        for zone in view.zones.clusters() {
+        for (zone, slots) in view.zones.clusters().zip(slots) {
             match zone::encode(records, &zone.name, slots, service.generation) {
                 Some(encoded) => {
                     problems.extend(encoded.problems);

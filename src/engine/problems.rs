@@ -48,6 +48,11 @@ impl Problems {
         }
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.standing.len()
+    }
+
     /// All of them, sorted.
     pub(super) fn all(&self) -> Vec<Problem> {
         self.standing.keys().cloned().collect()

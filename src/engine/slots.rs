@@ -83,21 +83,23 @@ impl Allocator {
 /// The slots of one service.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ServiceSlots {
-    draws: Option<(u32, u32)>,
+    /// Of A and AAAA, by cluster zone: a set of each zone is another set, drawn by itself.
+    draws: Vec<(u32, u32)>,
     /// By revision hash: alias and slot.
     counts: BTreeMap<Arc<str>, (Arc<str>, u32)>,
 }
 
 impl ServiceSlots {
-    /// Slots for the versions of `outcome`: known ones stay, new ones are given out, those of revisions that are
-    /// gone are forgotten.
+    /// Slots for the versions of `outcome` in each of `zones` cluster zones: known ones stay, new ones are given
+    /// out, those of revisions that are gone are forgotten.
     pub(super) fn assign(
         &mut self,
         key: &ServiceKey,
         outcome: &Outcome,
+        zones: usize,
         from: &mut Allocator,
-    ) -> Slots {
-        self.draws.get_or_insert_with(|| (from.draw(), from.draw()));
+    ) -> Vec<Slots> {
+        self.draws.resize_with(zones, || (from.draw(), from.draw()));
         for version in &outcome.versions {
             match self.counts.get_mut(&version.hash) {
                 Some((alias, _)) if *alias == version.alias => {}
@@ -119,29 +121,28 @@ impl ServiceSlots {
             }
             known
         });
-        self.known(outcome)
+        self.known(outcome, zones)
     }
 
-    /// The slots given out already.
-    pub(super) fn known(&self, outcome: &Outcome) -> Slots {
+    /// The slots given out already, by zone; none where none were.
+    pub(super) fn known(&self, outcome: &Outcome, zones: usize) -> Vec<Slots> {
         let slot = |hash: &Arc<str>| self.counts.get(hash).map(|(_, slot)| *slot);
-        let Some((a, aaaa)) = self.draws else {
-            return Slots::default();
-        };
-        Slots {
-            a: Some(a),
-            aaaa: Some(aaaa),
-            versions: outcome
-                .versions
-                .iter()
-                .filter_map(|version| slot(&version.hash))
-                .collect(),
+        let versions = outcome.versions.iter();
+        let versions: Vec<u32> = versions.filter_map(|version| slot(&version.hash)).collect();
+        let mut slots = vec![Slots::default(); zones];
+        for (slots, (a, aaaa)) in slots.iter_mut().zip(&self.draws) {
+            *slots = Slots {
+                a: Some(*a),
+                aaaa: Some(*aaaa),
+                versions: versions.clone(),
+            };
         }
+        slots
     }
 
     /// Gives everything back.
     pub(super) fn release(&mut self, to: &mut Allocator) {
-        if let Some((a, aaaa)) = self.draws.take() {
+        for (a, aaaa) in self.draws.drain(..) {
             to.free_draws.extend([a, aaaa]);
         }
         for (_, slot) in self.counts.values() {

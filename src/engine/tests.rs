@@ -515,3 +515,23 @@ fn the_older_claimant_has_the_reverse_name_when_ages_change() {
         );
     }
 }
+
+/// A counter for each (name, type): with one for two zones, a client that asks both in turn would see every second
+/// draw of either.
+#[test]
+fn every_set_has_draws_of_its_own() {
+    let engine = two_services();
+    let mut slots: Vec<u32> = Vec::new();
+    for (_, node) in engine.view.store.dump() {
+        for rtype in [rtype::A, rtype::AAAA] {
+            if let Some(zone::Set::Drawn(drawn)) = node.sets.get(rtype) {
+                slots.extend(drawn.slot);
+            }
+        }
+    }
+    let all = slots.len();
+    slots.sort_unstable();
+    slots.dedup();
+    assert!(all >= 4, "two services in two zones: {all}");
+    assert_eq!(slots.len(), all);
+}

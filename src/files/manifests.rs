@@ -1,17 +1,18 @@
 //! A directory of manifests, and what was last read from it.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufRead, BufReader, Seek};
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::given::{self, Given};
+use super::listing::{Listing, Stamp};
 use super::parse;
 use crate::model::{Origin, Problem};
-use crate::objects::{Change, Kind, Object, Reader};
+use crate::objects::{Change, Object, Reader};
 
 /// A directory of manifests that is read again and again.
 #[derive(Debug)]
@@ -20,13 +21,19 @@ pub struct Manifests {
     /// By the path as the operator would write it.
     files: BTreeMap<PathBuf, File>,
     reader: Reader,
-    stamps: Vec<Stamp>,
+    /// What was there when it was read.
+    listing: Listing,
+    given: Given,
+    /// All objects were given once.
+    is_given: bool,
+    /// It could not be listed the last time.
+    is_lost: bool,
 }
 
-/// All objects of a directory at one moment.
+/// What a directory gives at one moment.
 #[derive(Debug)]
 pub struct Loaded {
-    /// One reset a kind, so that applying them drops exactly what vanished.
+    /// For all objects, one reset a kind, so that applying them drops exactly what vanished; else what differs.
     pub changes: Vec<Change>,
     /// What could not be read, sorted.
     pub problems: Vec<Problem>,
@@ -52,20 +59,11 @@ pub enum LoadError {
 #[derive(Debug)]
 struct File {
     hash: u64,
-    /// The last good objects; where there never were any, what could be read.
+    /// The last good objects, sorted; where there never were any, what could be read.
     objects: Box<[Object]>,
     /// Whether `objects` are all the file ever held when it was whole.
     is_good: bool,
     problems: Vec<Problem>,
-}
-
-/// What of a file changes when its contents do.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Stamp {
-    path: PathBuf,
-    length: u64,
-    modified: Option<SystemTime>,
-    inode: u64,
 }
 
 /// The largest file that is read: as much as all objects of a large cluster.
@@ -74,8 +72,8 @@ const FILE_BYTES_MAX: u64 = 1 << 30;
 /// Files are read in chunks of this size.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// How deep directories are followed; deeper ones are a loop of mounts, not an order someone keeps.
-const DEPTH_MAX: usize = 32;
+/// So often a directory is read again that changes while it is read; after that, the next look finds it changed.
+const READS_MAX: usize = 5;
 
 impl Manifests {
     /// The manifests in `dir`, not yet read; `dir` may also be one file.
@@ -84,47 +82,93 @@ impl Manifests {
             dir,
             files: BTreeMap::new(),
             reader: Reader::default(),
-            stamps: Vec::new(),
+            listing: Listing::default(),
+            given: Given::default(),
+            is_given: false,
+            is_lost: false,
         }
     }
 
-    /// Reads the directory; files whose contents did not change are not parsed again.
+    /// Reads the directory and gives all objects; files whose contents did not change are not parsed again.
     ///
     /// # Errors
     /// The directory itself cannot be listed. A file that cannot be read is a Problem.
     pub fn load(&mut self) -> Result<Loaded, LoadError> {
         self.refresh()?;
-        Ok(self.loaded())
+        self.is_given = true;
+        let files = self.files.values().map(|file| &*file.objects);
+        let changes = self.given.everything(files);
+        Ok(self.loaded(changes))
     }
 
-    /// Reads the directory; `None` where every file has the contents it had.
+    /// Reads the directory and gives the objects that differ from those given before, the first time all of them;
+    /// `None` where every file has the contents it had. A directory that is back after it was
+    /// lost is news also where nothing in it changed.
     ///
     /// # Errors
     /// As [`Manifests::load`].
     pub fn load_if_changed(&mut self) -> Result<Option<Loaded>, LoadError> {
-        let is_changed = self.refresh()?;
-        Ok(is_changed.then(|| self.loaded()))
+        if !self.is_given {
+            return self.load().map(Some);
+        }
+        if !self.refresh()? {
+            return Ok(None);
+        }
+        let files = self.files.values().map(|file| &*file.objects);
+        let changes = self.given.changes(files);
+        Ok(Some(self.loaded(changes)))
     }
 
     /// No file came, went, or was written, as far as the file system tells without reading them.
     pub fn is_unchanged(&self) -> bool {
-        list(&self.dir).is_ok_and(|stamps| stamps == self.stamps)
+        !self.is_lost && self.look().as_ref() == Some(&self.listing)
     }
 
+    /// What [`Manifests::is_unchanged`] looks at: two looks that are equal saw nobody write. `None` where there is
+    /// nothing to see.
+    pub(super) fn look(&self) -> Option<Listing> {
+        Listing::of(&self.dir).ok()
+    }
+
+    /// Reads what there is. Files that belong together change together, as when `..data` of a ConfigMap mount leads
+    /// elsewhere; so what was read counts only when the directory was the same before and after.
     fn refresh(&mut self) -> Result<bool, LoadError> {
-        let stamps = list(&self.dir).map_err(|source| LoadError::Read {
-            path: self.dir.clone(),
-            source,
-        })?;
-        let paths: BTreeSet<&PathBuf> = stamps.iter().map(|stamp| &stamp.path).collect();
-        let before = self.files.len();
-        self.files.retain(|path, _| paths.contains(path));
-        let mut is_changed = self.files.len() != before;
-        for stamp in &stamps {
+        let was_lost = std::mem::replace(&mut self.is_lost, true);
+        let list = |dir: &PathBuf| {
+            Listing::of(dir).map_err(|source| LoadError::Read {
+                path: dir.clone(),
+                source,
+            })
+        };
+        let mut is_changed = was_lost;
+        let mut listing = list(&self.dir)?;
+        for _ in 0..READS_MAX {
+            is_changed |= self.read_all(listing);
+            listing = list(&self.dir)?;
+            if listing == self.listing {
+                break;
+            }
+        }
+        self.is_lost = false;
+        Ok(is_changed)
+    }
+
+    fn read_all(&mut self, listing: Listing) -> bool {
+        let paths: BTreeSet<&PathBuf> = listing.stamps.iter().map(|stamp| &stamp.path).collect();
+        let mut is_changed = self.listing.hidden != listing.hidden;
+        self.files.retain(|path, file| {
+            let is_kept = paths.contains(path) || listing.hides(path);
+            if !is_kept {
+                self.given.replaced(&file.objects, &[]);
+                is_changed = true;
+            }
+            is_kept
+        });
+        for stamp in &listing.stamps {
             is_changed |= self.read(stamp);
         }
-        self.stamps = stamps;
-        Ok(is_changed)
+        self.listing = listing;
+        is_changed
     }
 
     /// Reads a file and says whether it says something new.
@@ -142,61 +186,58 @@ impl Manifests {
                 .map(|contents| (contents, hash))
                 .map_err(|error| cannot_read(&error))
         });
-        let (contents, hash) = read.unwrap_or_else(|text| {
+        let (mut contents, hash) = read.unwrap_or_else(|text| {
             let hash = hash_of(&text);
             (unreadable(&name, text), hash)
         });
+        given::sort(&mut contents.objects);
         let mut file = File {
             hash,
             objects: contents.objects.into(),
             is_good: !contents.is_broken,
             problems: contents.problems,
         };
-        if let Some(last) = self
-            .files
-            .remove(&stamp.path)
-            .filter(|_| contents.is_broken)
-            && last.is_good
-        {
-            let count = last.objects.len();
-            for problem in &mut file.problems {
-                problem.text += &format!(" (the last good {count} objects of this file are kept)");
+        match self.files.remove(&stamp.path) {
+            Some(last) if last.is_good && contents.is_broken => {
+                let count = last.objects.len();
+                for problem in &mut file.problems {
+                    problem.text +=
+                        &format!(" (the last good {count} objects of this file are kept)");
+                }
+                file.objects = last.objects;
+                file.is_good = true;
             }
-            file.objects = last.objects;
-            file.is_good = true;
+            // Who writes a file anew empties it first, and may then think for seconds.
+            Some(last) if last.is_good && contents.is_empty && !last.objects.is_empty() => {
+                let text =
+                    "is empty; its last good objects are kept, delete the file to remove them";
+                file.problems = unreadable(&name, text.to_owned()).problems;
+                file.objects = last.objects;
+            }
+            Some(last) => self.given.replaced(&last.objects, &file.objects),
+            None => self.given.replaced(&[], &file.objects),
         }
         self.files.insert(stamp.path.clone(), file);
         true
     }
 
-    fn loaded(&self) -> Loaded {
+    fn loaded(&self, changes: Vec<Change>) -> Loaded {
         let mut problems: Vec<Problem> = Vec::new();
-        let mut all: Vec<&Object> = Vec::new();
+        for hidden in &self.listing.hidden {
+            let name = hidden.path.display().to_string();
+            let text = format!(
+                "cannot be read: {}; what is known of it is kept",
+                hidden.why
+            );
+            problems.extend(unreadable(&name, text).problems);
+        }
         for file in self.files.values() {
             problems.extend(file.problems.iter().cloned());
-            all.extend(&file.objects);
         }
-        // Of two with one name the first file's stays the first: the sort is stable.
-        fn id(object: &Object) -> (Kind, &str, &str) {
-            (object.kind(), object.namespace(), object.name())
-        }
-        all.sort_by(|a, b| id(a).cmp(&id(b)));
-        all.dedup_by(|second, first| {
-            let is_twice = id(second) == id(first);
-            if is_twice {
-                problems.push(twice(second, first));
-            }
-            is_twice
-        });
+        problems.extend(self.given.problems().cloned());
         problems.sort();
-        let changes = Kind::ALL.map(|kind| {
-            let begin = all.partition_point(|object| object.kind() < kind);
-            let end = all.partition_point(|object| object.kind() <= kind);
-            let objects = all[begin..end].iter().copied().cloned().collect();
-            Change::Reset { kind, objects }
-        });
         Loaded {
-            changes: changes.into(),
+            changes,
             problems,
             files: self.files.len(),
         }
@@ -243,6 +284,7 @@ fn unreadable(name: &str, text: String) -> parse::Contents {
             text,
         }],
         is_broken: true,
+        is_empty: false,
     }
 }
 
@@ -250,89 +292,4 @@ fn hash_of(text: &String) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()
-}
-
-fn twice(object: &Object, first: &Object) -> Problem {
-    let kind = object.kind().as_str().to_lowercase();
-    let name = match &**object.namespace() {
-        "" => object.name().to_string(),
-        namespace => format!("{namespace}/{}", object.name()),
-    };
-    let place = first
-        .origin()
-        .map(|first| format!(" at {first}"))
-        .unwrap_or_default();
-    Problem {
-        origin: object.origin(),
-        subject: format!("{kind} {name}"),
-        text: format!("ignored: it stands a first time{place}; remove one of the two"),
-    }
-}
-
-/// The manifest files below a directory, sorted by path.
-fn list(dir: &Path) -> io::Result<Vec<Stamp>> {
-    let mut stamps = Vec::new();
-    if fs::metadata(dir)?.is_file() {
-        stamps.extend(stamp(dir.to_owned()));
-        return Ok(stamps);
-    }
-    let mut seen = HashSet::new();
-    walk(dir, 0, &mut seen, &mut stamps)?;
-    stamps.sort();
-    Ok(stamps)
-}
-
-/// Follows symlinks, each file and directory once. Names with a leading dot are passed over: the `..data` of a
-/// ConfigMap mount (its files are read through their links), and what editors and version control leave about.
-fn walk(
-    dir: &Path,
-    depth: usize,
-    seen: &mut HashSet<PathBuf>,
-    stamps: &mut Vec<Stamp>,
-) -> io::Result<()> {
-    if !seen.insert(fs::canonicalize(dir)?) || depth > DEPTH_MAX {
-        return Ok(());
-    }
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        paths.push(entry?.path());
-    }
-    paths.sort();
-    for path in paths {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with('.') {
-            continue;
-        }
-        // What vanished since the listing is not there.
-        let Ok(metadata) = fs::metadata(&path) else {
-            continue;
-        };
-        if metadata.is_dir() {
-            // A directory below that cannot be listed hides its files; a mount that flaps must not drop them all.
-            walk(&path, depth + 1, seen, stamps)?;
-        } else if is_manifest(&path) && fs::canonicalize(&path).is_ok_and(|real| seen.insert(real))
-        {
-            stamps.extend(stamp(path));
-        }
-    }
-    Ok(())
-}
-
-fn is_manifest(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    matches!(extension, Some("yaml" | "yml" | "json"))
-}
-
-fn stamp(path: PathBuf) -> Option<Stamp> {
-    let metadata = fs::metadata(&path).ok()?;
-    #[cfg(unix)]
-    let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
-    #[cfg(not(unix))]
-    let inode = 0;
-    Some(Stamp {
-        path,
-        length: metadata.len(),
-        modified: metadata.modified().ok(),
-        inode,
-    })
 }

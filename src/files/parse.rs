@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Cursor, Seek};
 use std::sync::Arc;
 
 use crate::files::json::{Cut, Cutter};
-use crate::files::split::{self, Piece};
+use crate::files::split::{self, List, Piece};
 use crate::model::{Origin, Problem};
 use crate::objects::{self, Document, ItemType, Kind, Object, Tree};
 
@@ -15,6 +15,8 @@ pub(super) struct Contents {
     pub(super) problems: Vec<Problem>,
     /// Some of it could not be read at all, so what is missing may not be meant to be.
     pub(super) is_broken: bool,
+    /// There is no document in it, only blanks and comments.
+    pub(super) is_empty: bool,
 }
 
 /// The objects in a text, which is YAML, or JSON where it begins with a brace; `file` is its name in Problems.
@@ -54,8 +56,10 @@ pub(super) fn read(
     // A strange octet spoils the value it stands in, which is then reported, and nothing else.
     let text = String::from_utf8_lossy(&octets);
     let text = text.strip_prefix(BOM).unwrap_or(&text);
-    for document in split::documents(text) {
-        reader.document(&document);
+    let documents = split::documents(text);
+    reader.contents.is_empty = documents.is_empty();
+    for document in &documents {
+        reader.document(document);
     }
     Ok(reader.contents)
 }
@@ -101,7 +105,7 @@ impl Reader<'_> {
                         continue;
                     };
                     match self.objects.read(&tree) {
-                        Document::Untyped => untyped.push((tree, line)),
+                        Document::Untyped | Document::Incomplete => untyped.push((tree, line)),
                         document => self.accept(document, line, &[]),
                     }
                 }
@@ -111,7 +115,7 @@ impl Reader<'_> {
                     has_items,
                 } => {
                     match self.json_tree(&text, line) {
-                        Some(tree) if has_items => self.end_list(&tree, begin, &untyped),
+                        Some(tree) if has_items => self.end_list(&tree, line, begin, &untyped),
                         Some(tree) => {
                             let document = self.objects.read(&tree);
                             self.accept(document, line, &[]);
@@ -127,9 +131,12 @@ impl Reader<'_> {
     }
 
     /// Says what the items of a list are that did not say so, or that it was no list of objects at all.
-    fn end_list(&mut self, frame: &Tree, begin: usize, untyped: &[(Tree, u32)]) {
+    fn end_list(&mut self, frame: &Tree, line: u32, begin: usize, untyped: &[(Tree, u32)]) {
         let Some(items) = ItemType::of(frame) else {
             self.contents.objects.truncate(begin);
+            if self.objects.read(frame) == Document::Incomplete {
+                self.incomplete(line);
+            }
             return;
         };
         for (tree, line) in untyped {
@@ -155,7 +162,11 @@ impl Reader<'_> {
     }
 
     fn document(&mut self, piece: &Piece<'_>) {
-        let Some(items) = split::items(piece) else {
+        let Some(List { items, frame }) = split::items(piece) else {
+            if piece.is_cut_off_list() {
+                self.incomplete(piece.line);
+                return;
+            }
             match self.yaml(piece) {
                 Ok(document) => self.accept(document, piece.line, &[]),
                 Err((line, text)) => self.broken(line, text),
@@ -163,7 +174,9 @@ impl Reader<'_> {
             return;
         };
         let parsed: Vec<_> = items.iter().map(|item| self.yaml(item)).collect();
-        let is_cut_wrong = parsed.iter().any(Result::is_err) && piece.may_have_aliases();
+        let frame = yaml_tree(&frame, piece.starts);
+        let is_broken = frame.is_err() || parsed.iter().any(Result::is_err);
+        let is_cut_wrong = is_broken && piece.may_have_aliases();
         if is_cut_wrong {
             // An alias may mean an anchor in another item.
             if let Ok(Document::List(documents)) = self.yaml(piece) {
@@ -171,6 +184,9 @@ impl Reader<'_> {
                 self.accept(Document::List(documents), piece.line, &lines);
                 return;
             }
+        }
+        if let Err((line, text)) = frame {
+            self.broken(line, text);
         }
         for (item, parsed) in items.iter().zip(parsed) {
             match parsed {
@@ -181,13 +197,22 @@ impl Reader<'_> {
     }
 
     fn yaml(&mut self, piece: &Piece<'_>) -> Result<Document, (u32, String)> {
-        yaml_tree(piece).map(|tree| self.objects.read(&tree))
+        let text = piece.text();
+        // An object of a kind nobody reads is not even parsed.
+        let is_strange = split::kind(&text).is_some_and(|kind| {
+            !kind.ends_with("List") && Kind::ALL.iter().all(|known| known.as_str() != kind)
+        });
+        if is_strange {
+            return Ok(Document::Other);
+        }
+        yaml_tree(&text, piece.starts).map(|tree| self.objects.read(&tree))
     }
 
     /// `items` are the lines of a list's items, where they are known.
     fn accept(&mut self, document: Document, line: u32, items: &[u32]) {
         match document {
             Document::Untyped | Document::Other => {}
+            Document::Incomplete => self.incomplete(line),
             Document::Object(mut object) => {
                 object.set_line(line);
                 self.contents.objects.push(object);
@@ -197,12 +222,23 @@ impl Reader<'_> {
                 let text = format!("a {kind} without `metadata.name` is ignored; give it a name");
                 self.problem(line, text);
             }
+            Document::Homeless(kind, found) => {
+                let kind = kind.as_str().to_lowercase();
+                let text = format!(
+                    "a {kind} is ignored: `metadata.namespace` is `{found}`, which is not a text; put it in quotes"
+                );
+                self.problem(line, text);
+            }
             Document::List(documents) => {
                 for (n, document) in documents.into_iter().enumerate() {
                     self.accept(document, items.get(n).copied().unwrap_or(line), &[]);
                 }
             }
         }
+    }
+
+    fn incomplete(&mut self, line: u32) {
+        self.broken(line, "incomplete: no `kind`".to_owned());
     }
 
     fn broken(&mut self, line: u32, text: String) {
@@ -220,15 +256,8 @@ impl Reader<'_> {
     }
 }
 
-/// One object, or a whole list; an object of a kind nobody reads is not even parsed.
-fn yaml_tree(piece: &Piece<'_>) -> Result<Tree, (u32, String)> {
-    let text = piece.text();
-    let is_strange = split::kind(&text).is_some_and(|kind| {
-        !kind.ends_with("List") && Kind::ALL.iter().all(|known| known.as_str() != kind)
-    });
-    if is_strange {
-        return Ok(Tree::Null);
-    }
+/// One object, or a whole list, whose text begins in the line `starts`; or the line of what is wrong with it.
+fn yaml_tree(text: &str, starts: u32) -> Result<Tree, (u32, String)> {
     // An object in etcd has at most 1.5 MB, a ConfigMap mount at most 1 MB: a million nodes are far beyond one object
     // and let a list that cannot be cut have some thousand. Depth and aliases, where bombs are, keep the reader's
     // own limits.
@@ -241,13 +270,11 @@ fn yaml_tree(piece: &Piece<'_>) -> Result<Tree, (u32, String)> {
         with_snippet: false,
         non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::AsString,
     };
-    serde_saphyr::from_str_with_options(&text, options).map_err(|error| {
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let at = error
             .location()
             .map_or(1, |location| location.line().max(1));
-        let line = piece
-            .starts
-            .saturating_add(u32::try_from(at - 1).unwrap_or(u32::MAX));
+        let line = starts.saturating_add(u32::try_from(at - 1).unwrap_or(u32::MAX));
         let text = error.to_string();
         // The reader's own place is that of the piece, not of the file; and its advice is for programmers.
         let text = text

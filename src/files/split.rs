@@ -28,10 +28,35 @@ impl<'t> Piece<'t> {
         }
     }
 
+    /// It has the items of a list and not yet the word `List`, which kubectl writes behind them: the file ends too
+    /// early. To parse the rest of a whole cluster as one document would take long and tell the same.
+    pub(super) fn is_cut_off_list(&self) -> bool {
+        let mut has_items = false;
+        let mut has_kind = false;
+        for line in self.source.lines() {
+            has_items |= line.starts_with("items:");
+            if let Some((key, value)) = line.split_once(':')
+                && key.trim_matches(['"', '\'']) == "kind"
+            {
+                let value = value.trim();
+                has_kind = value == "List" || !"List".starts_with(value);
+            }
+        }
+        has_items && !has_kind
+    }
+
     /// It has what may be an anchor or an alias.
     pub(super) fn may_have_aliases(&self) -> bool {
         self.source.contains(['&', '*'])
     }
+}
+
+/// A document of the kind `List`, taken apart.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct List<'t> {
+    pub(super) items: Vec<Piece<'t>>,
+    /// The document with an empty line for each line of an item.
+    pub(super) frame: String,
 }
 
 /// The documents of a YAML file that hold anything.
@@ -83,14 +108,15 @@ fn piece(text: &str, starts: u32) -> Option<Piece<'_>> {
     })
 }
 
-/// The items of a document of the kind `List`; `None` where it is none, or is not laid out as kubectl does it.
-pub(super) fn items<'t>(document: &Piece<'t>) -> Option<Vec<Piece<'t>>> {
+/// Takes a document of the kind `List` apart; `None` where it is none, or is not laid out as kubectl does it.
+pub(super) fn items<'t>(document: &Piece<'t>) -> Option<List<'t>> {
     let text = document.source;
     if kind(text) != Some("List") {
         return None;
     }
     let mut items: Vec<Piece<'t>> = Vec::new();
     let mut dash: Option<usize> = None;
+    let mut frame = String::new();
     let mut is_inside = false;
     // Where the line and the item it is in begin.
     let (mut offset, mut begin) = (0, 0);
@@ -99,6 +125,7 @@ pub(super) fn items<'t>(document: &Piece<'t>) -> Option<Vec<Piece<'t>>> {
         let indent = line.len() - body.len();
         let end = offset + line.len();
         let is_dash = body.starts_with("- ") || body.trim_end() == "-";
+        let was_inside = is_inside;
         if !is_inside {
             if let Some(rest) = line.strip_prefix("items:") {
                 if !is_nothing(rest) || dash.is_some() {
@@ -122,9 +149,10 @@ pub(super) fn items<'t>(document: &Piece<'t>) -> Option<Vec<Piece<'t>>> {
         } else {
             return None;
         }
+        frame += if is_inside && was_inside { "\n" } else { line };
         offset = end;
     }
-    Some(items)
+    Some(List { items, frame })
 }
 
 /// The value of the key `kind` among the outermost keys of a block of YAML; `None` where it stands there not once.
@@ -165,10 +193,13 @@ mod tests {
         let text = "apiVersion: v1\nitems:\n- a: 1\n  l:\n  - x\n\n- b: |\n    - y\nkind: List\nmetadata:\n  - z\n";
         let document = &documents(text)[0];
         let expected = ["3:   a: 1|  l:|  - x||", "7:   b: ||    - y|"];
-        assert_eq!(shown(&items(document).unwrap()), expected);
+        assert_eq!(shown(&items(document).unwrap().items), expected);
         let indented = "kind: List\nitems:\n  - a: 1\n    b: 2\n  - c: 3\n";
         let expected = ["3:     a: 1|    b: 2|", "5:     c: 3|"];
-        assert_eq!(shown(&items(&documents(indented)[0]).unwrap()), expected);
+        assert_eq!(
+            shown(&items(&documents(indented)[0]).unwrap().items),
+            expected
+        );
         for other in [
             "kind: List\nitems: [a]\n",
             "kind: PodList\nitems:\n- a: 1\n",

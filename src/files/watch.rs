@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! event of the file system -> wait until it is quiet -> read, and tell if the contents changed
-//! two seconds without one  -> compare stamps         -> the same, where a stamp differs
+//! two seconds without one  -> compare stamps         -> where one differs: wait until two looks are equal, and
+//!                                                       the same
 //! ```
 //!
 //! Events alone are not enough: network file systems have none, and symlinks to elsewhere are not followed by them.
@@ -104,7 +105,7 @@ fn run(
     // What changed before the events began is found at once.
     let mut is_touched = true;
     loop {
-        if is_touched || !manifests.is_unchanged() {
+        if is_touched {
             match manifests.load_if_changed() {
                 Ok(loaded) => {
                     last_error = None;
@@ -126,13 +127,36 @@ fn run(
                 Ok(()) => true,
                 Err(Stopped) => return,
             },
-            Err(RecvTimeoutError::Timeout) => false,
+            Err(RecvTimeoutError::Timeout) if manifests.is_unchanged() => false,
+            Err(RecvTimeoutError::Timeout) => match settle_stamps(&manifests, signals) {
+                Ok(()) => true,
+                Err(Stopped) => return,
+            },
             Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
         };
     }
 }
 
 struct Stopped;
+
+/// Waits until two looks at the stamps, some time apart, see the same: where there are no events, this is how a
+/// writer is noticed who has not finished.
+fn settle_stamps(manifests: &Manifests, signals: &Receiver<Signal>) -> Result<(), Stopped> {
+    let latest = Instant::now() + QUIET_LATEST;
+    let mut seen = manifests.look();
+    while Instant::now() < latest {
+        match signals.recv_timeout(QUIET) {
+            Ok(Signal::Touched) | Err(RecvTimeoutError::Timeout) => {}
+            Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return Err(Stopped),
+        }
+        let look = manifests.look();
+        if look == seen {
+            break;
+        }
+        seen = look;
+    }
+    Ok(())
+}
 
 /// Waits until nothing has been touched for a while.
 fn settle(signals: &Receiver<Signal>) -> Result<(), Stopped> {

@@ -3,12 +3,14 @@
 //! Everything here is data with its own arithmetic; nothing here knows of DNS messages, Kubernetes' wire
 //! format, sockets or clocks. The words are those of the crate's front page and are not varied.
 
+mod amount;
 mod key;
 mod policy;
 mod problem;
 mod service;
 mod share;
 
+pub use amount::Amount;
 pub use key::{ServiceKey, WorkloadKey, WorkloadKind};
 pub use policy::{AnswerMode, Policy, Strategy, TtlPolicy, Weights, WeightsError};
 pub use problem::{Origin, Problem};

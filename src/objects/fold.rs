@@ -87,6 +87,10 @@ impl Index {
 
     fn note_flaws(&mut self, kind: Kind, id: &Id, problems: Vec<Problem>) {
         let entry = (kind, id.clone());
+        if self.flawed.get(&entry).map_or(&[][..], |known| known) == problems {
+            return;
+        }
+        self.has_problem_news = true;
         if problems.is_empty() {
             self.flawed.remove(&entry);
         } else {
@@ -103,6 +107,7 @@ impl Index {
         if is_same {
             return;
         }
+        self.has_problem_news = true;
         if had_any == self.namespaces.is_empty() {
             // The namespaces that services imply count only while there is no Namespace object.
             let implied = self.services.keys().map(|key| Arc::clone(&key.namespace));
@@ -130,7 +135,17 @@ impl Index {
             name: id.1,
         };
         if self.services.get(&key) == new.as_ref() {
+            let Some(new) = new else { return };
+            let meta = &self.services[&key].meta;
+            if !meta.stands_with(&new.meta) {
+                self.mark_moved(&key);
+            }
+            self.services.insert(key, new);
             return;
+        }
+        if !self.serves(&key.namespace) {
+            // Of a reserved namespace it is told how many services it has.
+            self.has_problem_news = true;
         }
         self.mark(&key);
         let had_any = self.services_in(&key.namespace).next().is_some();
@@ -182,7 +197,16 @@ impl Index {
     }
 
     fn set_slice(&mut self, id: Id, new: Option<Arc<EndpointSlice>>) {
-        if self.slices.get(&id.0, &id.1) == new.as_ref() {
+        let known = self.slices.get(&id.0, &id.1);
+        if known == new.as_ref() {
+            if let (Some(known), Some(new)) = (known, new) {
+                let service = new.service().filter(|_| !known.meta.stands_with(&new.meta));
+                if let Some(name) = service.cloned() {
+                    let namespace = Arc::clone(&id.0);
+                    self.mark_moved(&ServiceKey { namespace, name });
+                }
+                self.slices.insert(id, new);
+            }
             return;
         }
         let old = self.slices.remove(&id);
@@ -237,6 +261,12 @@ impl Index {
     }
 
     fn set_pod(&mut self, id: Id, new: Option<Arc<Pod>>) {
+        if self.pods.get(&id.0, &id.1) == new.as_ref() {
+            if let Some(new) = new {
+                self.pods.insert(id, new);
+            }
+            return;
+        }
         let old = self.pods.remove(&id);
         if let Some(new) = &new {
             self.link_pod(&id, new, true);

@@ -69,6 +69,8 @@ pub struct Index {
     /// Endpoint addresses of each namespace, and of each service in it.
     pub(super) loads: BTreeMap<Arc<str>, Load>,
     pub(super) flawed: BTreeMap<(Kind, Id), Vec<Problem>>,
+    /// What [`Index::problems`] tells may be another.
+    pub(super) has_problem_news: bool,
     pub(super) dirty: Dirty,
     /// Objects put in since the maps were packed, and how many are a flood.
     pub(super) puts: usize,
@@ -80,6 +82,8 @@ pub struct Index {
 pub struct Dirty {
     /// Services, also those that are gone.
     pub services: BTreeSet<ServiceKey>,
+    /// Services that stand, or a slice of which stands, in another place of the files: only their Problems differ.
+    pub moved: BTreeSet<ServiceKey>,
     /// Namespaces that came, went or changed.
     pub namespaces: BTreeSet<Arc<str>>,
     /// Pod addresses that came or went.
@@ -196,7 +200,12 @@ impl Index {
         served.flat_map(|(namespace, all)| all.keys().map(move |address| (namespace, *address)))
     }
 
-    /// Problems that do not belong to one served service, sorted; those of a service come with its view.
+    /// What [`Index::problems`] tells, if that may have changed since this was last called.
+    pub fn changed_problems(&mut self) -> Option<Vec<Problem>> {
+        std::mem::take(&mut self.has_problem_news).then(|| self.problems())
+    }
+
+    /// Problems that do not belong to one served service, sorted, each once; those of a service come with its view.
     pub fn problems(&self) -> Vec<Problem> {
         let flawed = self.flawed.iter();
         let seen = flawed.filter(|((kind, id), _)| match kind {
@@ -235,6 +244,7 @@ impl Index {
             }
         }
         problems.sort();
+        problems.dedup();
         problems
     }
 

@@ -141,8 +141,22 @@ impl Index {
                 Some(ServiceKind::ClusterIp { addresses })
             }
             ServiceTarget::Addresses(addresses) => {
-                self.contested(key, service, addresses, complaints);
-                let addresses = addresses.clone();
+                let mut denied = Tally::default();
+                let mut addresses = addresses.clone();
+                addresses.retain(|address| {
+                    let is_denied = self.is_denied(*address);
+                    if is_denied {
+                        denied.add(address);
+                    }
+                    !is_denied
+                });
+                if let Some(denied) = denied.text() {
+                    complaints.add(
+                        origin,
+                        format!("cluster IP {denied} is denied by `addressDeny`"),
+                    );
+                }
+                self.contested(key, service, &addresses, complaints);
                 Some(ServiceKind::ClusterIp { addresses })
             }
             ServiceTarget::External(target) if is_host_name(target) => {
@@ -291,7 +305,7 @@ impl Index {
         found.into_values().collect()
     }
 
-    /// The address must never be answered as an endpoint.
+    /// The address must never be answered.
     pub(super) fn is_denied(&self, address: IpAddr) -> bool {
         // `::ffff:127.0.0.1` is 127.0.0.1 in a coat.
         let plain = address.to_canonical();

@@ -14,15 +14,26 @@ use crate::model::ServiceKey;
 impl Index {
     /// Marks a service and those that name it as a backend.
     pub(super) fn mark(&mut self, key: &ServiceKey) {
-        if !self.serves(&key.namespace) {
-            return;
+        if self.serves(&key.namespace) {
+            let keys = self.with_fronts(key);
+            self.dirty.services.extend(keys);
         }
-        for name in self.fronts.of(key) {
-            let namespace = Arc::clone(&key.namespace);
-            let name = Arc::clone(name);
-            self.dirty.services.insert(ServiceKey { namespace, name });
+    }
+
+    /// The same, where only the places in files differ, which no name shows.
+    pub(super) fn mark_moved(&mut self, key: &ServiceKey) {
+        if self.serves(&key.namespace) {
+            let keys = self.with_fronts(key);
+            self.dirty.moved.extend(keys);
         }
-        self.dirty.services.insert(key.clone());
+    }
+
+    fn with_fronts(&self, key: &ServiceKey) -> Vec<ServiceKey> {
+        let fronts = self.fronts.of(key).iter().map(|name| ServiceKey {
+            namespace: Arc::clone(&key.namespace),
+            name: Arc::clone(name),
+        });
+        fronts.chain([key.clone()]).collect()
     }
 
     pub(super) fn mark_served_by(&mut self, owner: &Owner) {
@@ -85,6 +96,7 @@ impl Index {
         if old.unwrap_or(0) == count || old_total.max(load.total) <= limit {
             return;
         }
+        self.has_problem_news = true;
         let later: Vec<Arc<str>> = if (old_total > limit) == (load.total > limit) {
             let later = load.by_service.range(Arc::clone(&key.name)..);
             later.map(|(name, _)| Arc::clone(name)).collect()

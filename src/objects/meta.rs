@@ -11,8 +11,9 @@ use super::object::Kind;
 use super::tree::Tree;
 use crate::model::{Origin, Problem};
 
-/// The parts of `metadata` that are used of every kind: its own, and by dereference those it has in common.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// The parts of `metadata` that are used of every kind: its own, and by dereference those it has in common. Where it
+/// was read from is no part of what it is: objects are equal wherever they stand.
+#[derive(Clone, Debug, Default)]
 pub struct Meta {
     /// The name, never empty.
     pub name: Arc<str>,
@@ -44,6 +45,19 @@ impl Deref for Meta {
 
     fn deref(&self) -> &Common {
         &self.common
+    }
+}
+
+impl PartialEq for Meta {
+    fn eq(&self, other: &Self) -> bool {
+        let (mine, others) = (&self.common, &other.common);
+        let is_common_same = mine.namespace == others.namespace
+            && mine.labels == others.labels
+            && mine.controller == others.controller;
+        is_common_same
+            && self.name == other.name
+            && self.deleting == other.deleting
+            && self.flaws == other.flaws
     }
 }
 
@@ -87,6 +101,11 @@ impl Meta {
             deleting: *meta.get("deletionTimestamp") != Tree::Null,
             flaws: Box::default(),
         })
+    }
+
+    /// Both were read from the same place.
+    pub fn stands_with(&self, other: &Self) -> bool {
+        self.line == other.line && self.file == other.file
     }
 
     /// Where the object was read from.

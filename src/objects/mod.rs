@@ -46,6 +46,5 @@ pub use object::{Change, Document, ItemType, Kind, Object, Reader};
 pub use settings::Settings;
 pub use tree::Tree;
 pub use workloads::{
-    Amount, ControllerRevision, DaemonSet, Deployment, Pod, ReplicaSet, StatefulSet, Template,
-    Update,
+    ControllerRevision, DaemonSet, Deployment, Pod, ReplicaSet, StatefulSet, Template, Update,
 };

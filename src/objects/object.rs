@@ -154,8 +154,14 @@ pub enum Document {
     List(Vec<Document>),
     /// An object of a known kind that has no name.
     Nameless(Kind),
+    /// An object of a known kind whose namespace cannot be read, with what stands there. It belongs somewhere, and
+    /// anywhere else it would be a stranger.
+    Homeless(Kind, Box<str>),
     /// An object that does not say what it is; the list that it is an item of may.
     Untyped,
+    /// As [`Document::Untyped`], but it has what only an object or a list has, or is a mere text: as a rule the
+    /// beginning of a document whose rest is still being written.
+    Incomplete,
     /// Nothing, or something of another kind.
     Other,
 }
@@ -217,12 +223,29 @@ impl Reader {
         match Kind::from_type(version, kind) {
             Some(kind) => {
                 let fields = Fields::new(&mut self.strings, self.file.clone());
-                let object = Object::read(kind, tree, fields);
-                object.map_or(Document::Nameless(kind), Document::Object)
+                match (tree.at(&["metadata", "namespace"]), kind.is_namespaced()) {
+                    (Tree::Null | Tree::Text(_), _) | (_, false) => {
+                        let object = Object::read(kind, tree, fields);
+                        object.map_or(Document::Nameless(kind), Document::Object)
+                    }
+                    (strange, true) => Document::Homeless(kind, strange.to_string().into()),
+                }
             }
+            None if kind.is_empty() && is_beginning(tree) => Document::Incomplete,
             None if said_version.is_none() || said_kind.is_none() => Document::Untyped,
             None => Document::Other,
         }
+    }
+}
+
+/// Of a document that has no `kind`: it was to have one.
+fn is_beginning(tree: &Tree) -> bool {
+    match tree {
+        Tree::Map(entries) => {
+            let mut keys = entries.iter().map(|(key, _)| &**key);
+            keys.any(|key| key == "apiVersion" || key == "items")
+        }
+        _ => matches!(tree, Tree::Text(_)),
     }
 }
 
@@ -240,7 +263,10 @@ impl<'de> Deserialize<'de> for Object {
         match Document::deserialize(deserializer)? {
             Document::Object(object) => Ok(object),
             Document::Nameless(kind) => Err(D::Error::custom(format!("a {kind} without a name"))),
-            Document::List(_) | Document::Untyped | Document::Other => {
+            Document::Homeless(kind, found) => Err(D::Error::custom(format!(
+                "a {kind} in the namespace `{found}`, which is not a text"
+            ))),
+            Document::List(_) | Document::Untyped | Document::Incomplete | Document::Other => {
                 Err(D::Error::custom("not an object of a known kind"))
             }
         }

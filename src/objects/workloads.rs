@@ -14,6 +14,7 @@ use super::labels::Labels;
 use super::meta::{self, Meta};
 use super::object::Kind;
 use super::tree::Tree;
+use crate::model::Amount;
 
 /// A Pod.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,51 +107,24 @@ fn image_tag(pod_spec: &Tree, fields: &mut Fields<'_>) -> Option<Arc<str>> {
     (!tag.is_empty()).then(|| fields.part(tag))
 }
 
-/// A number of pods, or a percentage of all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Amount {
-    /// So many.
-    Count(u32),
-    /// So many of a hundred.
-    Percent(u32),
-}
-
-impl Amount {
-    fn read(tree: &Tree, place: std::fmt::Arguments<'_>, fields: &mut Fields<'_>) -> Option<Self> {
-        if let Some(text) = tree.text() {
-            let percent = text
-                .strip_suffix('%')
-                .and_then(|number| number.parse().ok());
-            if percent.is_none() {
-                fields.note(format_args!(
-                    "`{place}` is ignored: `{tree}` is not a number or a percentage such as `25%`"
-                ));
-            }
-            return percent.map(Self::Percent);
+/// Reads a number or a percentage such as `25%`.
+fn read_amount(
+    tree: &Tree,
+    place: std::fmt::Arguments<'_>,
+    fields: &mut Fields<'_>,
+) -> Option<Amount> {
+    if let Some(text) = tree.text() {
+        let percent = text
+            .strip_suffix('%')
+            .and_then(|number| number.parse().ok());
+        if percent.is_none() {
+            fields.note(format_args!(
+                "`{place}` is ignored: `{tree}` is not a number or a percentage such as `25%`"
+            ));
         }
-        fields.count(tree, place).map(Self::Count)
+        return percent.map(Amount::Percent);
     }
-
-    /// The amount of `all`, a fraction rounded down.
-    fn floor(self, all: u32) -> u32 {
-        self.of(all, 0)
-    }
-
-    /// The amount of `all`, a fraction rounded up.
-    fn ceil(self, all: u32) -> u32 {
-        self.of(all, 99)
-    }
-
-    fn of(self, all: u32, rounding: u64) -> u32 {
-        match self {
-            Self::Count(count) => count,
-            Self::Percent(percent) => {
-                // At most (2^32 - 1)^2 + 99, which fits 64 bits.
-                let scaled = (u64::from(all) * u64::from(percent) + rounding) / 100;
-                u32::try_from(scaled).unwrap_or(u32::MAX)
-            }
-        }
-    }
+    fields.count(tree, place).map(Amount::Count)
 }
 
 /// How a workload replaces its pods.
@@ -177,7 +151,7 @@ impl Update {
             _ => {
                 let rolling = strategy.get("rollingUpdate");
                 let mut amount = |key: &str| {
-                    Amount::read(
+                    read_amount(
                         rolling.get(key),
                         format_args!("rollingUpdate.{key}"),
                         fields,

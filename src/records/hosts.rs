@@ -12,6 +12,8 @@ pub struct Host {
     pub label: Arc<str>,
     /// Its addresses, sorted; both families where a target has both under one hostname.
     pub addresses: Vec<IpAddr>,
+    /// A name by address beside a hostname that several versions share: what SRV records of one version point to.
+    pub is_second: bool,
 }
 
 /// The hosts of a service, and which host each endpoint is.
@@ -20,27 +22,81 @@ pub(super) struct Hosts {
     pub(super) list: Vec<Host>,
     /// By endpoint: index into `list`; `usize::MAX` for those that do not count.
     by_endpoint: Vec<usize>,
+    /// Hostnames that endpoints of several versions have.
+    shared: Vec<Arc<str>>,
+}
+
+/// A label on its way to a host; sorted, labels of one host stand together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Label {
+    label: Arc<str>,
+    is_second: bool,
+    endpoint: usize,
 }
 
 impl Hosts {
-    pub(super) fn of(view: &ServiceView, counting: &[usize], pod_names: bool) -> Self {
-        let mut labels: Vec<(Arc<str>, usize)> = counting
+    /// Hosts of the `counting` endpoints; `versions` tells each endpoint's version.
+    pub(super) fn of(
+        view: &ServiceView,
+        versions: &[usize],
+        counting: &[usize],
+        pod_names: bool,
+    ) -> Self {
+        let mut labels: Vec<Label> = counting
             .iter()
-            .map(|index| (label_of(&view.endpoints[*index], pod_names), *index))
+            .map(|index| Label {
+                label: label_of(&view.endpoints[*index], pod_names),
+                is_second: false,
+                endpoint: *index,
+            })
             .collect();
         labels.sort();
+        let of_many_versions = |label: &&[Label]| {
+            label
+                .iter()
+                .any(|one| versions[one.endpoint] != versions[label[0].endpoint])
+        };
+        let mut second: Vec<Label> = Vec::new();
+        let mut shared: Vec<Arc<str>> = Vec::new();
+        let hosts = labels.chunk_by(|one, other| one.label == other.label);
+        for host in hosts.filter(of_many_versions) {
+            shared.push(Arc::clone(&host[0].label));
+            second.extend(host.iter().map(|label| Label {
+                label: address_label(view.endpoints[label.endpoint].address).into(),
+                is_second: true,
+                endpoint: label.endpoint,
+            }));
+        }
+        if !second.is_empty() {
+            labels.append(&mut second);
+            labels.sort();
+        }
         let mut hosts = Self {
             list: Vec::with_capacity(labels.len()),
             by_endpoint: vec![usize::MAX; view.endpoints.len()],
+            shared,
         };
-        for (label, index) in labels {
+        for Label {
+            label,
+            is_second,
+            endpoint,
+        } in labels
+        {
             if hosts.list.last().is_none_or(|host| host.label != label) {
                 let addresses = Vec::with_capacity(1);
-                hosts.list.push(Host { label, addresses });
+                hosts.list.push(Host {
+                    label,
+                    addresses,
+                    is_second,
+                });
             }
-            hosts.by_endpoint[index] = hosts.list.len() - 1;
+            let place = hosts.list.len() - 1;
+            let known = &mut hosts.by_endpoint[endpoint];
+            if *known == usize::MAX || is_second {
+                *known = place;
+            }
             if let Some(host) = hosts.list.last_mut() {
-                host.addresses.push(view.endpoints[index].address);
+                host.addresses.push(view.endpoints[endpoint].address);
             }
         }
         for host in &mut hosts.list {
@@ -52,6 +108,11 @@ impl Hosts {
 
     pub(super) fn of_endpoint(&self, index: usize) -> usize {
         self.by_endpoint[index]
+    }
+
+    /// Hostnames that endpoints of several versions have.
+    pub(super) fn of_many_versions(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.shared.iter()
     }
 
     pub(super) fn has(&self, label: &str) -> bool {

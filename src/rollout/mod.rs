@@ -14,6 +14,9 @@ mod track;
 mod shares;
 mod wish;
 
+// How Kubernetes itself moves pods: the pace that shares have to keep.
+pub mod controllers;
+
 // All of it together, and the same told to a person.
 mod evaluate;
 mod explain;

@@ -22,7 +22,7 @@ use crate::telemetry;
 
 use super::check::resets;
 use super::serve::{DRAIN, Stop, runtime};
-use script::Scene;
+use script::{Scene, Script};
 
 /// The demo's manifests: file name and text.
 const MANIFESTS: [(&str, &str); 6] = [
@@ -30,7 +30,7 @@ const MANIFESTS: [(&str, &str); 6] = [
         "namespaces.yaml",
         include_str!("../../../zones/demo/namespaces.yaml"),
     ),
-    ("web.yaml", include_str!("../../../zones/demo/web.yaml")),
+    ("web.yaml", WEB),
     ("pay.yaml", include_str!("../../../zones/demo/pay.yaml")),
     ("db.yaml", include_str!("../../../zones/demo/db.yaml")),
     ("api.yaml", include_str!("../../../zones/demo/api.yaml")),
@@ -39,6 +39,9 @@ const MANIFESTS: [(&str, &str); 6] = [
         include_str!("../../../zones/demo/external.yaml"),
     ),
 ];
+
+/// The manifests of what is played.
+const WEB: &str = include_str!("../../../zones/demo/web.yaml");
 
 /// Width of a bar of shares.
 const BAR: usize = 30;
@@ -111,18 +114,23 @@ fn welcome(running: &Running) -> String {
 
 /// Plays the loop for ever: a scene a second, published when it differs from the one before.
 async fn play(running: &Running, out: &mut impl Write) -> anyhow::Result<()> {
-    let scenery = scenery();
+    let (scenery, script) = (scenery(), Script::new(WEB)?);
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut shown: Option<Scene> = None;
+    let mut shown: Option<Scene<'_>> = None;
     for second in 0_u64.. {
         seconds.tick().await;
-        let scene = script::at(second % script::LOOP_SECS);
+        let scene = script.at(second % script::LOOP_SECS);
+        let scene = scene.context("the demo's loop has a gap")?;
         if shown.as_ref() == Some(&scene) {
             continue;
         }
         let mut objects = scenery.clone();
-        objects.extend(script::objects(&scene).context("the demo's objects are broken")?);
+        objects.extend(
+            script
+                .objects(&scene)
+                .context("the demo's objects are broken")?,
+        );
         let changes = resets(objects);
         running
             .engine
@@ -166,10 +174,10 @@ mod tests {
     use super::*;
     use jiff::Timestamp;
 
-    /// Shares of `web` at a scene, as the engine computes them.
-    fn shares(engine: &mut crate::engine::Engine, scene: &Scene) -> String {
+    /// Shares of `web` at a second, as the engine computes them.
+    fn shares(engine: &mut crate::engine::Engine, script: &Script, second: u64) -> String {
         let mut objects = scenery();
-        objects.extend(script::objects(scene).unwrap());
+        objects.extend(script.objects(&script.at(second).unwrap()).unwrap());
         engine.apply(resets(objects), Timestamp::UNIX_EPOCH);
         let web = ServiceKey::new("shop", "web");
         let list = engine.list();
@@ -189,9 +197,10 @@ mod tests {
     fn the_loop_rolls_forward_in_two_waves_and_back() {
         let config = config::load(None, &Flags::default()).unwrap();
         let (mut engine, _) = app::offline(&config).unwrap();
+        let script = Script::new(WEB).unwrap();
         let mut story: Vec<String> = Vec::new();
         for second in 0..script::LOOP_SECS {
-            let told = shares(&mut engine, &script::at(second));
+            let told = shares(&mut engine, &script, second);
             if story.last() != Some(&told) {
                 story.push(told);
             }

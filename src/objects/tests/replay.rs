@@ -240,6 +240,10 @@ proptest! {
                     let is_same = before.views.get(key) == after.views.get(key);
                     prop_assert!(is_marked || is_same, "service {key} is not marked");
                 }
+                match index.changed_problems() {
+                    Some(news) => prop_assert_eq!(&news, &after.problems),
+                    None => prop_assert_eq!(&before.problems, &after.problems),
+                }
                 for pod in before.pods.symmetric_difference(&after.pods) {
                     prop_assert!(dirty.pods.contains(pod), "pod {pod:?} is not marked");
                 }
