@@ -8,16 +8,11 @@ use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Command;
 
-use rig::{Rig, cluster};
+use rig::{NODATA, NXDOMAIN, Rig, cluster};
 use shiftdns::app::{self, Source};
 use shiftdns::config::{self, Flags};
 use shiftdns::files::Manifests;
 use tempfile::TempDir;
-
-/// The name exists and has nothing of that type.
-const NODATA: &str = "NOERROR aa\n auth Z. 5 SOA";
-/// The name does not exist.
-const NXDOMAIN: &str = "NXDOMAIN aa\n auth Z. 5 SOA";
 
 /// A service that is without fault.
 const GOOD: &str = "namespace shop

@@ -2,12 +2,7 @@
 
 mod rig;
 
-use rig::{Rig, cluster};
-
-/// The name exists and has nothing of that type.
-const NODATA: &str = "NOERROR aa\n auth Z. 5 SOA";
-/// The name does not exist.
-const NXDOMAIN: &str = "NXDOMAIN aa\n auth Z. 5 SOA";
+use rig::{NODATA, NXDOMAIN, Rig, cluster, serve};
 
 /// A rolling update under way: two endpoints of 2.0.1, one of 2.0.2; 1.9.0 is history.
 const UPDATE: &str = "namespace shop
@@ -15,10 +10,6 @@ const UPDATE: &str = "namespace shop
     deployment web.shop 3 1.9.0=zzz 2.0.1=aaa 2.0.2=bbb
     slice web.shop http:8080 :9000 | 10.1.0.1 @web-aaa host=one | 10.1.0.2 @web-aaa | 10.1.0.3 @web-bbb
     slice web.shop http:8080 :9000 | fd00::3 @web-bbb pod=pod-10-1-0-3";
-
-fn serve(text: &str) -> Rig {
-    Rig::serve(&cluster(text))
-}
 
 /// The strings of a TXT answer without the moment since when things are so, which is the clock's.
 fn strings(rig: &Rig, name: &str) -> Vec<String> {

@@ -14,20 +14,12 @@ use std::thread;
 use std::time::Duration;
 
 use hickory_proto::rr::RData;
-use rig::{Rig, cluster};
+use rig::{NODATA, NXDOMAIN, Rig, cluster, serve};
 use shiftdns::files::Manifests;
 use shiftdns::objects::{Change, Kind};
 
-/// The name exists and has nothing of that type.
-const NODATA: &str = "NOERROR aa\n auth Z. 5 SOA";
-/// The name does not exist.
-const NXDOMAIN: &str = "NXDOMAIN aa\n auth Z. 5 SOA";
 /// Queries under way at a time, few enough for any socket's buffer.
 const WINDOW: usize = 64;
-
-fn serve(text: &str) -> Rig {
-    Rig::serve(&cluster(text))
-}
 
 /// The addresses of `count` answers to each of `questions`, asked in turn over one socket: as a list of answers,
 /// each in the order of its records.

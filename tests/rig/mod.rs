@@ -39,6 +39,10 @@ use tokio::runtime::{Builder, Runtime};
 
 pub use cluster::cluster;
 
+/// The name exists and has nothing of that type.
+pub const NODATA: &str = "NOERROR aa\n auth Z. 5 SOA";
+/// The name does not exist.
+pub const NXDOMAIN: &str = "NXDOMAIN aa\n auth Z. 5 SOA";
 /// Far above any answer's time on loopback; a test that waits this long fails.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -319,6 +323,23 @@ pub fn record(record: &Record) -> String {
     let rtype: RecordType = record.record_type();
     let text = format!("{} {} {rtype}{data}", record.name, record.ttl);
     text.replace("cluster.local.", "Z.")
+}
+
+/// Serves a cluster in a few lines of text.
+pub fn serve(text: &str) -> Rig {
+    Rig::serve(&cluster(text))
+}
+
+/// The same, with another configuration than the default one.
+pub fn serve_with(change: impl FnOnce(&mut Config), text: &str) -> Rig {
+    let mut config = config();
+    change(&mut config);
+    Rig::with(&config, &cluster(text))
+}
+
+/// Answers of the reverse names of these ranges.
+pub fn reverse(ranges: &'static [&str]) -> impl FnOnce(&mut Config) {
+    |config| config.reverse = ranges.iter().map(|r| r.parse().expect("a range")).collect()
 }
 
 /// The demo's shop at rest.

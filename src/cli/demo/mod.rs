@@ -8,11 +8,11 @@ mod script;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::{self, Running, Source};
-use crate::config::{self, Flags};
+use crate::config::{self, Config, Flags};
 use crate::engine::Summary;
 use crate::engine::control::Event;
 use crate::files;
@@ -47,7 +47,7 @@ const WEB: &str = include_str!("../../../zones/demo/web.yaml");
 const BAR: usize = 30;
 
 pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
-    let config = config::load(None, flags)?;
+    let config = load(flags)?;
     telemetry::init(Some("warn"));
     runtime(&config)?.block_on(async {
         let mut stop = Stop::new()?;
@@ -61,6 +61,15 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
         running.shutdown(DRAIN).await;
         played
     })
+}
+
+/// The configuration of the demo: any, but for the source of its objects.
+fn load(flags: &Flags) -> anyhow::Result<Config> {
+    let config = config::load(None, flags)?;
+    if config.manifests.is_some() {
+        bail!("the demo has manifests of its own; `shiftdns serve --manifests DIR` serves yours");
+    }
+    Ok(config)
 }
 
 /// The objects that stand still: everything but what belongs to the Deployment `web`.
@@ -191,6 +200,22 @@ mod tests {
             shares.collect::<Vec<_>>().join(" "),
             summary.state.as_str()
         )
+    }
+
+    #[test]
+    fn manifests_of_the_operators_are_not_ignored_in_silence() {
+        let flags = Flags {
+            manifests: Some("zones/demo".into()),
+            ..Flags::default()
+        };
+        let refused = load(&flags).map_err(|error| error.to_string());
+        assert_eq!(
+            refused,
+            Err(
+                "the demo has manifests of its own; `shiftdns serve --manifests DIR` serves yours"
+                    .to_owned()
+            )
+        );
     }
 
     #[test]
