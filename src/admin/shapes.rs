@@ -127,8 +127,8 @@ struct Policy {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Ttl {
-    endpoints: Option<u32>,
-    rollout: Option<u32>,
+    endpoints: u32,
+    rollout: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -363,7 +363,7 @@ impl Version {
 
 impl Track {
     fn of(track: &rollout::Track, view: &ServiceView, outcome: &Outcome) -> Option<Self> {
-        let workload = view.workloads.get(track.workload)?;
+        let workload = track.workload_in(view)?;
         let name = |index: Option<usize>| Some(outcome.versions.get(index?)?.into());
         Some(Self {
             workload: workload.key.to_string(),

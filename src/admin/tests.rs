@@ -147,10 +147,7 @@ async fn a_service_is_told_in_full() {
         web["ports"],
         json!([{"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080}])
     );
-    assert_eq!(
-        web["policy"]["ttl"],
-        json!({"endpoints": null, "rollout": null})
-    );
+    assert_eq!(web["policy"]["ttl"], json!({"endpoints": 5, "rollout": 5}));
     assert_eq!(
         web["versions"][1],
         json!({

@@ -4,7 +4,6 @@ use hickory_proto::op::Message;
 use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
 use super::*;
-use crate::records::Ttls;
 use crate::store::{self, Publisher};
 use crate::wire::{BodyBuilder, Name};
 use crate::zone::{Authority, ZoneKind, Zones};
@@ -25,7 +24,7 @@ impl Server {
     fn new(apex: &Name, soa_names: &Authority, limits: Limits) -> Self {
         let (store, publisher) = store::new();
         let kind = ZoneKind::Cluster;
-        let zone = Zone::new(apex.clone(), kind, soa_names, &Ttls::default(), 5);
+        let zone = Zone::new(apex.clone(), kind, soa_names, 30, 5);
         let identity = Identity::new("n", "");
         let view = View::new(store, Zones::new(vec![zone]), identity, limits);
         view.set_synced();

@@ -5,7 +5,8 @@ use std::thread;
 
 use super::StartError;
 use crate::config::{Config, EmptyService, Pods};
-use crate::records::{self, Ttls};
+use crate::model::{Policy, TtlPolicy};
+use crate::records;
 use crate::wire::{Name, NameError};
 use crate::zone::{Authority, Zone, ZoneKind, Zones, reverse_zones};
 use crate::{admin, answer, engine, objects, server};
@@ -68,7 +69,7 @@ pub(super) fn limits(config: &Config) -> answer::Limits {
 
 /// Cluster zones in their order, each with a name server of its own; then reverse zones, with that of the first.
 pub(super) fn zones(config: &Config) -> Result<Zones, NameError> {
-    let ttls = ttls(config);
+    let ttl = config.ttl.cluster_ip;
     let negative = config.ttl.negative;
     let mut zones = Vec::new();
     for text in &config.zones {
@@ -78,7 +79,7 @@ pub(super) fn zones(config: &Config) -> Result<Zones, NameError> {
             name,
             ZoneKind::Cluster,
             &authority,
-            &ttls,
+            ttl,
             negative,
         ));
     }
@@ -86,7 +87,7 @@ pub(super) fn zones(config: &Config) -> Result<Zones, NameError> {
     let authority = authority(config, &first)?;
     for reverse in reverse_zones(&config.reverse) {
         let kind = ZoneKind::Reverse(reverse.ranges);
-        zones.push(Zone::new(reverse.name, kind, &authority, &ttls, negative));
+        zones.push(Zone::new(reverse.name, kind, &authority, ttl, negative));
     }
     Ok(Zones::new(zones))
 }
@@ -103,14 +104,6 @@ fn authority(config: &Config, zone: &Name) -> Result<Authority, NameError> {
         server,
         rname,
     })
-}
-
-fn ttls(config: &Config) -> Ttls {
-    Ttls {
-        cluster_ip: config.ttl.cluster_ip,
-        endpoints: config.ttl.endpoints,
-        rollout: config.ttl.rollout,
-    }
 }
 
 /// `dns` are the addresses that are served: those of the name server where none are configured.
@@ -131,9 +124,15 @@ pub(super) fn engine(config: &Config, dns: &[SocketAddr]) -> Result<engine::Sett
             endpoints_per_service: config.limits.endpoints_per_service,
             endpoints_per_namespace: config.limits.endpoints_per_namespace,
         },
-        defaults: config.defaults.clone(),
+        defaults: Policy {
+            ttl: TtlPolicy {
+                endpoints: config.ttl.endpoints,
+                rollout: config.ttl.rollout,
+            },
+            ..config.defaults.clone()
+        },
         records: records::Settings {
-            ttls: ttls(config),
+            ttl_cluster_ip: config.ttl.cluster_ip,
             endpoint_pod_names: config.endpoint_pod_names,
             keep_empty: config.empty_service == EmptyService::Nodata,
         },

@@ -466,7 +466,7 @@ impl<'c> Camera<'c> {
 
 fn aim(outcome: &Outcome, view: &ServiceView, rolls: &WorkloadKey, basis: u32) -> Option<Aim> {
     let mut tracks = outcome.tracks.iter();
-    let track = tracks.find(|track| view.workloads[track.workload].key == *rolls)?;
+    let track = tracks.find(|track| track.workload_in(view).is_some_and(|w| w.key == *rolls))?;
     let version = &outcome.versions[track.target?];
     let capacity = u64::from(version.ready) * 10_000 / u64::from(basis);
     Some(Aim {

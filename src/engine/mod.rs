@@ -476,7 +476,7 @@ impl Engine {
         let place = self.view.zones.locate(&(&name).into())?;
         let apex = place.zone.name.clone();
         let origin = &self.view.zones.clusters().next()?.name;
-        let node = reverse.node(address, origin, self.settings.records.ttls.cluster_ip);
+        let node = reverse.node(address, origin, self.settings.records.ttl_cluster_ip);
         Some((name, apex, node))
     }
 
@@ -544,7 +544,7 @@ impl Engine {
     }
 
     fn pod_node(&self, address: IpAddr) -> Node {
-        zone::address_node(&[address], self.settings.records.ttls.cluster_ip)
+        zone::address_node(&[address], self.settings.records.ttl_cluster_ip)
     }
 }
 

@@ -28,7 +28,7 @@ fn engine() -> Engine {
         mname: name("ns.dns.z"),
         rname: name("hostmaster.z"),
     };
-    let zone = |name, kind| Zone::new(name, kind, &names, &records::Ttls::default(), 5);
+    let zone = |name, kind| Zone::new(name, kind, &names, 30, 5);
     let reverse = reverse_zones(&["10.0.0.0/8".parse().unwrap()]);
     let reverse = reverse
         .into_iter()

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// The identity of a service, written `namespace/name`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceKey {
@@ -36,7 +38,7 @@ impl fmt::Display for ServiceKey {
 }
 
 /// The kinds of workload whose revisions are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum WorkloadKind {
     /// Revisions are ReplicaSets.
     Deployment,
@@ -57,7 +59,7 @@ impl fmt::Display for WorkloadKind {
 }
 
 /// The identity of a workload, written `Kind namespace/name`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WorkloadKey {
     /// Deployment, StatefulSet or DaemonSet.
     pub kind: WorkloadKind,

@@ -12,9 +12,13 @@ mod share;
 
 pub use amount::Amount;
 pub use key::{ServiceKey, WorkloadKey, WorkloadKind};
-pub use policy::{AnswerMode, Policy, Strategy, TtlPolicy, Weights, WeightsError};
+pub use policy::{
+    AnswerMode, DURATION_SECS_MAX, Intents, OnFailure, Policy, Promotion, RollbackMode, Step,
+    Steps, StepsError, Sticky, Strategy, TtlPolicy, Weights, WeightsError, parse_duration,
+};
 pub use problem::{Origin, Problem};
 pub use service::{
-    Endpoint, EndpointPort, Family, Port, Protocol, Revision, ServiceKind, ServiceView, Workload,
+    Endpoint, EndpointPort, External, Family, Port, Protocol, Revision, ServiceKind, ServiceView,
+    Trouble, Workload,
 };
 pub use share::{Reason, Share};

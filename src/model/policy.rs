@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use super::Share;
 
 /// What an operator asked of one service; the default asks nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +22,22 @@ pub struct Policy {
     pub headroom_percent: u32,
     /// A ClusterIP service answers its endpoints.
     pub endpoints: bool,
-    /// Time-to-live values other than the server's.
+    /// Times to live of endpoint records.
     pub ttl: TtlPolicy,
+    /// How long an endpoint must have been ready, without a break, before a roll-out counts it.
+    pub soak_secs: u32,
+    /// How long the weight of an endpoint grows after it became ready; 0: it is whole at once.
+    pub slow_start_secs: u32,
+    /// What becomes of a revision that fails while it is rolled out.
+    pub on_failure: OnFailure,
+    /// How fast an undo takes the share back.
+    pub rollback: RollbackMode,
+    /// Someone asked for a strategy or for what happens on failure. If nobody did, no failure leaves anything out.
+    pub guarded: bool,
+    /// Whether a client keeps its version.
+    pub sticky: Sticky,
+    /// What people ask of the roll-out under way.
+    pub intents: Intents,
 }
 
 impl Default for Policy {
@@ -33,6 +50,13 @@ impl Default for Policy {
             headroom_percent: 100,
             endpoints: false,
             ttl: TtlPolicy::default(),
+            soak_secs: 0,
+            slow_start_secs: 0,
+            on_failure: OnFailure::ShiftBack,
+            rollback: RollbackMode::Capacity,
+            guarded: false,
+            sticky: Sticky::Off,
+            intents: Intents::default(),
         }
     }
 }
@@ -40,10 +64,32 @@ impl Default for Policy {
 /// How shares move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Strategy {
-    /// Every ready endpoint counts the same; nothing is left out.
+    /// Every ready endpoint counts the same; nothing is left out, but for revisions that failed where
+    /// [`Policy::guarded`] says so.
     Follow,
+    /// The target's share grows evenly.
+    Linear {
+        /// From nothing to the whole.
+        over_secs: u32,
+    },
+    /// The target's share doubles seven times, from 1/128.
+    Exponential {
+        /// From 1/128 to the whole.
+        over_secs: u32,
+    },
+    /// The target's share rises in steps.
+    Steps(Steps),
+    /// The target has nothing until it is promoted, and then everything.
+    BlueGreen {
+        /// Promoted by itself once it could carry the whole for so long; `None`: by a person.
+        auto_promotion_secs: Option<u32>,
+        /// Two Services; the one with the greatest weight is asked to be active. `None`: revisions of one workload.
+        backends: Option<Weights>,
+    },
     /// Versions have the weights that someone wrote; a version not listed is excluded.
     Manual(Weights),
+    /// Versions have the weights that another object of the cluster gives ([`super::ServiceView::external`]).
+    External,
 }
 
 impl Strategy {
@@ -51,9 +97,215 @@ impl Strategy {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Follow => "follow",
+            Self::Linear { .. } => "linear",
+            Self::Exponential { .. } => "exponential",
+            Self::Steps(_) => "steps",
+            Self::BlueGreen { .. } => "blue-green",
             Self::Manual(_) => "manual",
+            Self::External => "external",
         }
     }
+}
+
+/// The steps of a roll-out: at least one, rising; after the last hold the target has the whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Steps(Vec<Step>);
+
+/// One step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What the target has.
+    pub share: Share,
+    /// How long, counted from the moment caches have forgotten the step before; `None`: until it is promoted.
+    pub hold_secs: Option<u32>,
+}
+
+/// Why a text is not a list of steps.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum StepsError {
+    /// Not `percent@hold` or `percent`.
+    #[error(
+        "`{entry}` is not `percent@hold` or `percent`, such as `5@30s`, with a percentage from 0 to 100"
+    )]
+    Entry {
+        /// The entry as written.
+        entry: String,
+    },
+    /// A step is not above the one before.
+    #[error("`{entry}` is not above the step before it")]
+    Falls {
+        /// The entry as written.
+        entry: String,
+    },
+    /// More steps than [`Steps::MAX`].
+    #[error("{count} steps are more than {max}", max = Steps::MAX)]
+    TooMany {
+        /// How many there are.
+        count: usize,
+    },
+}
+
+impl Steps {
+    /// The largest number of steps: one a percent would be a ramp.
+    pub const MAX: usize = 32;
+
+    /// Reads `5@30s,25@60s,50,100`: a step without a hold waits to be promoted, and the whole needs none.
+    ///
+    /// # Errors
+    /// See [`StepsError`].
+    pub fn parse(text: &str) -> Result<Self, StepsError> {
+        let mut steps: Vec<Step> = Vec::new();
+        for entry in text.split(',') {
+            let entry = entry.trim();
+            let wrong = || StepsError::Entry {
+                entry: entry.to_owned(),
+            };
+            let (percent, hold) = match entry.split_once('@') {
+                Some((percent, hold)) => (percent, Some(parse_duration(hold).ok_or_else(wrong)?)),
+                None => (entry, None),
+            };
+            let percent: u8 = percent.trim().parse().map_err(|_| wrong())?;
+            if percent > 100 {
+                return Err(wrong());
+            }
+            let step = Step {
+                share: Share::from_basis_points(u64::from(percent) * 100),
+                hold_secs: hold,
+            };
+            if steps.last().is_some_and(|last| last.share >= step.share) {
+                return Err(StepsError::Falls {
+                    entry: entry.to_owned(),
+                });
+            }
+            steps.push(step);
+        }
+        match steps.len() {
+            count if count > Self::MAX => Err(StepsError::TooMany { count }),
+            _ => Ok(Self(steps)),
+        }
+    }
+
+    /// The steps, the first one first.
+    pub fn as_slice(&self) -> &[Step] {
+        &self.0
+    }
+}
+
+/// The longest duration a policy may ask for, a week: a longer ramp is a mistyped one.
+pub const DURATION_SECS_MAX: u32 = 7 * 24 * 3600;
+
+/// Reads whole seconds, minutes or hours such as `90s`, `10m`, `1h30m`, at most [`DURATION_SECS_MAX`].
+pub fn parse_duration(text: &str) -> Option<u32> {
+    let mut rest = text.trim();
+    let mut total: u32 = 0;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, tail) = rest.split_at(digits);
+        let unit = match tail.chars().next()? {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            _ => return None,
+        };
+        let secs = number.parse::<u32>().ok()?.checked_mul(unit)?;
+        total = total.checked_add(secs)?;
+        rest = &tail[1..];
+    }
+    (total <= DURATION_SECS_MAX).then_some(total)
+}
+
+/// What becomes of a revision that fails while it is rolled out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Others take its share, as far as they have the capacity.
+    ShiftBack,
+    /// Others take all of its share while any of them is ready.
+    ShiftBackStrict,
+    /// It keeps the share it has, which grows no further.
+    Hold,
+}
+
+impl OnFailure {
+    /// All, in the order of the documentation.
+    pub const ALL: [Self; 3] = [Self::ShiftBack, Self::ShiftBackStrict, Self::Hold];
+
+    /// The annotation's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ShiftBack => "shift-back",
+            Self::ShiftBackStrict => "shift-back-strict",
+            Self::Hold => "hold",
+        }
+    }
+}
+
+/// How fast an undo takes the share back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RollbackMode {
+    /// As fast as ready endpoints can carry it.
+    Capacity,
+    /// At once, however few they are.
+    Immediate,
+}
+
+impl RollbackMode {
+    /// All, in the order of the documentation.
+    pub const ALL: [Self; 2] = [Self::Capacity, Self::Immediate];
+
+    /// The annotation's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Capacity => "capacity",
+            Self::Immediate => "immediate",
+        }
+    }
+}
+
+/// Whether a client keeps its version, and what makes a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sticky {
+    /// Every answer is drawn anew.
+    Off,
+    /// By the first bits of the address that asks. Behind a cache that is the cache's.
+    Source {
+        /// Of an IPv4 address, 1 to 32. Of an IPv6 address it is 64 where this is below 32, else 128.
+        bits: u8,
+    },
+    /// By the client subnet option (RFC 7871) where a query has one, else by the whole source address.
+    Ecs,
+}
+
+/// What people ask of a roll-out, each for the revision it was meant for: asked of another one it has no effect.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Intents {
+    /// Do not wait before that point; a failed revision gets its share all the same when it is promoted in full.
+    pub promote: Vec<(Arc<str>, Promotion)>,
+    /// Stand still as long as this stands.
+    pub pause: Vec<Arc<str>>,
+    /// Shift back as long as this stands.
+    pub abort: Vec<Arc<str>>,
+    /// Forget its failures, once for each number.
+    pub retry: Vec<(Arc<str>, u32)>,
+}
+
+impl Intents {
+    /// Nobody asks anything.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How far a revision is promoted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Promotion {
+    /// To that step, counted from 1.
+    Step(u8),
+    /// To the whole share.
+    Full,
 }
 
 /// How shares become answers.
@@ -81,13 +333,22 @@ impl AnswerMode {
     }
 }
 
-/// Time-to-live values an operator asked for, in seconds; `None` leaves the server's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Times to live of endpoint records, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TtlPolicy {
-    /// Of endpoint addresses.
-    pub endpoints: Option<u32>,
+    /// At rest.
+    pub endpoints: u32,
     /// The most while a roll-out is under way.
-    pub rollout: Option<u32>,
+    pub rollout: u32,
+}
+
+impl Default for TtlPolicy {
+    fn default() -> Self {
+        Self {
+            endpoints: 5,
+            rollout: 5,
+        }
+    }
 }
 
 /// Relative integers by name, in the order they were written; never empty, never all zero.

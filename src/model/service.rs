@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Origin, ServiceKey, WorkloadKey};
+use super::{Origin, ServiceKey, Weights, WorkloadKey};
 
 /// Everything that decides a service's names and answers, joined from several objects at one moment.
 ///
@@ -36,6 +36,17 @@ pub struct ServiceView {
     pub revisions: Vec<Revision>,
     /// Workloads that own an endpoint's pod, or whose pod template the Service selects; sorted by key.
     pub workloads: Vec<Workload>,
+    /// Weights that another object of the cluster gives, such as a route.
+    pub external: Option<External>,
+}
+
+/// Weights that another object gives a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct External {
+    /// Kind, namespace and name of the object, for people.
+    pub source: Arc<str>,
+    /// Weights of versions by hash, alias or label, across workloads.
+    pub weights: Weights,
 }
 
 /// What kind of names a service has.
@@ -174,6 +185,36 @@ pub struct Revision {
     pub created: Option<Timestamp>,
     /// Its pods that are not terminating, ready or not.
     pub pods: u32,
+    /// Its number was another before: it has been the target of an earlier roll-out (`revision-history`).
+    pub reused: bool,
+    /// Tells templates apart, the mark that `kubectl rollout restart` leaves excepted; `None` where it is not known.
+    pub template: Option<u64>,
+    /// The images of its containers, in their order; `None` where they are not known.
+    pub images: Option<Arc<str>>,
+    /// The pods its owner declares sufficient for the whole load, where that is not a workload of the view: the
+    /// workloads behind a backend Service.
+    pub declared: Option<u32>,
+    /// The controller gave it up: its condition `ProgressDeadlineExceeded` names this revision.
+    pub deadline_exceeded: bool,
+    /// Why pods of it cannot start (`ImagePullBackOff`, `FailedCreate`), and since when, if that is known.
+    pub stalled: Option<(Arc<str>, Option<Timestamp>)>,
+    /// What is wrong with pods of it that are not terminating; pods that are well are not listed.
+    pub troubles: Vec<Trouble>,
+}
+
+/// What is wrong with a pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Trouble {
+    /// Restarts of its containers, added up.
+    pub restarts: u32,
+    /// A container waits with `CrashLoopBackOff`.
+    pub crash_looping: bool,
+    /// When a container of it last ended (`lastState.terminated.finishedAt`, or `state.terminated`).
+    pub ended: Option<Timestamp>,
+    /// It ended by `OOMKilled` or with another exit code than 0.
+    pub ended_badly: bool,
+    /// Since when it is not Ready although it was, its containers running on.
+    pub unready_since: Option<Timestamp>,
 }
 
 /// A workload behind a service.
@@ -187,8 +228,18 @@ pub struct Workload {
     pub max_unavailable: u32,
     /// `spec.paused` of a Deployment.
     pub paused: bool,
+    /// Since when it is paused (the condition of reason `DeploymentPaused`), where that is known.
+    pub paused_since: Option<Timestamp>,
     /// The controller has seen the latest spec and reports every pod updated and available.
     pub complete: bool,
+    /// The controller has seen the latest spec; if not, the target is about to change.
+    pub observed: bool,
+    /// `minReadySeconds`
+    pub min_ready_secs: u32,
+    /// Ordinals below it stay at the old revision: `partition` of a StatefulSet.
+    pub partition: u32,
+    /// Pods change when someone deletes them: `OnDelete`.
+    pub on_delete: bool,
 }
 
 impl Workload {

@@ -86,6 +86,13 @@ impl Index {
                 number: None,
                 created: backend.and_then(|backend| backend.created),
                 pods,
+                reused: false,
+                template: None,
+                images: None,
+                declared: None,
+                deadline_exceeded: false,
+                stalled: None,
+                troubles: Vec::new(),
             });
         }
         (endpoints.into_values().collect(), revisions)

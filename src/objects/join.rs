@@ -97,6 +97,7 @@ impl Index {
             endpoints,
             revisions,
             workloads,
+            external: None,
         };
         Joined {
             view: Some(view),

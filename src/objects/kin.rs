@@ -310,6 +310,13 @@ impl<'i> Draft<'i> {
             number: self.number,
             created: self.created,
             pods: self.pods,
+            reused: false,
+            template: None,
+            images: None,
+            declared: None,
+            deadline_exceeded: false,
+            stalled: None,
+            troubles: Vec::new(),
         }
     }
 }
@@ -364,6 +371,11 @@ impl Deployment {
             max_unavailable: self.max_unavailable(),
             paused: self.paused,
             complete: self.is_complete(),
+            paused_since: None,
+            observed: true,
+            min_ready_secs: 0,
+            partition: 0,
+            on_delete: false,
         }
     }
 }
@@ -377,6 +389,11 @@ impl StatefulSet {
             max_unavailable: self.max_unavailable(),
             paused: false,
             complete: self.is_complete(),
+            paused_since: None,
+            observed: true,
+            min_ready_secs: 0,
+            partition: 0,
+            on_delete: false,
         }
     }
 }
@@ -390,6 +407,11 @@ impl DaemonSet {
             max_unavailable: self.max_unavailable(),
             paused: false,
             complete: self.is_complete(),
+            paused_since: None,
+            observed: true,
+            min_ready_secs: 0,
+            partition: 0,
+            on_delete: false,
         }
     }
 }

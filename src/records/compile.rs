@@ -8,7 +8,7 @@ use super::text;
 use super::views::PlainViews;
 use super::{
     Addresses, Choice, Content, Member, Names, PortName, Records, Reverse, Settings, Srv,
-    SrvTarget, Ttls, View,
+    SrvTarget, View,
 };
 use crate::model::{Endpoint, Family, Port, Problem, Protocol, ServiceKind, ServiceView};
 use crate::rollout::{Basis, Outcome, Role};
@@ -30,7 +30,7 @@ pub fn compile(view: &ServiceView, outcome: &Outcome, settings: &Settings) -> Re
         ServiceKind::ExternalName { target } => {
             records.content = Content::Alias {
                 target: Arc::clone(target),
-                ttl: settings.ttls.cluster_ip,
+                ttl: settings.ttl_cluster_ip,
             };
         }
         ServiceKind::Headless => {
@@ -64,7 +64,7 @@ pub(super) struct Compiler<'a> {
     view: &'a ServiceView,
     pub(super) outcome: &'a Outcome,
     pub(super) hosts: Hosts,
-    ttls: Ttls,
+    ttl_cluster_ip: u32,
     /// Indices of the endpoints that count, in circular order.
     pub(super) counting: Vec<usize>,
     /// Two endpoints may have one address: pods of a node's own network do.
@@ -97,7 +97,7 @@ impl<'a> Compiler<'a> {
                 &counting,
                 settings.endpoint_pod_names,
             ),
-            ttls: settings.ttls,
+            ttl_cluster_ip: settings.ttl_cluster_ip,
             counting,
             shared_addresses,
         }
@@ -201,7 +201,7 @@ impl<'a> Compiler<'a> {
             ports,
             hosts: self.hosts.list.clone(),
             views: vec![own],
-            ttl: self.ttls.cluster_ip,
+            ttl: self.ttl_cluster_ip,
             ttl_hosts: self.endpoint_ttl(),
             ttl_text: TTL_TEXT,
             ..Names::default()
@@ -329,15 +329,10 @@ impl<'a> Compiler<'a> {
     }
 
     fn endpoint_ttl(&self) -> u32 {
-        let policy = &self.outcome.policy.ttl;
-        let mut ttl = policy.endpoints.unwrap_or(self.ttls.endpoints);
-        if self.outcome.rolling {
-            ttl = ttl.min(policy.rollout.unwrap_or(self.ttls.rollout));
+        match self.outcome.basis {
+            Basis::Terminating => self.outcome.ttl.min(TTL_TERMINATING_MAX),
+            Basis::Ready | Basis::Nothing => self.outcome.ttl,
         }
-        if self.outcome.basis == Basis::Terminating {
-            ttl = ttl.min(TTL_TERMINATING_MAX);
-        }
-        ttl
     }
 }
 

@@ -28,36 +28,25 @@ pub use compile::compile;
 pub use hosts::{Host, address_label};
 pub(crate) use views::weigh_alike;
 
-/// The time-to-live of each kind of record, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ttls {
-    /// Cluster IPs, PTR, and what no other rule covers.
-    pub cluster_ip: u32,
-    /// Endpoint addresses.
-    pub endpoints: u32,
-    /// The most while a track is not Healthy.
-    pub rollout: u32,
-}
-
-impl Default for Ttls {
-    fn default() -> Self {
-        Self {
-            cluster_ip: 30,
-            endpoints: 5,
-            rollout: 5,
-        }
-    }
-}
-
 /// What `compile` needs to know beside the service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Times to live.
-    pub ttls: Ttls,
+    /// The time to live of cluster IPs, PTR, and what no other rule covers, in seconds.
+    pub ttl_cluster_ip: u32,
     /// An endpoint without a hostname is called by its pod's name rather than by its address.
     pub endpoint_pod_names: bool,
     /// A headless service without endpoints keeps its names (NODATA), rather than having none (NXDOMAIN).
     pub keep_empty: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ttl_cluster_ip: 30,
+            endpoint_pod_names: false,
+            keep_empty: false,
+        }
+    }
 }
 
 /// All names of one service.

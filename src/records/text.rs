@@ -43,7 +43,9 @@ pub(super) fn rollout(outcome: &Outcome, view: &ServiceView, ttl: u32) -> Vec<St
     let tail = format!("strategy={strategy} since={:.0} ttl={ttl}", outcome.since);
     let line = |track: &Track| {
         let alias = |version: Option<usize>| version.map(|v| &outcome.versions[v].alias);
-        let workload = &view.workloads[track.workload].key.name;
+        let workload = track
+            .workload
+            .map_or("backends", |index| &view.workloads[index].key.name);
         let mut text = format!(
             "workload={workload} state={:?} kind={}",
             track.state,

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::alias::{Named, aliases};
-use super::policy::{self, Memory};
+use super::memory::{Cause, Memory};
+use super::policy;
 use super::shares::{Candidate, Capacity, Class, apportion, shares};
 use super::track::{self, Role, Standing, State, Track};
 use super::wish::{Newness, Wish, wishes};
@@ -41,6 +42,14 @@ pub struct Outcome {
     pub since: Timestamp,
     /// Any track has two revisions in play.
     pub rolling: bool,
+    /// The time to live of endpoint records, in seconds.
+    pub ttl: u32,
+    /// When a great part of the share moves by itself: answers before must be forgotten by then.
+    pub cut_over: Option<Timestamp>,
+    /// Parallel to the view's endpoints: the weight of each inside its version, in percent. Empty while all weigh the same.
+    pub factors: Vec<u8>,
+    /// When to evaluate again although nothing changed; `None`: never.
+    pub next: Option<Timestamp>,
     /// What could not be obeyed.
     pub problems: Vec<Problem>,
     /// What to hand to the next evaluation.
@@ -100,7 +109,7 @@ pub struct Version {
     pub is_name: bool,
     /// Targets that count; a dual-stack pod counts once.
     pub ready: u32,
-    /// Those that have been ready for long enough: in this release, all of them.
+    /// Those that have been ready for long enough.
     pub soaked: u32,
     /// What it carries.
     pub share: Share,
@@ -112,6 +121,8 @@ pub struct Version {
     pub reason: Reason,
     /// What it is to a roll-out.
     pub role: Option<Role>,
+    /// What it failed by, if it did.
+    pub failed: Option<Cause>,
 }
 
 /// Evaluates one service at the moment `now`.
@@ -133,7 +144,7 @@ pub fn evaluate(view: &ServiceView, defaults: &Policy, memory: &Memory, now: Tim
         false => Basis::Ready.counts(endpoint, false),
     };
     let up = targets(view, &endpoint_versions, versions.len(), is_up);
-    let standing = track::standing(view, &up);
+    let standing = track::standing(view, &up, now);
     for (index, version) in versions.iter_mut().enumerate() {
         version.role = standing.role(index);
     }
@@ -146,7 +157,7 @@ pub fn evaluate(view: &ServiceView, defaults: &Policy, memory: &Memory, now: Tim
             (&mut versions, &endpoint_versions),
             &mut texts,
         ),
-        Strategy::Follow => false,
+        _ => false,
     };
     if weighted {
         let endpoints = view.endpoints.iter().zip(&endpoint_versions);
@@ -163,6 +174,10 @@ pub fn evaluate(view: &ServiceView, defaults: &Policy, memory: &Memory, now: Tim
     let state = standing.state;
     let remembered = memory.since.filter(|_| memory.state == Some(state));
     let since = remembered.unwrap_or(now);
+    let mut ttl = read.policy.ttl.endpoints;
+    if standing.rolling {
+        ttl = ttl.min(read.policy.ttl.rollout);
+    }
     let mut problems = read.problems;
     problems.extend(
         texts
@@ -180,11 +195,16 @@ pub fn evaluate(view: &ServiceView, defaults: &Policy, memory: &Memory, now: Tim
         state,
         since,
         rolling: standing.rolling,
+        ttl,
+        cut_over: None,
+        factors: Vec::new(),
+        next: None,
         problems,
         memory: Memory {
-            policy: read.good,
+            good: read.good,
             state: Some(state),
             since: Some(since),
+            ..memory.clone()
         },
     }
 }
@@ -241,6 +261,7 @@ fn versions(view: &ServiceView, problems: &mut Vec<String>) -> (Vec<Version>, Ve
             capacity: None,
             reason: Reason::NoEndpoints,
             role: None,
+            failed: None,
         })
         .collect();
     (versions, endpoint_versions)
@@ -377,8 +398,8 @@ fn fill_orders(versions: &[Version], standing: &Standing, newness: &[Newness]) -
         .iter()
         .enumerate()
         .map(|(index, _)| match standing.role(index) {
-            Some(Role::Stable) => 0,
-            Some(Role::Canary) => u32::MAX,
+            Some(Role::Stable | Role::Active) => 0,
+            Some(Role::Canary | Role::Preview) => u32::MAX,
             None => {
                 let newer = newness.iter().filter(|other| **other > newness[index]);
                 u32::try_from(newer.count()).map_or(u32::MAX - 1, |newer| newer + 1)

@@ -45,7 +45,9 @@ fn inputs(view: &ServiceView, outcome: &Outcome) -> Vec<(&'static str, String)> 
     }
     lines.push(("kind", kind(view)));
     for track in &outcome.tracks {
-        let workload = &view.workloads[track.workload];
+        let Some(workload) = track.workload_in(view) else {
+            continue;
+        };
         lines.push(("workload", pods(workload)));
         lines.push(("track", standing(workload, track, &outcome.versions)));
     }
@@ -94,7 +96,7 @@ fn standing(workload: &Workload, track: &Track, versions: &[Version]) -> String 
     let change = match track.kind {
         _ if track.target == track.stable => format!("at {target}"),
         ChangeKind::Rollback => format!("rolls back to {target}, from {stable}"),
-        ChangeKind::Initial | ChangeKind::Update => format!("rolls to {target}, from {stable}"),
+        _ => format!("rolls to {target}, from {stable}"),
     };
     let paused = if workload.paused { ", paused" } else { "" };
     format!("{}: {change}{paused}", track.state.as_str())
@@ -113,11 +115,11 @@ fn endpoints(view: &ServiceView, outcome: &Outcome) -> String {
 
 fn told(policy: &Policy) -> String {
     let weights = match &policy.strategy {
-        Strategy::Follow => String::new(),
         Strategy::Manual(weights) => {
             let written: Vec<String> = weights.iter().map(|(n, w)| format!("{n}={w}")).collect();
             printable(&format!(" {}", written.join(",")))
         }
+        _ => String::new(),
     };
     format!(
         "{}{weights}; answer {}, {}, clamp {}, headroom {}%",

@@ -7,6 +7,7 @@
 
 // What was written, what versions are called, where each workload stands.
 mod alias;
+mod memory;
 mod policy;
 mod track;
 
@@ -26,6 +27,7 @@ mod testing;
 
 pub use evaluate::{Basis, Outcome, Version, evaluate};
 pub use explain::explain;
-pub use policy::{Memory, policy};
+pub use memory::{Cause, Latch, Memory, RolloutResult, TrackMemory, Transition, transitions};
+pub use policy::policy;
 pub use shares::{Candidate, Capacity, Class, shares};
 pub use track::{ChangeKind, Role, State, Track};

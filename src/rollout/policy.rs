@@ -6,23 +6,10 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
-use super::State;
+use super::memory::Memory;
 use crate::model::{
     AnswerMode, Policy, Problem, ServiceKind, ServiceView, Strategy, TtlPolicy, Weights,
 };
-
-/// What is remembered of a service between evaluations; the default remembers nothing.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Memory {
-    /// The last policy that was written without a fault.
-    pub policy: Option<Policy>,
-    /// The state of the last evaluation.
-    pub state: Option<State>,
-    /// Since when the service is in that state.
-    pub since: Option<Timestamp>,
-}
 
 /// The policy of a service, and the problems with its annotations.
 ///
@@ -34,12 +21,15 @@ pub fn policy(view: &ServiceView, defaults: &Policy, memory: &Memory) -> (Policy
     (read.policy, read.problems)
 }
 
+/// Keys and values, prefix removed, sorted by key.
+type Annotations = Vec<(Arc<str>, Arc<str>)>;
+
 /// What became of the annotations.
 pub(super) struct Read {
     /// The policy that applies.
     pub(super) policy: Policy,
-    /// What to remember as the last good policy: as it was written, whether or not it can act.
-    pub(super) good: Option<Policy>,
+    /// What to remember as the last good policy: the annotations, whether or not they can act.
+    pub(super) good: Option<Annotations>,
     /// What is wrong with the annotations.
     pub(super) problems: Vec<Problem>,
 }
@@ -47,8 +37,14 @@ pub(super) struct Read {
 pub(super) fn read(view: &ServiceView, defaults: &Policy, memory: &Memory) -> Read {
     let mut problems = Vec::new();
     let written = Reader::new(defaults).read(&view.annotations, &mut problems);
-    let good = written.or_else(|| memory.policy.clone());
-    let mut policy = good.clone().unwrap_or_else(|| Policy {
+    let good = match written {
+        Some(_) => Some(view.annotations.clone()).filter(|list| !list.is_empty()),
+        None => memory.good.clone(),
+    };
+    // What was good once is good still, and its problems were told then.
+    let remembered = || Reader::new(defaults).read(memory.good.as_ref()?, &mut Vec::new());
+    let written = written.or_else(remembered);
+    let mut policy = written.unwrap_or_else(|| Policy {
         strategy: Strategy::Follow,
         ..defaults.clone()
     });
@@ -203,7 +199,7 @@ impl Reader {
             "headroom" => self.policy.headroom_percent = number(value, 1, 1000)?,
             "clamp" => self.policy.clamp = either(value, "on", "off")?,
             "endpoints" => self.policy.endpoints = either(value, "true", "false")?,
-            "ttl" => self.policy.ttl = ttl(value)?,
+            "ttl" => self.policy.ttl = ttl(value, self.policy.ttl)?,
             _ => {}
         }
         Ok(())
@@ -286,9 +282,10 @@ fn either(value: &str, yes: &str, no: &str) -> Result<bool, String> {
 /// would be forgotten by caches later than most roll-outs take.
 const TTL_SECS_MAX: u32 = 3600;
 
-/// Reads `endpoints=30,rollout=5`; either may be left out.
-fn ttl(value: &str) -> Result<TtlPolicy, String> {
-    let mut ttl = TtlPolicy::default();
+/// Reads `endpoints=30,rollout=5`; either may be left out, and is then the server's.
+fn ttl(value: &str, servers: TtlPolicy) -> Result<TtlPolicy, String> {
+    let mut ttl = servers;
+    let mut seen: Vec<&str> = Vec::new();
     for entry in value.split(',') {
         let (name, secs) = entry.split_once('=').unwrap_or((entry, ""));
         let slot = match name.trim() {
@@ -301,10 +298,11 @@ fn ttl(value: &str) -> Result<TtlPolicy, String> {
                 ));
             }
         };
-        if slot.is_some() {
+        if seen.contains(&name.trim()) {
             return Err(format!("`{}` stands twice", name.trim()));
         }
-        *slot = Some(number(secs.trim(), 0, TTL_SECS_MAX)?);
+        seen.push(name.trim());
+        *slot = number(secs.trim(), 0, TTL_SECS_MAX)?;
     }
     Ok(ttl)
 }

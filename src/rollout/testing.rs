@@ -41,6 +41,7 @@ pub(super) fn view(text: &str, annotations: &str) -> ServiceView {
         endpoints: Vec::new(),
         revisions: Vec::new(),
         workloads: Vec::new(),
+        external: None,
     };
     let mut counted = Vec::new();
     for clause in text.split("; ").filter(|clause| !clause.is_empty()) {
@@ -96,6 +97,11 @@ fn workload(words: &[&str]) -> (Workload, bool) {
         max_unavailable: 0,
         paused: false,
         complete: false,
+        paused_since: None,
+        observed: true,
+        min_ready_secs: 0,
+        partition: 0,
+        on_delete: false,
     };
     let mut is_counted = true;
     for word in &words[1..] {
@@ -156,6 +162,13 @@ fn version(view: &mut ServiceView, words: &[&str]) {
             number,
             created: born.or(number).map(minute),
             pods,
+            reused: false,
+            template: None,
+            images: None,
+            declared: None,
+            deadline_exceeded: false,
+            stalled: None,
+            troubles: Vec::new(),
         });
     }
 }

@@ -4,21 +4,46 @@
 //! [`standing`] finds each track's target and stable revision, its state, and the roles of versions. It looks
 //! at one moment only: what a moment cannot show (a latch, a clock that ran, a person's pause) it does not claim.
 
-use crate::model::{Revision, ServiceKind, ServiceView, Workload};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Revision, ServiceKind, ServiceView, Share, Workload};
 
 /// A service and one workload that rolls behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Track {
-    /// Index into [`ServiceView::workloads`].
-    pub workload: usize,
+    /// Index into [`ServiceView::workloads`]; `None`: the backends of the service.
+    pub workload: Option<usize>,
     /// Where the roll-out stands.
     pub state: State,
+    /// Since when.
+    pub since: Timestamp,
     /// What kind of change leads to the target.
     pub kind: ChangeKind,
     /// The version rolled to, T: the highest revision number. `None` where no revision is known.
     pub target: Option<usize>,
     /// The version it comes from, S; equal to the target where nothing rolls.
     pub stable: Option<usize>,
+    /// When the target became the target.
+    pub started: Timestamp,
+    /// The part of the track's whole that the strategy gives the target; `None` where it does not say (`follow`,
+    /// `manual`, `external`).
+    pub wanted: Option<Share>,
+    /// The step under way, counted from 1, and how many there are.
+    pub step: Option<(u8, u8)>,
+    /// When the strategy gives the target more by itself, as far as is known.
+    pub next_move: Option<Timestamp>,
+    /// Why it stands where it stands, in words: `paused in the Deployment`, `waits to be promoted`, `CrashLoopBackOff`.
+    pub note: Option<String>,
+    /// Equal where replicas agree: of target, stable revision and the shares of all versions.
+    pub digest: u64,
+}
+
+impl Track {
+    /// The workload that rolls; `None`: the backends of the service.
+    pub fn workload_in<'v>(&self, view: &'v ServiceView) -> Option<&'v Workload> {
+        view.workloads.get(self.workload?)
+    }
 }
 
 /// Where a roll-out stands; ordered from calm to grave, so that the worst of several is the greatest.
@@ -48,7 +73,7 @@ pub struct Track {
 /// This release derives a state from one snapshot: Healthy, Pending, Progressing, Paused (a Deployment's own
 /// `spec.paused`), RollingBack and Unavailable. Draining, Aborted and Degraded need memory of ramps and failures;
 /// they are named here so that output and metrics keep their words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum State {
     /// The target is the stable revision, and no other has ready endpoints.
     Healthy,
@@ -90,15 +115,23 @@ impl State {
 /// What kind of change leads to a track's target, as far as numbers and ages of revisions tell.
 ///
 /// A revision keeps its age when an undo gives it a new number; so a target that is not the youngest is a
-/// roll-back. Restarts and changes of configuration alone look like updates: their templates are not known here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// roll-back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ChangeKind {
     /// There is only one revision.
     Initial,
     /// The target is the youngest revision.
     Update,
+    /// The target is the youngest revision, and was rolled back from before: an update once more.
+    Reroll,
     /// Another revision is younger than the target.
     Rollback,
+    /// The same template but for the mark of `kubectl rollout restart`: shares follow the pods.
+    Restart,
+    /// The same version and images, another template: an update.
+    ConfigOnly,
+    /// The same revision, and another number of pods.
+    Scale,
 }
 
 impl ChangeKind {
@@ -107,7 +140,11 @@ impl ChangeKind {
         match self {
             Self::Initial => "initial",
             Self::Update => "update",
+            Self::Reroll => "re-roll",
             Self::Rollback => "rollback",
+            Self::Restart => "restart",
+            Self::ConfigOnly => "config-only",
+            Self::Scale => "scale",
         }
     }
 }
@@ -119,6 +156,10 @@ pub enum Role {
     Stable,
     /// The target of a track that is not Healthy.
     Canary,
+    /// Blue/green: the stable revision.
+    Active,
+    /// Blue/green: the revision that waits for its promotion, or the other backend.
+    Preview,
 }
 
 impl Role {
@@ -127,6 +168,8 @@ impl Role {
         match self {
             Self::Stable => "stable",
             Self::Canary => "canary",
+            Self::Active => "active",
+            Self::Preview => "preview",
         }
     }
 }
@@ -142,9 +185,9 @@ pub(super) struct Standing {
 }
 
 /// `ready` counts ready targets per version: one entry a revision, and perhaps one more for the unversioned.
-pub(super) fn standing(view: &ServiceView, ready: &[u32]) -> Standing {
+pub(super) fn standing(view: &ServiceView, ready: &[u32], now: Timestamp) -> Standing {
     let tracks: Vec<Track> = (0..view.workloads.len())
-        .map(|workload| track(view, workload, ready))
+        .map(|workload| track(view, workload, ready, now))
         .collect();
     // A workload without a ready endpoint (scaled to nothing, say) does not make a service unavailable that others
     // carry; but only a service that nothing carries is.
@@ -161,7 +204,8 @@ pub(super) fn standing(view: &ServiceView, ready: &[u32]) -> Standing {
             .unwrap_or(State::Healthy)
     };
     let rolling = tracks.iter().any(|track| {
-        let ready_revisions = revisions_of(view, track.workload).filter(|&index| ready[index] > 0);
+        let workload = track.workload.unwrap_or(usize::MAX);
+        let ready_revisions = revisions_of(view, workload).filter(|&index| ready[index] > 0);
         track.target != track.stable || ready_revisions.count() > 1
     });
     Standing {
@@ -189,7 +233,7 @@ fn revisions_of(view: &ServiceView, workload: usize) -> impl Iterator<Item = usi
         .map(|(index, _)| index)
 }
 
-fn track(view: &ServiceView, index: usize, ready: &[u32]) -> Track {
+fn track(view: &ServiceView, index: usize, ready: &[u32], now: Timestamp) -> Track {
     let workload = &view.workloads[index];
     let revision = |version: usize| &view.revisions[version];
     let newest = |version: &usize| (revision(*version).number, revision(*version).created);
@@ -215,11 +259,18 @@ fn track(view: &ServiceView, index: usize, ready: &[u32]) -> Track {
     };
     let ready_target = target.map_or(0, |target| ready[target]);
     Track {
-        workload: index,
+        workload: Some(index),
         state: state(workload, kind, ready_target, most_ready.is_some()),
+        since: now,
         kind,
         target,
         stable,
+        started: now,
+        wanted: None,
+        step: None,
+        next_move: None,
+        note: None,
+        digest: 0,
     }
 }
 

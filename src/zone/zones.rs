@@ -9,7 +9,6 @@ use ipnet::IpNet;
 
 use super::encode::{address_sets, fixed_set, text_set};
 use super::node::Node;
-use crate::records::Ttls;
 use crate::wire::{BodyBuilder, Name, NameError, QueryName, rtype};
 
 /// The version of the Kubernetes DNS specification that is followed.
@@ -82,7 +81,7 @@ impl Zone {
         name: Name,
         kind: ZoneKind,
         authority: &Authority,
-        ttls: &Ttls,
+        ttl: u32,
         negative_ttl: u32,
     ) -> Self {
         Self {
@@ -95,7 +94,7 @@ impl Zone {
                     .concat()
                     .into(),
                 serial: AtomicU32::new(0),
-                ttl: ttls.cluster_ip,
+                ttl,
                 negative_ttl,
             },
         }
@@ -439,13 +438,7 @@ mod tests {
             rname: root(),
         };
         let kind = ZoneKind::Reverse(reverse.ranges);
-        let zones = Zones::new(vec![Zone::new(
-            reverse.name,
-            kind,
-            &names,
-            &Ttls::default(),
-            5,
-        )]);
+        let zones = Zones::new(vec![Zone::new(reverse.name, kind, &names, 30, 5)]);
         let ours = |text: &str| {
             let name = QueryName::from(&Name::parse(text).unwrap());
             zones.locate(&name).is_some()
@@ -467,13 +460,7 @@ mod tests {
                 mname: Name::root(),
                 rname: Name::root(),
             };
-            Zone::new(
-                Name::parse(text).unwrap(),
-                ZoneKind::Cluster,
-                &names,
-                &Ttls::default(),
-                5,
-            )
+            Zone::new(Name::parse(text).unwrap(), ZoneKind::Cluster, &names, 30, 5)
         };
         let zones = Zones::new(vec![
             zone("local"),
@@ -506,7 +493,7 @@ mod tests {
             mname: Name::root(),
             rname: Name::root(),
         };
-        let zone = Zone::new(Name::root(), ZoneKind::Cluster, &names, &Ttls::default(), 5);
+        let zone = Zone::new(Name::root(), ZoneKind::Cluster, &names, 30, 5);
         for (now, expected) in [(100, 100), (100, 101), (50, 102), (200, 200)] {
             zone.bump_serial(now);
             assert_eq!(zone.serial(), expected);

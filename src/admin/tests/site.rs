@@ -13,7 +13,7 @@ use crate::engine::control::{self, Event, Handle};
 use crate::engine::{self, Engine, Pods};
 use crate::model::Policy;
 use crate::objects::{Change, Kind, Object};
-use crate::records::{self, Ttls};
+use crate::records;
 use crate::store;
 use crate::wire::Name;
 use crate::zone::{Authority, Zone, ZoneKind, Zones};
@@ -92,7 +92,7 @@ impl Site {
             rname: name("hostmaster.cluster.local"),
         };
         let apex = name("cluster.local");
-        let zone = Zone::new(apex, ZoneKind::Cluster, &soa, &Ttls::default(), 5);
+        let zone = Zone::new(apex, ZoneKind::Cluster, &soa, 30, 5);
         let (store, publisher) = store::new();
         let zones = Zones::new(vec![zone]);
         let view = View::new(store, zones, Identity::default(), Limits::default());

@@ -29,11 +29,11 @@ fn told(policy: &Policy) -> String {
     if policy.endpoints {
         words.push("endpoints".to_owned());
     }
-    if let Some(secs) = policy.ttl.endpoints {
-        words.push(format!("ttl={secs}"));
+    if policy.ttl.endpoints != defaults.ttl.endpoints {
+        words.push(format!("ttl={}", policy.ttl.endpoints));
     }
-    if let Some(secs) = policy.ttl.rollout {
-        words.push(format!("rollout-ttl={secs}"));
+    if policy.ttl.rollout != defaults.ttl.rollout {
+        words.push(format!("rollout-ttl={}", policy.ttl.rollout));
     }
     words.join(" ")
 }
@@ -68,11 +68,7 @@ fn every_annotation_has_its_place_in_the_policy() {
         "follow endpoints",
         &[],
     );
-    check(
-        "ttl: endpoints=30,rollout=5",
-        "follow ttl=30 rollout-ttl=5",
-        &[],
-    );
+    check("ttl: endpoints=30,rollout=5", "follow ttl=30", &[]);
     check("ttl:  rollout = 0 ", "follow rollout-ttl=0", &[]);
 }
 
@@ -126,7 +122,7 @@ fn a_malformed_value_keeps_the_whole_last_good_policy() {
     let good = view("v1 rev1 1 ready", "weights: v1=3,v2=1; records: 2");
     let read = read(&good, &Policy::default(), &Memory::default());
     let memory = Memory {
-        policy: read.good,
+        good: read.good,
         ..Memory::default()
     };
     let bad = view("v1 rev1 1 ready", "weights: v1=1,v2=3; records: two");
