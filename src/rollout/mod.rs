@@ -28,6 +28,6 @@ mod testing;
 pub use evaluate::{Basis, Outcome, Version, evaluate};
 pub use explain::explain;
 pub use memory::{Cause, Latch, Memory, RolloutResult, TrackMemory, Transition, transitions};
-pub use policy::policy;
+pub use policy::{default_strategy, policy};
 pub use shares::{Candidate, Capacity, Class, shares};
 pub use track::{ChangeKind, Role, State, Track};
