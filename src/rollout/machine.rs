@@ -384,9 +384,12 @@ impl Scene<'_> {
             memory.share = Share::ZERO;
             return wish;
         }
-        let share = match self.is_promoted_in_full() {
-            true => Share::WHOLE,
-            false => self.curve(memory, &mut wish, stops),
+        let share = if self.is_promoted_in_full() {
+            Share::WHOLE
+        } else if latched.is_some() && stops {
+            memory.share
+        } else {
+            self.curve(memory, &mut wish, stops)
         };
         let share = share.max(memory.share);
         memory.share = share;

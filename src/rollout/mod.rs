@@ -33,6 +33,10 @@ mod evaluate;
 mod explain;
 
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod played;
+#[cfg(test)]
 mod testing;
 
 pub use evaluate::{Basis, Outcome, Version, evaluate};
