@@ -193,6 +193,12 @@ impl Index {
         self.serves(namespace) && addresses.is_some_and(|all| all.contains_key(&address))
     }
 
+    /// The pod is Ready, and neither going away nor done.
+    pub fn is_pod_ready(&self, namespace: &str, name: &str) -> bool {
+        let pod = self.pods.get(namespace, name);
+        pod.is_some_and(|pod| pod.counts() && pod.ready_since.is_some())
+    }
+
     /// Every namespace and address for which [`Index::pod_exists`] holds, sorted.
     pub fn pod_addresses(&self) -> impl Iterator<Item = (&Arc<str>, IpAddr)> {
         let served = self.pods_at.iter();
