@@ -10,7 +10,7 @@ use crate::rollout::{ChangeKind, Outcome, RolloutResult, State, TrackMemory};
 
 /// Version v2 (hash `b`) on its way, v1 (hash `a`) stable.
 fn rolling() -> Shop {
-    let mut shop = Shop::open();
+    let mut shop = Shop::rolling();
     shop.play(0, "endpoints 0 1 4");
     assert_eq!(shop.detail(0).summary.state, State::Progressing);
     shop
@@ -348,8 +348,8 @@ fn nothing_is_done_to_what_is_not_known() {
 
 fn remembered(intents: &str) -> (ServiceKey, Memory) {
     let mut memory = Memory {
-        tracks: vec![track_memory("b", State::Progressing)],
-        state: Some(State::Progressing),
+        tracks: vec![track_memory("b", State::Paused)],
+        state: Some(State::Paused),
         since: Some(at(-60)),
         ..Memory::default()
     };
@@ -371,7 +371,7 @@ fn memory_from_before_is_kept_until_all_is_read_and_then_dropped_if_its_service_
     assert_eq!(engine.history(&web()), Some(Vec::new()));
 
     let mut shop = Shop { engine };
-    shop.sync("endpoints 0 1 4");
+    shop.sync("rolls; endpoints 0 1 4");
     assert_eq!(shop.memory().since, Some(at(-60)));
     assert_eq!(told(&shop.memory().intents), "pause b");
     let taken = shop.engine.take_remembered();
@@ -391,6 +391,7 @@ fn a_service_that_goes_is_forgotten() {
 /// A track goes through these states, each with its target, one evaluation after the other.
 fn went(stages: &[(State, &str)]) -> Engine {
     let mut shop = rolling();
+    shop.engine.take_happened();
     let detail = shop.detail(0);
     let mut service = Service::default();
     for (second, (state, target)) in (0..).zip(stages) {

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! At second 10 the slice lists pods 0 and 1 as ready, pod 1 is not, and the answer is 10.0.0.1 and 10.0.0.2. Pods 0 to 3
-//! run v1 (hash `a`), pods 4 to 7 v2 (hash `b`); all of them exist from the beginning, and are Ready.
+//! run v1 (hash `a`) and pods 4 to 7 v2 (hash `b`), which comes when the Deployment `rolls`.
 
 use hickory_proto::op::Message;
 use hickory_proto::rr::RData;
@@ -19,30 +19,33 @@ pub(super) struct Shop {
 }
 
 impl Shop {
-    /// Everything is read, but the service has no endpoints yet.
+    /// Everything is read: the pods of v1 are Ready, and all of them are endpoints.
     pub(super) fn open() -> Self {
-        Self::with(BTreeMap::new())
-    }
-
-    /// The same with memories from before.
-    pub(super) fn with(memories: BTreeMap<ServiceKey, Memory>) -> Self {
-        let mut engine = engine();
-        engine.remember(memories);
-        let mut shop = Self { engine };
-        shop.sync("endpoints -");
+        let mut shop = Self { engine: engine() };
+        shop.sync("");
         shop
     }
 
-    /// Reads everything, once more.
+    /// The same, and then the Deployment rolls to v2, whose pods are Ready and no endpoints yet.
+    pub(super) fn rolling() -> Self {
+        let mut shop = Self::open();
+        shop.play(0, "rolls");
+        shop
+    }
+
+    /// Reads everything.
     pub(super) fn sync(&mut self, events: &str) {
         let mut cluster = Cluster::default();
-        let objects = (0..8).map(|n| pod(n, "Running", true));
-        for object in objects.chain([service(""), deployment(), set("a", 1), set("b", 2)]) {
+        let pods = (0..4).map(|n| pod(n, "Running", true));
+        let others = [service(""), deployment(1), set("a", 1), slice("0 1 2 3")];
+        for object in pods.chain(others) {
             cluster.put(object);
         }
-        for event in events.split("; ") {
-            if let Change::Apply(object) = change(event) {
-                cluster.put(object);
+        for event in events.split("; ").filter(|event| !event.is_empty()) {
+            for change in changes(event) {
+                if let Change::Apply(object) = change {
+                    cluster.put(object);
+                }
             }
         }
         self.engine.apply(cluster.lists(), at(0));
@@ -50,16 +53,16 @@ impl Shop {
 
     /// One line of a script: what happens at a second, as one batch, and then time's own work.
     pub(super) fn play(&mut self, second: i64, events: &str) {
-        let mut changes = Vec::new();
+        let mut all = Vec::new();
         for event in events.split("; ") {
             match event {
                 "lost" => self.engine.set_lost(at(second)),
                 "-" => {}
-                _ => changes.push(change(event)),
+                _ => all.extend(changes(event)),
             }
         }
-        if !changes.is_empty() {
-            self.engine.apply(changes, at(second));
+        if !all.is_empty() {
+            self.engine.apply(all, at(second));
         }
         self.engine.tick(at(second));
     }
@@ -109,6 +112,15 @@ impl Shop {
 
 pub(super) fn web() -> ServiceKey {
     ServiceKey::new("shop", "web")
+}
+
+fn changes(event: &str) -> Vec<Change> {
+    if event == "rolls" {
+        let pods = (4..8).map(|n| pod(n, "Running", true));
+        let objects = pods.chain([deployment(2), set("b", 2)]);
+        return objects.map(Change::Apply).collect();
+    }
+    vec![change(event)]
 }
 
 /// `endpoints 0 1`, `pod 1 unready`, `pod 1 leaving`, `pod 1 gone`, `service KEY: VALUE, KEY: VALUE`, `service gone`,
@@ -208,14 +220,15 @@ fn set(hash: &str, number: u32) -> Object {
     }))
 }
 
-/// In the middle of a roll-out.
-fn deployment() -> Object {
+/// At v1, or in the middle of its way to v2.
+fn deployment(generation: u32) -> Object {
+    let pods = 4 * generation;
     read(json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": {"name": "web", "namespace": "shop", "uid": "web", "generation": 2},
-        "spec": {"replicas": 6, "selector": {"matchLabels": {"app": "web"}},
+        "metadata": {"name": "web", "namespace": "shop", "uid": "web", "generation": generation},
+        "spec": {"replicas": 4, "selector": {"matchLabels": {"app": "web"}},
             "template": {"metadata": {"labels": {"app": "web"}}}},
-        "status": {"observedGeneration": 2, "replicas": 8, "readyReplicas": 8, "updatedReplicas": 4,
-            "availableReplicas": 8},
+        "status": {"observedGeneration": generation, "replicas": pods, "readyReplicas": pods, "updatedReplicas": 4,
+            "availableReplicas": pods},
     }))
 }

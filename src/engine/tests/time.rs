@@ -4,7 +4,7 @@ use super::shop::{Shop, web};
 use super::*;
 
 fn check(script: &str) {
-    Shop::open().check(script);
+    Shop::rolling().check(script);
 }
 
 /// "the last good set for 5 s while its pods are still Ready (a selector flip empties slices for a moment)"
@@ -167,7 +167,7 @@ fn a_clock_that_is_set_back_delays_nothing_for_longer() {
 
 /// "the last well-behaved cache forgets 10.1.2.3 at ..."
 fn check_drains(script: &str, second: i64, expected: &str) {
-    let mut shop = Shop::open();
+    let mut shop = Shop::rolling();
     shop.check(script);
     let drains = shop.detail(second).drains;
     let told = drains.iter().map(|drain| {
