@@ -110,7 +110,7 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
     let engine =
         Engine::new(engine_settings, Arc::clone(&view), publisher).map_err(StartError::Zone)?;
     let versions = engine.counted_versions();
-    let engine = control::start(engine).map_err(StartError::Thread)?;
+    let engine = control::start(engine, None).map_err(StartError::Thread)?;
 
     let workers: Vec<Worker> = (0..bound.workers_needed()).map(|_| worker()).collect();
     let streams = worker();
