@@ -7,6 +7,8 @@
 mod check;
 mod client;
 mod demo;
+mod documents;
+mod recipe;
 mod serve;
 mod simulate;
 mod stage;
