@@ -116,6 +116,14 @@ impl Needs {
     pub(super) fn lacks(&self, workload: &Workload) -> Vec<String> {
         let mut lacks = Vec::new();
         let pods = workload.replicas;
+        if let Some(deadline) = workload.progress_deadline_secs
+            && deadline <= workload.min_ready_secs
+        {
+            let secs = workload.min_ready_secs;
+            lacks.push(format!(
+                "progressDeadlineSeconds is {deadline}, not above minReadySeconds {secs}"
+            ));
+        }
         let surging = |lacks: &mut Vec<String>, Bounds { surge, unavailable }| {
             if surge < pods {
                 lacks.push(format!("maxSurge is {surge} of {pods}"));
@@ -286,6 +294,7 @@ mod tests {
                 unavailable: Amount::Percent(25),
             }),
             min_ready_secs: 10,
+            progress_deadline_secs: None,
             history_limit: 10,
             ready_after_secs: 10,
             gone_after_secs: 0,

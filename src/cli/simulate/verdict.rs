@@ -87,9 +87,6 @@ fn strategy(player: &Player, name: &str, seen: &Seen) -> Vec<String> {
     lines
 }
 
-/// Less than that of its share by the strategy's own doing, and the strategy did nothing worth its name.
-const SOMETHING_BASIS_POINTS: u16 = 1000;
-
 fn no_op(needs: &Needs, forced: &Forced, name: &str) -> String {
     // Where that comes in two steps, the last one tells more.
     let (at, share, wanted) = match forced.whole {
@@ -97,7 +94,8 @@ fn no_op(needs: &Needs, forced: &Forced, name: &str) -> String {
         None => (forced.at, forced.share, forced.wanted),
     };
     let what = the(needs);
-    let had_a_say = forced.wanted.basis_points() >= SOMETHING_BASIS_POINTS;
+    // Where the strategy gave it less than half of what it had, the strategy did nothing worth its name.
+    let had_a_say = 2 * forced.wanted.basis_points() >= forced.share.basis_points();
     let verdict = match had_a_say && !needs.is_flip {
         true => "cut short",
         false => "a no-op",
