@@ -2,13 +2,15 @@
 //!
 //! A text is read twice: as the server reads it, which tells what is broken and where, and as plain values, because who
 //! plays a roll-out or judges a manifest needs what no answer does (`minReadySeconds`, a partition, whole pod
-//! templates). [`join()`] brings both together.
+//! templates). [`read()`] brings both together.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::files;
 use crate::model::{Problem, WorkloadKind};
 use crate::objects::{Document, Kind, Object, Reader, Tree};
 
@@ -33,8 +35,29 @@ impl Known {
     }
 }
 
+/// The documents of a text, read from `file`, and what is wrong with it.
+pub(super) fn read(file: &str, text: &str) -> (Vec<Known>, Vec<Problem>) {
+    let (objects, mut problems) = files::parse(file, text);
+    match values(text) {
+        Ok(values) => (join(objects, values), problems),
+        Err(text) => {
+            // What the server found wrong says where.
+            if problems.is_empty() {
+                let subject = file.to_owned();
+                let origin = None;
+                problems.push(Problem {
+                    origin,
+                    subject,
+                    text,
+                });
+            }
+            (Vec::new(), problems)
+        }
+    }
+}
+
 /// All documents as plain values, the items of lists among them.
-pub(super) fn values(text: &str) -> Result<Vec<Value>, String> {
+fn values(text: &str) -> Result<Vec<Value>, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let json = serde_json::Deserializer::from_str(text)
         .into_iter()
@@ -69,7 +92,7 @@ fn items(value: Value) -> Vec<Value> {
 }
 
 /// Each object with the document it came from; of those with one kind and name the last counts.
-pub(super) fn join(objects: Vec<Object>, values: Vec<Value>) -> Vec<Known> {
+fn join(objects: Vec<Object>, values: Vec<Value>) -> Vec<Known> {
     let mut by_id: BTreeMap<(String, String, String), Value> = BTreeMap::new();
     for value in values {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -126,11 +149,11 @@ pub(super) fn kind_of(kind: Kind) -> Option<WorkloadKind> {
     }
 }
 
-/// The service as a cluster would have it: with a cluster IP, unless it is headless.
-pub(super) fn with_address(service: &Known) -> Result<Object, String> {
+/// The service as a cluster would have it: with a cluster IP, unless it has one or is headless.
+pub(super) fn with_address(service: &Known, address: Ipv4Addr) -> Result<Object, String> {
     let mut value = service.value.clone();
     if value["spec"]["clusterIP"].is_null() {
-        value["spec"]["clusterIP"] = "10.96.0.1".into();
+        value["spec"]["clusterIP"] = address.to_string().into();
     }
     let tree: Tree = serde_json::from_value(value).map_err(|error| error.to_string())?;
     let mut reader = Reader::default();

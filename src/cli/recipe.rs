@@ -5,6 +5,8 @@
 //! when the ramp is over. Given a policy, [`needs()`] tells for how long old pods have to stay; given a workload too,
 //! [`Needs::lacks`] tells what stands against it, and [`Needs::recipe`] what to write.
 
+use std::fmt;
+
 use crate::model::{Policy, Strategy};
 use crate::rollout::TICK_SECS;
 use crate::rollout::controllers::{
@@ -25,7 +27,7 @@ pub(super) struct Needs {
     /// How long they have to stay once new ones are ready.
     pub(super) secs: u32,
     /// `soak 10s + ramp 10m + TTL 5s`.
-    sum: String,
+    pub(super) sum: String,
     /// It also waits for a person, for however long that takes.
     pub(super) waits: bool,
     /// The new pods must be able to carry everything before anything moves.
@@ -112,48 +114,40 @@ pub(super) fn needs(policy: &Policy) -> Option<Needs> {
 }
 
 impl Needs {
-    /// What of a workload stands against it; nothing where the strategy has its time.
-    pub(super) fn lacks(&self, workload: &Workload) -> Vec<String> {
-        let mut lacks = Vec::new();
-        let pods = workload.replicas;
-        if let Some(deadline) = workload.progress_deadline_secs
-            && deadline <= workload.min_ready_secs
-        {
-            let secs = workload.min_ready_secs;
-            lacks.push(format!(
-                "progressDeadlineSeconds is {deadline}, not above minReadySeconds {secs}"
-            ));
+    /// `is` or `are`.
+    pub(super) fn verb(&self) -> &'static str {
+        match self.what.starts_with("steps") {
+            true => "are",
+            false => "is",
         }
-        let surging = |lacks: &mut Vec<String>, Bounds { surge, unavailable }| {
-            if surge < pods {
-                lacks.push(format!("maxSurge is {surge} of {pods}"));
-            }
-            if unavailable > 0 {
-                lacks.push(format!("maxUnavailable is {unavailable}"));
-            }
-            if workload.min_ready_secs < self.secs {
-                let (is, needed) = (workload.min_ready_secs, self.secs);
-                lacks.push(format!("minReadySeconds is {is}, not {needed}"));
-            }
-        };
+    }
+
+    /// What of a workload stands against it; nothing where the strategy has its time.
+    pub(super) fn lacks(&self, workload: &Workload) -> Vec<Lack> {
+        let pods = workload.replicas;
+        let mut lacks: Vec<Lack> = deadline(workload).into_iter().collect();
         match (workload.controller, workload.controller.bounds(pods)) {
             (
                 Controller::Deployment(DeploymentUpdate::Rolling { .. })
                 | Controller::DaemonSet(DaemonSetUpdate::Rolling { .. }),
-                Some(bounds),
-            ) => surging(&mut lacks, bounds),
-            (Controller::Deployment(_), _) => {
-                lacks.push("`Recreate` leaves no old pod beside a new one".to_owned());
+                Some(Bounds { surge, unavailable }),
+            ) => {
+                let (is, needed) = (workload.min_ready_secs, self.secs);
+                lacks.extend((surge < pods).then_some(Lack::Surge {
+                    is: surge,
+                    of: pods,
+                }));
+                lacks.extend((unavailable > 0).then_some(Lack::Unavailable(unavailable)));
+                lacks.extend((is < needed).then_some(Lack::MinReady { is, needed }));
             }
+            (Controller::Deployment(_), _) => lacks.push(Lack::Recreated),
             (
                 Controller::StatefulSet {
                     update: StatefulSetUpdate::Rolling { partition: 0, .. },
                     ..
                 },
                 _,
-            ) => {
-                lacks.push("a StatefulSet replaces its pods one by one".to_owned());
-            }
+            ) => lacks.push(Lack::OneByOne),
             // Someone else sets the pace: a partition, or whoever deletes the pods.
             (Controller::StatefulSet { .. } | Controller::DaemonSet(_), _) => {}
         }
@@ -212,6 +206,46 @@ impl Needs {
     }
 }
 
+/// What of a workload stands against a strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// Not all new pods come at once.
+    Surge { is: u32, of: u32 },
+    /// Old pods go before new ones are available.
+    Unavailable(u32),
+    /// New pods are available too early.
+    MinReady { is: u32, needed: u32 },
+    /// The controller gives up before new pods can be available.
+    Deadline { is: u32, min_ready: u32 },
+    /// All old pods go first.
+    Recreated,
+    /// There are no new pods beside the old ones.
+    OneByOne,
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Surge { is, of } => write!(f, "maxSurge is {is} of {of}"),
+            Self::Unavailable(is) => write!(f, "maxUnavailable is {is}"),
+            Self::MinReady { is, needed } => write!(f, "minReadySeconds is {is}, not {needed}"),
+            Self::Deadline { is, min_ready } => write!(
+                f,
+                "progressDeadlineSeconds is {is}, not above minReadySeconds {min_ready}"
+            ),
+            Self::Recreated => f.write_str("`Recreate` leaves no old pod beside a new one"),
+            Self::OneByOne => f.write_str("a StatefulSet replaces its pods one by one"),
+        }
+    }
+}
+
+/// Whether the controller gives every roll-out up; the API refuses such a Deployment.
+pub(super) fn deadline(workload: &Workload) -> Option<Lack> {
+    let (is, min_ready) = (workload.progress_deadline_secs?, workload.min_ready_secs);
+    let is_deployment = matches!(workload.controller, Controller::Deployment(_));
+    (is_deployment && is <= min_ready).then_some(Lack::Deadline { is, min_ready })
+}
+
 /// `90s` is `1m30s`.
 pub(super) fn span(secs: u32) -> String {
     let parts = [(secs / 3600, 'h'), (secs / 60 % 60, 'm'), (secs % 60, 's')];
@@ -229,6 +263,7 @@ pub(super) fn span(secs: u32) -> String {
 mod tests {
     use super::*;
     use crate::model::{Amount, Steps};
+    use crate::rollout::controllers::PodManagement;
 
     /// A policy of `linear 60`, `steps 5@30s,100`, `blue-green 30`, with a soak of 10 seconds and a TTL of 5.
     fn check(strategy: &str, expected: Option<(u32, &str)>) {
@@ -294,30 +329,45 @@ mod tests {
                 unavailable: Amount::Percent(25),
             }),
             min_ready_secs: 10,
-            progress_deadline_secs: None,
+            progress_deadline_secs: Some(10),
             history_limit: 10,
             ready_after_secs: 10,
             gone_after_secs: 0,
         };
-        assert_eq!(
-            needs.lacks(&workload),
-            [
+        let check = |workload: &Workload, expected: &[&str]| {
+            let lacks = needs.lacks(workload).into_iter();
+            let lacks: Vec<String> = lacks.map(|lack| lack.to_string()).collect();
+            assert_eq!(lacks, expected);
+        };
+        check(
+            &workload,
+            &[
+                "progressDeadlineSeconds is 10, not above minReadySeconds 10",
                 "maxSurge is 1 of 4",
                 "maxUnavailable is 1",
-                "minReadySeconds is 10, not 60"
-            ]
+                "minReadySeconds is 10, not 60",
+            ],
         );
         workload.min_ready_secs = 60;
         workload.controller = Controller::DaemonSet(DaemonSetUpdate::Rolling {
             surge: Amount::Percent(100),
             unavailable: Amount::Count(0),
         });
-        assert_eq!(needs.lacks(&workload), [""; 0]);
+        check(&workload, &[]);
+        workload.progress_deadline_secs = None;
         workload.controller = Controller::Deployment(DeploymentUpdate::Recreate);
-        assert_eq!(
-            needs.lacks(&workload),
-            ["`Recreate` leaves no old pod beside a new one"]
+        check(
+            &workload,
+            &["`Recreate` leaves no old pod beside a new one"],
         );
+        workload.controller = Controller::StatefulSet {
+            update: StatefulSetUpdate::Rolling {
+                partition: 0,
+                unavailable: Amount::Count(1),
+            },
+            management: PodManagement::Parallel,
+        };
+        check(&workload, &["a StatefulSet replaces its pods one by one"]);
     }
 
     #[test]

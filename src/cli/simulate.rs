@@ -327,3 +327,29 @@ fn counted(number: u32, what: &str) -> String {
         _ => format!("{number} {what}s"),
     }
 }
+
+/// Whether an update of what a text describes overtakes the strategy of its service.
+#[cfg(test)]
+pub(super) fn is_forced(manifests: &str) -> bool {
+    let flags = Flags {
+        file: PathBuf::new(),
+        service: None,
+        workload: None,
+        update: None,
+        fail: None,
+        undo_at: None,
+        ready_after: 10,
+    };
+    let cast = reading::read(("", manifests), None, (Timestamp::UNIX_EPOCH, 10))
+        .expect("it can be played");
+    let plot = plot(&cast, 0, &flags).expect("it has a version");
+    let mut cast = cast;
+    cast.workloads[0]
+        .stage
+        .templates
+        .extend(plot.template.clone());
+    watch(&cast, 0, &plot)
+        .expect("it has objects")
+        .forced
+        .is_some()
+}

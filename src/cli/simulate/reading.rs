@@ -4,14 +4,14 @@
 //! Of a service and its workloads it takes what a play needs, as it was written.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::cli::documents::{Known, join, kind_of, selects, values, with_address};
+use crate::cli::documents::{self, Known, kind_of, selects, with_address};
 use crate::cli::stage::{Stage, slice_ports};
-use crate::files;
 use crate::model::{Amount, Origin, Problem, ServiceKey, WorkloadKind};
 use crate::objects::{Kind, Object};
 use crate::rollout::controllers::{
@@ -23,6 +23,9 @@ const PODS_MAX: u32 = 250;
 
 /// The nodes of a DaemonSet where the manifests tell of none.
 const NODES: u32 = 3;
+
+/// Of a service that has none written.
+const CLUSTER_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 
 /// Who plays.
 #[derive(Debug)]
@@ -78,7 +81,7 @@ pub(in crate::cli) fn read(
     service: Option<&ServiceKey>,
     (epoch, ready_after_secs): (Timestamp, u32),
 ) -> Result<Cast, Vec<Problem>> {
-    let (objects, problems) = files::parse(file, text);
+    let (known, problems) = documents::read(file, text);
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -87,8 +90,6 @@ pub(in crate::cli) fn read(
         subject: file.to_owned(),
         text,
     };
-    let values = values(text).map_err(|error| vec![of_file(error)])?;
-    let known = join(objects, values);
     let (service, workloads) = choose(&known, service).map_err(|text| vec![of_file(text)])?;
     let flaws = || workloads.iter().copied().chain([service]);
     let flaws: Vec<Problem> = flaws().flat_map(|known| known.object.problems()).collect();
@@ -106,6 +107,12 @@ pub(in crate::cli) fn read(
     for (index, known) in workloads.iter().enumerate() {
         let shape = Shape::of(known).map_err(|problem| vec![problem])?;
         let workload = shape.workload(known, nodes, ready_after_secs);
+        let workload = workload.and_then(|workload| match workload.replicas {
+            1..=PODS_MAX => Ok(workload),
+            count => Err(format!(
+                "{count} pods are not from 1 to {PODS_MAX}; nothing is played"
+            )),
+        });
         let workload = workload.map_err(|text| vec![known.problem(text)])?;
         players.push(Player {
             stage: Stage {
@@ -134,7 +141,7 @@ pub(in crate::cli) fn read(
     ];
     Ok(Cast {
         key,
-        service: with_address(service).map_err(|text| vec![service.problem(text)])?,
+        service: with_address(service, CLUSTER_IP).map_err(|text| vec![service.problem(text)])?,
         version_labels: labels.map(str::to_owned).into(),
         workloads: players,
     })
@@ -179,6 +186,12 @@ fn choose<'k>(
         "there is no service whose selector matches the pod template of a Deployment, StatefulSet or DaemonSet"
             .to_owned()
     })
+}
+
+/// What a manifest says of a workload; the text says what is wrong with it.
+pub(in crate::cli) fn declared(known: &Known, nodes: u32) -> Result<Workload, String> {
+    let shape = Shape::of(known).map_err(|problem| problem.text)?;
+    shape.workload(known, nodes, 0)
 }
 
 /// What a play needs of a workload's manifest.
@@ -284,11 +297,6 @@ impl Shape {
             }
             _ => spec.replicas.unwrap_or(1),
         };
-        if !(1..=PODS_MAX).contains(&replicas) {
-            return Err(format!(
-                "{replicas} pods are not from 1 to {PODS_MAX}; nothing is played"
-            ));
-        }
         Ok(Workload {
             replicas,
             controller: self.controller()?,

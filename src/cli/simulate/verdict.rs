@@ -109,11 +109,7 @@ fn no_op(needs: &Needs, forced: &Forced, name: &str) -> String {
 
 /// `The ramp of 10m is`.
 fn the(needs: &Needs) -> String {
-    let what = &needs.what;
-    match what.starts_with("steps") {
-        true => format!("The {what} are"),
-        false => format!("The {what} is"),
-    }
+    format!("The {} {}", needs.what, needs.verb())
 }
 
 /// What became of a version that failed.
