@@ -2,6 +2,10 @@
 //!
 //! A story is evaluated as the engine does it: at each change of an object, and when the last evaluation asked for it.
 
+mod flips;
+mod moments;
+mod replay;
+
 use super::played::{Story, second};
 use super::{Memory, Outcome, evaluate};
 use crate::model::Policy;
