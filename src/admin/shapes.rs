@@ -294,7 +294,7 @@ impl From<&Detail> for Service {
                 .collect(),
             endpoints: endpoints(view, outcome),
             problems: problems.iter().map(Problem::from).collect(),
-            explain: rollout::explain(view, outcome),
+            explain: rollout::explain(view, outcome, &[]),
         }
     }
 }
