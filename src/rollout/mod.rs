@@ -25,6 +25,7 @@ mod explain;
 #[cfg(test)]
 mod testing;
 
+pub use alias::is_role_word;
 pub use evaluate::{Basis, Outcome, Version, evaluate};
 pub use explain::explain;
 pub use memory::{Cause, Latch, Memory, RolloutResult, TrackMemory, Transition, transitions};
