@@ -216,11 +216,11 @@ fn a_weight_for_a_version_that_is_not_there_leaves_the_others() {
 
 #[test]
 fn an_annotation_that_is_not_ours_is_told_with_the_one_that_was_meant() {
-    let fed = Fed::new(&two_versions("wieghts=v1=1 soak=5m answer=some"));
+    let fed = Fed::new(&two_versions("wieghts=v1=1 soak=5 answer=some"));
     fed.check_problems(&[
         "bad.yaml:1: service shop/web: `shiftdns.io/wieghts` is not an annotation of ShiftDNS; did you mean `weights`?",
-        "bad.yaml:1: service shop/web: `soak` is not built yet and has no effect",
         "bad.yaml:1: service shop/web: answer: `some` is none of `auto`, `all`, `mixed`, `pure`",
+        "bad.yaml:1: service shop/web: soak: `5` is not a duration such as `90s`, `10m` or `1h`, of at most 168h",
     ]);
     fed.check_a("web", 5, &["10.1.0.1", "10.1.0.2"]);
 }

@@ -471,7 +471,7 @@ fn weights_on_a_plain_cluster_ip_have_no_effect() {
     assert_eq!(
         rig.problems(),
         [
-            "test.yaml:2: service shop/web: weights have no effect on a ClusterIP service without \
+            "test.yaml:2: service shop/web: weights: `v1=90,v2=10` has no effect on a ClusterIP service without \
           `shiftdns.io/endpoints: \"true\"` or `shiftdns.io/backends`"
         ]
     );

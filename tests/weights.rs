@@ -516,7 +516,9 @@ fn weights_have_no_effect_where_unready_peers_are_published() {
     );
     assert_eq!(
         rig.problems(),
-        ["test.yaml:2: service shop/db: weights have no effect with `publishNotReadyAddresses`"]
+        [
+            "test.yaml:2: service shop/db: weights: `v1=1,v2=0` has no effect with `publishNotReadyAddresses`"
+        ]
     );
 }
 

@@ -14,8 +14,12 @@ use super::file::{Defaults, File, List, Source};
 use super::{
     Api, Config, ConfigError, EmptyService, Flags, Identity, Limits, Pods, Soa, Ttl, text,
 };
-use crate::model::{AnswerMode, Origin, Policy, Problem, Strategy};
+use crate::model::{
+    AnswerMode, DURATION_WORDS, OnFailure, Origin, Policy, Problem, RollbackMode, Strategy,
+    parse_duration,
+};
 use crate::objects::LabelSelector;
+use crate::rollout;
 
 /// The format this release reads.
 const API_VERSION: &str = "shiftdns.io/v1alpha1";
@@ -146,58 +150,25 @@ impl Check {
 
     /// What this release does not do is refused, so that nobody relies on it.
     fn unbuilt(&mut self, file: &File, flags: &Flags) {
-        let plain = File::default();
         let mut key = |key: &str, differs: bool, line: u64| {
             if differs {
                 let line = u32::try_from(line).unwrap_or(u32::MAX);
                 self.refuse(line, "", format!("`{key}` is not built yet"));
             }
         };
-        let mut text = |name: &str, value: &Spanned<String>, default: &Spanned<String>| {
-            key(name, value.value != default.value, value.referenced.line());
+        let mut text = |name: &str, value: &Spanned<String>| {
+            key(name, !value.value.is_empty(), value.referenced.line());
         };
-        text("state", &file.state, &plain.state);
-        text("staticZones", &file.static_zones, &plain.static_zones);
-        text(
-            "defaults.onFailure",
-            &file.defaults.on_failure,
-            &plain.defaults.on_failure,
-        );
-        text(
-            "defaults.rollback",
-            &file.defaults.rollback,
-            &plain.defaults.rollback,
-        );
+        text("staticZones", &file.static_zones);
         if let Source::Kubernetes(cluster) = &file.source {
-            text(
-                "source.kubernetes.kubeconfig",
-                &cluster.kubeconfig,
-                &plain.state,
-            );
-            text("source.kubernetes.context", &cluster.context, &plain.state);
+            text("source.kubernetes.kubeconfig", &cluster.kubeconfig);
+            text("source.kubernetes.context", &cluster.context);
         }
-        // `1m` is as good a default as `60s`.
-        let mut time = |name: &str, value: &Spanned<String>, default: &Spanned<String>| {
-            let differs = text::duration(&value.value) != text::duration(&default.value);
-            key(name, differs, value.referenced.line());
-        };
-        time("defaults.soak", &file.defaults.soak, &plain.defaults.soak);
-        key(
-            "api.actions",
-            file.api.actions.value,
-            file.api.actions.referenced.line(),
-        );
-        key(
-            "ttl.cacheFloor",
-            file.ttl.cache_floor.value != plain.ttl.cache_floor.value,
-            file.ttl.cache_floor.referenced.line(),
-        );
         key(
             "upstream",
             !file.upstream.value.is_empty(),
             file.upstream.referenced.line(),
         );
-        key("--state", flags.state.is_some(), 0);
         key("--kubeconfig", flags.kubeconfig.is_some(), 0);
         key("--context", flags.context.is_some(), 0);
         key("--zones", flags.zones.is_some(), 0);
@@ -236,9 +207,11 @@ impl Check {
                     "api.listen",
                 )),
                 token_file: path(&file.api.token_file.value),
+                actions: file.api.actions,
             },
             workers: self.workers(file, flags),
             manifests: self.manifests(file, flags),
+            state: flags.state.clone().or_else(|| path(&file.state)),
             namespaces: self.list(listed(&file.namespaces, "namespaces"), Self::namespace),
             namespace_selector: self
                 .selector(&asked(&file.namespace_selector, "namespaceSelector")),
@@ -270,6 +243,7 @@ impl Check {
                 endpoints: self.ttl(&asked(&file.ttl.endpoints, "ttl.endpoints")),
                 rollout: self.ttl(&asked(&file.ttl.rollout, "ttl.rollout")),
                 negative: self.ttl(&asked(&file.ttl.negative, "ttl.negative")),
+                cache_floor: self.ttl(&asked(&file.ttl.cache_floor, "ttl.cacheFloor")),
             },
             defaults: self.policy(&file.defaults),
             limits: Limits {
@@ -541,23 +515,17 @@ impl Check {
 
     fn policy(&mut self, defaults: &Defaults) -> Policy {
         let strategy = asked(&defaults.strategy, "defaults.strategy");
-        match strategy.value.as_str() {
-            "follow" => {}
-            "manual" => self.refuse(
-                strategy.line,
-                strategy.key,
-                "`manual` needs weights, which only a service can have".to_owned(),
-            ),
-            "linear" | "exponential" | "steps" | "blue-green" | "external" => {
-                let text = format!("`{}: {}` is not built yet", strategy.key, strategy.value);
-                self.refuse(strategy.line, "", text);
+        let strategy = match rollout::default_strategy(&strategy.value) {
+            Ok(found) => found,
+            Err(text) => {
+                self.refuse(strategy.line, strategy.key, text);
+                Strategy::Follow
             }
-            other => self.refuse(
-                strategy.line,
-                strategy.key,
-                format!("`{other}` is not a strategy, write `follow`"),
-            ),
-        }
+        };
+        let soak = asked(&defaults.soak, "defaults.soak");
+        let soak_secs = self.need(&soak, parse_duration(&soak.value), || {
+            format!("`{}` is not {DURATION_WORDS}", soak.value)
+        });
         let records = asked(&defaults.records, "defaults.records");
         if !(1..=8).contains(&records.value) {
             self.refuse(
@@ -574,19 +542,22 @@ impl Check {
             );
             self.refuse(headroom.line, headroom.key, text);
         }
-        let modes = [
-            AnswerMode::Auto,
-            AnswerMode::All,
-            AnswerMode::Mixed,
-            AnswerMode::Pure,
-        ];
         Policy {
-            strategy: Strategy::Follow,
+            strategy,
+            soak_secs: soak_secs.unwrap_or_default(),
             answer: self.word(
                 &asked(&defaults.answer, "defaults.answer"),
-                &modes.map(|mode| (mode.as_str(), mode)),
+                &AnswerMode::ALL.map(|mode| (mode.as_str(), mode)),
             ),
             records: records.value,
+            on_failure: self.word(
+                &asked(&defaults.on_failure, "defaults.onFailure"),
+                &OnFailure::ALL.map(|then| (then.as_str(), then)),
+            ),
+            rollback: self.word(
+                &asked(&defaults.rollback, "defaults.rollback"),
+                &RollbackMode::ALL.map(|mode| (mode.as_str(), mode)),
+            ),
             headroom_percent: headroom.value,
             ..Policy::default()
         }

@@ -28,7 +28,7 @@ pub struct File {
     pub api: Api,
     pub workers: Spanned<usize>,
     pub source: Source,
-    pub state: Spanned<String>,
+    pub state: String,
     pub stale_after: Spanned<String>,
     pub static_zones: Spanned<String>,
     pub upstream: List,
@@ -54,7 +54,7 @@ pub struct File {
 pub struct Api {
     pub listen: Spanned<String>,
     pub token_file: Spanned<String>,
-    pub actions: Spanned<bool>,
+    pub actions: bool,
 }
 
 /// `source`: one of the two.
@@ -136,7 +136,7 @@ impl Default for File {
             api: Api::default(),
             workers: unsaid(0),
             source: Source::Kubernetes(Kubernetes::default()),
-            state: said(""),
+            state: String::new(),
             stale_after: said("60s"),
             static_zones: said(""),
             upstream: list(&[]),
@@ -163,7 +163,7 @@ impl Default for Api {
         Self {
             listen: said("127.0.0.1:9154"),
             token_file: said(""),
-            actions: unsaid(false),
+            actions: false,
         }
     }
 }

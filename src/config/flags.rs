@@ -13,7 +13,7 @@ pub struct Flags {
     /// Serve the manifests of this directory, reloaded on change; no cluster is needed
     #[arg(long, value_name = "DIR")]
     pub manifests: Option<PathBuf>,
-    /// Memory and snapshot (not built yet)
+    /// File for what must outlive a restart: failed revisions, the progress of roll-outs, what people asked of them
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
     /// Cluster to watch (not built yet)

@@ -47,6 +47,8 @@ pub struct Config {
     pub workers: Option<NonZeroUsize>,
     /// The directory of manifests, the only source in this release. `None`: `serve` has nothing to serve and says so.
     pub manifests: Option<PathBuf>,
+    /// The file for what must outlive a restart; `None`: nothing does.
+    pub state: Option<PathBuf>,
     /// Namespaces that are served; empty: all.
     pub namespaces: Vec<String>,
     /// Namespaces that are served, by their labels; `None`: all.
@@ -86,6 +88,8 @@ pub struct Api {
     pub listen: SocketAddr,
     /// The file that holds the token; it has not been read.
     pub token_file: Option<PathBuf>,
+    /// Whether people may promote, pause and abort through it.
+    pub actions: bool,
 }
 
 /// Names of pods such as `10-1-2-3.shop.pod.cluster.local`.
@@ -128,6 +132,8 @@ pub struct Ttl {
     pub rollout: u32,
     /// Of the news that there is nothing.
     pub negative: u32,
+    /// The least time for which caches in front of us keep an answer, whatever its TTL.
+    pub cache_floor: u32,
 }
 
 /// Bounds of what one client or one namespace may take; all above zero.

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::path::Path;
+use std::time::Duration;
 
 use super::text::{quoted, written};
 use super::{Config, EmptyService, Pods};
@@ -24,6 +25,8 @@ pub fn render(config: &Config) -> String {
         Some(folder) => format!("{{manifests: {}}}", quoted(&shown(folder))),
         None => "{kubernetes: {kubeconfig: \"\", context: \"\"}}".to_owned(),
     };
+    let state = config.state.as_deref().map(shown).unwrap_or_default();
+    let soak = Duration::from_secs(defaults.soak_secs.into());
     let token_file = api.token_file.as_deref().map(shown).unwrap_or_default();
     let version = identity
         .version
@@ -41,10 +44,10 @@ pub fn render(config: &Config) -> String {
         "api:".to_owned(),
         format!("  listen: {}", quoted(&api.listen.to_string())),
         format!("  tokenFile: {}", quoted(&token_file)),
-        "  actions: false".to_owned(),
+        format!("  actions: {}", api.actions),
         format!("workers: {}", config.workers.map_or(0, usize::from)),
         format!("source: {source}"),
-        "state: \"\"".to_owned(),
+        format!("state: {}", quoted(&state)),
         format!("staleAfter: {}", written(config.stale_after)),
         "staticZones: \"\"".to_owned(),
         "upstream: []".to_owned(),
@@ -69,14 +72,14 @@ pub fn render(config: &Config) -> String {
         format!("  endpoints: {}", ttl.endpoints),
         format!("  rollout: {}", ttl.rollout),
         format!("  negative: {}", ttl.negative),
-        "  cacheFloor: 5".to_owned(),
+        format!("  cacheFloor: {}", ttl.cache_floor),
         "defaults:".to_owned(),
         format!("  strategy: {}", defaults.strategy.as_str()),
-        "  soak: 0s".to_owned(),
+        format!("  soak: {}", written(soak)),
         format!("  answer: {}", defaults.answer.as_str()),
         format!("  records: {}", defaults.records),
-        "  onFailure: shift-back".to_owned(),
-        "  rollback: capacity".to_owned(),
+        format!("  onFailure: {}", defaults.on_failure.as_str()),
+        format!("  rollback: {}", defaults.rollback.as_str()),
         format!("  headroom: {}", defaults.headroom_percent),
         "limits:".to_owned(),
         format!("  endpointsPerService: {}", limits.endpoints_per_service),

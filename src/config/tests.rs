@@ -4,7 +4,7 @@ use clap::{FromArgMatches, Parser};
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{AnswerMode, Strategy as Follow};
+use crate::model::{AnswerMode, OnFailure, RollbackMode, Strategy as Asked};
 use crate::objects::LabelSelector;
 
 const HEADER: &str = "apiVersion: shiftdns.io/v1alpha1\nkind: Config\n";
@@ -95,9 +95,10 @@ listen:
 - 0.0.0.0:53
 - \"[::]:53\"
 http: 0.0.0.0:9153
-api: {listen: \"10.0.0.1:9154\", tokenFile: /run/token}
+api: {listen: \"10.0.0.1:9154\", tokenFile: /run/token, actions: true}
 workers: 3
 source: {manifests: zones/demo}
+state: /var/lib/shiftdns/state
 namespaces: [shop, data]
 namespaceSelector: env=prod,!old
 staleAfter: 5s
@@ -107,8 +108,8 @@ emptyService: nodata
 recursionAvailable: true
 soa: {mname: ns1.example.com, rname: dns.example.com.}
 nameServers: [192.0.2.1, \"2001:db8::1\"]
-ttl: {clusterIp: 60, endpoints: 10, rollout: 1, negative: 0}
-defaults: {answer: pure, records: 1, headroom: 120}
+ttl: {clusterIp: 60, endpoints: 10, rollout: 1, negative: 0, cacheFloor: 30}
+defaults: {strategy: blue-green, soak: 1m30s, answer: pure, records: 1, onFailure: hold, rollback: immediate, headroom: 120}
 limits: {endpointsPerService: 1, endpointsPerNamespace: 2, tcpConnections: 3, tcpIdle: 1m, tcpMessage: 500ms}
 reservedNamespaces: [com]
 addressDeny: []
@@ -126,9 +127,11 @@ identity: {id: dns-1, version: \"1.0\"}
         api: Api {
             listen: "10.0.0.1:9154".parse().expect("an address"),
             token_file: Some("/run/token".into()),
+            actions: true,
         },
         workers: NonZeroUsize::new(3),
         manifests: Some("zones/demo".into()),
+        state: Some("/var/lib/shiftdns/state".into()),
         namespaces: vec!["shop".into(), "data".into()],
         namespace_selector: LabelSelector::parse("env=prod,!old").ok(),
         stale_after: Duration::from_secs(5),
@@ -148,11 +151,18 @@ identity: {id: dns-1, version: \"1.0\"}
             endpoints: 10,
             rollout: 1,
             negative: 0,
+            cache_floor: 30,
         },
         defaults: Policy {
-            strategy: Follow::Follow,
+            strategy: Asked::BlueGreen {
+                auto_promotion_secs: None,
+                backends: None,
+            },
+            soak_secs: 90,
             answer: AnswerMode::Pure,
             records: 1,
+            on_failure: OnFailure::Hold,
+            rollback: RollbackMode::Immediate,
             headroom_percent: 120,
             ..Policy::default()
         },
@@ -177,19 +187,20 @@ identity: {id: dns-1, version: \"1.0\"}
 #[test]
 fn flags_win_over_the_file_and_lists_win_as_a_whole() {
     let file = format!(
-        "{HEADER}zones: [a, b]\nlisten: [\"127.0.0.1:1\"]\nworkers: 2\nsource: {{manifests: x}}\n"
+        "{HEADER}zones: [a, b]\nlisten: [\"127.0.0.1:1\"]\nworkers: 2\nsource: {{manifests: x}}\nstate: x\n"
     );
-    let line = "--zone c --reverse 10.0.0.0/8 --listen 127.0.0.1:5 --listen [::1]:5 --http 127.0.0.1:6 --api 127.0.0.1:7 --workers 0 --manifests y";
+    let line = "--zone c --reverse 10.0.0.0/8 --listen 127.0.0.1:5 --listen [::1]:5 --http 127.0.0.1:6 --api 127.0.0.1:7 --workers 0 --manifests y --state y";
     let config = loaded(&file, line).expect("sound flags");
     assert_eq!(config.zones, ["c"]);
     assert_eq!(config.reverse.len(), 1);
     assert_eq!(config.listen.len(), 2);
     assert_eq!((config.http.port(), config.api.listen.port()), (6, 7));
     assert_eq!((config.workers, config.manifests), (None, Some("y".into())));
+    assert_eq!(config.state, Some("y".into()));
     let config = loaded(&file, "").expect("a sound file");
     assert_eq!(
-        (config.zones.len(), config.workers),
-        (2, NonZeroUsize::new(2))
+        (config.zones.len(), config.workers, config.state),
+        (2, NonZeroUsize::new(2), Some("x".into()))
     );
 }
 
@@ -284,6 +295,26 @@ fn a_value_that_cannot_be_obeyed_is_named_with_its_place() {
         "shiftdns.yaml:3: defaults.answer: `some` is none of auto, all, mixed, pure",
     );
     refused(
+        "defaults: {soak: 200h}",
+        "shiftdns.yaml:3: defaults.soak: `200h` is not a duration such as `90s`, `10m` or `1h`, of at most 168h",
+    );
+    refused(
+        "defaults: {onFailure: panic}",
+        "shiftdns.yaml:3: defaults.onFailure: `panic` is none of shift-back, shift-back-strict, hold",
+    );
+    refused(
+        "defaults: {rollback: now}",
+        "shiftdns.yaml:3: defaults.rollback: `now` is none of capacity, immediate",
+    );
+    refused(
+        "ttl: {cacheFloor: 2147483648}",
+        "shiftdns.yaml:3: ttl.cacheFloor: `2147483648` is above 2147483647",
+    );
+    refused(
+        "api: {actions: maybe}",
+        "shiftdns.yaml:3: api.actions: neither `true` nor `false`",
+    );
+    refused(
         "workers: 1025",
         "shiftdns.yaml:3: workers: `1025` is above 1024",
     );
@@ -318,10 +349,10 @@ fn a_flag_that_cannot_be_obeyed_is_named() {
 #[test]
 fn everything_that_is_wrong_is_told_at_once_in_the_order_of_lines() {
     refused(
-        "pods: some\nzones: [a-]\nstate: x",
+        "pods: some\nzones: [a-]\nstaticZones: x",
         "shiftdns.yaml:3: pods: `some` is none of disabled, insecure, verified\n\
          shiftdns.yaml:4: zones: `a-` is not a DNS name\n\
-         shiftdns.yaml:5: `state` is not built yet",
+         shiftdns.yaml:5: `staticZones` is not built yet",
     );
 }
 
@@ -380,11 +411,8 @@ fn the_header_must_name_this_format() {
 #[test]
 fn what_is_not_built_is_refused_and_never_ignored() {
     for (text, key) in [
-        ("state: x", "state"),
-        ("ttl: {cacheFloor: 9}", "ttl.cacheFloor"),
         ("staticZones: x", "staticZones"),
         ("upstream: [192.0.2.1]", "upstream"),
-        ("api: {actions: true}", "api.actions"),
         (
             "source: {kubernetes: {context: x}}",
             "source.kubernetes.context",
@@ -393,24 +421,10 @@ fn what_is_not_built_is_refused_and_never_ignored() {
             "source: {kubernetes: {kubeconfig: x}}",
             "source.kubernetes.kubeconfig",
         ),
-        ("defaults: {soak: 10s}", "defaults.soak"),
-        ("defaults: {onFailure: hold}", "defaults.onFailure"),
-        ("defaults: {rollback: immediate}", "defaults.rollback"),
-        ("defaults: {strategy: linear}", "defaults.strategy: linear"),
     ] {
         refused(text, &format!("shiftdns.yaml:3: `{key}` is not built yet"));
     }
-    refused(
-        "defaults: {strategy: manual}",
-        "shiftdns.yaml:3: defaults.strategy: `manual` needs weights, which only a service can have",
-    );
-    for flag in [
-        "--state x",
-        "--kubeconfig x",
-        "--context x",
-        "--zones x",
-        "--replace",
-    ] {
+    for flag in ["--kubeconfig x", "--context x", "--zones x", "--replace"] {
         let name = flag.split(' ').next().unwrap_or_default();
         let got = load(None, &flags(flag)).map_err(|error| error.to_string());
         assert_eq!(got, Err(format!("`{name}` is not built yet")));
@@ -419,6 +433,41 @@ fn what_is_not_built_is_refused_and_never_ignored() {
         loaded(&format!("{HEADER}staleAfter: 1m"), ""),
         Ok(defaults())
     );
+}
+
+#[test]
+fn a_default_strategy_is_one_that_every_service_can_have() {
+    for (strategy, why) in [
+        (
+            "linear",
+            "needs a ramp, which only a service can have: write `shiftdns.io/strategy` and `shiftdns.io/ramp` there",
+        ),
+        (
+            "exponential",
+            "needs a ramp, which only a service can have: write `shiftdns.io/strategy` and `shiftdns.io/ramp` there",
+        ),
+        (
+            "steps",
+            "needs steps, which only a service can have: write `shiftdns.io/steps` there",
+        ),
+        (
+            "manual",
+            "needs weights, which only a service can have: write `shiftdns.io/weights` there",
+        ),
+        (
+            "external",
+            "needs an object that gives a service's weights: write `shiftdns.io/strategy` at that service",
+        ),
+        (
+            "wild",
+            "is none of `follow`, `linear`, `exponential`, `steps`, `blue-green`, `manual`, `external`",
+        ),
+    ] {
+        refused(
+            &format!("defaults: {{strategy: {strategy}}}"),
+            &format!("shiftdns.yaml:3: defaults.strategy: `{strategy}` {why}"),
+        );
+    }
 }
 
 #[test]
@@ -515,9 +564,10 @@ prop_compose! {
             reverse: nets.iter().copied().collect(),
             listen: vec![([127, 0, 0, 1], ports.0).into()],
             http: ([0, 0, 0, 0], ports.1).into(),
-            api: Api { listen: ([127, 0, 0, 1], ports.2).into(), token_file: text(&texts.1).map(PathBuf::from) },
+            api: Api { listen: ([127, 0, 0, 1], ports.2).into(), token_file: text(&texts.1).map(PathBuf::from), actions: flips[3] },
             workers: NonZeroUsize::new(numbers.3),
             manifests: text(&texts.2).filter(|_| flips[0]).map(PathBuf::from),
+            state: text(&texts.1).filter(|_| flips[2]).map(PathBuf::from),
             namespaces: namespaces.iter().cloned().collect(),
             namespace_selector: LabelSelector::parse("env=prod").ok().filter(|_| flips[1]),
             stale_after: Duration::from_millis(numbers.1),
@@ -527,8 +577,14 @@ prop_compose! {
             recursion_available: flips[3],
             soa: Soa { mname: name(flips[2]), rname: name(flips[3]) },
             name_servers: nets.iter().map(IpNet::network).collect::<std::collections::BTreeSet<_>>().into_iter().collect(),
-            ttl: Ttl { cluster_ip: numbers.0.into(), ..base.ttl },
-            defaults: Policy { records: 1 + u8::from(flips[1]), ..base.defaults },
+            ttl: Ttl { cluster_ip: numbers.0.into(), cache_floor: numbers.0.into(), ..base.ttl },
+            defaults: Policy {
+                records: 1 + u8::from(flips[1]),
+                soak_secs: u32::from(numbers.0),
+                on_failure: OnFailure::ALL[usize::from(numbers.0) % 3],
+                rollback: RollbackMode::ALL[usize::from(flips[0])],
+                ..base.defaults
+            },
             limits: Limits { tcp_idle: Duration::from_millis(numbers.1), tcp_connections: numbers.2, ..base.limits },
             reserved_namespaces: namespaces.into_iter().collect(),
             address_deny: nets.into_iter().collect(),

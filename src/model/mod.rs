@@ -13,8 +13,9 @@ mod share;
 pub use amount::Amount;
 pub use key::{ServiceKey, WorkloadKey, WorkloadKind};
 pub use policy::{
-    AnswerMode, DURATION_SECS_MAX, Intents, OnFailure, Policy, Promotion, RollbackMode, Step,
-    Steps, StepsError, Sticky, Strategy, TtlPolicy, Weights, WeightsError, parse_duration,
+    AnswerMode, DURATION_SECS_MAX, DURATION_WORDS, Intents, OnFailure, Policy, Promotion,
+    RollbackMode, Step, Steps, StepsError, Sticky, Strategy, StrategyKind, TtlPolicy, Weights,
+    WeightsError, parse_duration,
 };
 pub use problem::{Origin, Problem};
 pub use service::{

@@ -93,15 +93,59 @@ pub enum Strategy {
 }
 
 impl Strategy {
+    /// Which strategy it is.
+    pub fn kind(&self) -> StrategyKind {
+        match self {
+            Self::Follow => StrategyKind::Follow,
+            Self::Linear { .. } => StrategyKind::Linear,
+            Self::Exponential { .. } => StrategyKind::Exponential,
+            Self::Steps(_) => StrategyKind::Steps,
+            Self::BlueGreen { .. } => StrategyKind::BlueGreen,
+            Self::Manual(_) => StrategyKind::Manual,
+            Self::External => StrategyKind::External,
+        }
+    }
+
     /// The annotation's word for it.
     pub fn as_str(&self) -> &'static str {
+        self.kind().as_str()
+    }
+}
+
+/// A strategy by its name, without what it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are described on `Strategy`")]
+pub enum StrategyKind {
+    Follow,
+    Linear,
+    Exponential,
+    Steps,
+    BlueGreen,
+    Manual,
+    External,
+}
+
+impl StrategyKind {
+    /// All, in the order of the documentation.
+    pub const ALL: [Self; 7] = [
+        Self::Follow,
+        Self::Linear,
+        Self::Exponential,
+        Self::Steps,
+        Self::BlueGreen,
+        Self::Manual,
+        Self::External,
+    ];
+
+    /// The annotation's word for it.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Follow => "follow",
-            Self::Linear { .. } => "linear",
-            Self::Exponential { .. } => "exponential",
-            Self::Steps(_) => "steps",
-            Self::BlueGreen { .. } => "blue-green",
-            Self::Manual(_) => "manual",
+            Self::Linear => "linear",
+            Self::Exponential => "exponential",
+            Self::Steps => "steps",
+            Self::BlueGreen => "blue-green",
+            Self::Manual => "manual",
             Self::External => "external",
         }
     }
@@ -193,6 +237,9 @@ impl Steps {
 
 /// The longest duration a policy may ask for, a week: a longer ramp is a mistyped one.
 pub const DURATION_SECS_MAX: u32 = 7 * 24 * 3600;
+
+/// What [`parse_duration`] reads, in words for a person who wrote something else.
+pub const DURATION_WORDS: &str = "a duration such as `90s`, `10m` or `1h`, of at most 168h";
 
 /// Reads whole seconds, minutes or hours such as `90s`, `10m`, `1h30m`, at most [`DURATION_SECS_MAX`].
 pub fn parse_duration(text: &str) -> Option<u32> {
@@ -322,6 +369,9 @@ pub enum AnswerMode {
 }
 
 impl AnswerMode {
+    /// All, in the order of the documentation.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::All, Self::Mixed, Self::Pure];
+
     /// The annotation's word for it.
     pub fn as_str(self) -> &'static str {
         match self {

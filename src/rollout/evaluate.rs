@@ -4,20 +4,18 @@
 //! fails: what was written wrongly becomes problems beside an outcome that serves.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::alias::{Named, aliases};
-use super::memory::{Cause, Memory};
-use super::policy;
-use super::shares::{Candidate, Capacity, Class, apportion, shares};
+use super::census::Census;
+use super::memory::{Cause, Memory, TrackMemory};
+use super::ramp::{self, after, secs_between, tick};
+use super::shares::Capacity;
 use super::track::{self, Role, Standing, State, Track};
-use super::wish::{Newness, Wish, wishes};
-use crate::model::{
-    Endpoint, Family, Policy, Problem, Reason, ServiceView, Share, Strategy, Weights,
-};
+use super::{policy, split};
+use crate::model::{Endpoint, Family, Policy, Problem, Promotion, Reason, ServiceView, Share};
 
 /// The split of a service, with everything that explains it.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +32,8 @@ pub struct Outcome {
     pub publish_not_ready: bool,
     /// Shares choose among versions. If not, every endpoint that counts weighs the same, and shares are for display.
     pub weighted: bool,
+    /// What limits shares; `None` where they follow the endpoints.
+    pub capacity: Option<Capacity>,
     /// One per workload of the view, in its order.
     pub tracks: Vec<Track>,
     /// The gravest of the tracks that have ready endpoints.
@@ -85,7 +85,7 @@ impl Basis {
             .unwrap_or(Self::Nothing)
     }
 
-    fn counts(self, endpoint: &Endpoint, publish_not_ready: bool) -> bool {
+    pub(super) fn counts(self, endpoint: &Endpoint, publish_not_ready: bool) -> bool {
         match self {
             Self::Ready => endpoint.ready && (publish_not_ready || !endpoint.terminating),
             Self::Terminating => endpoint.serving && endpoint.terminating,
@@ -128,38 +128,39 @@ pub struct Version {
 /// Evaluates one service at the moment `now`.
 pub fn evaluate(view: &ServiceView, defaults: &Policy, memory: &Memory, now: Timestamp) -> Outcome {
     let read = policy::read(view, defaults, memory);
+    let policy = read.policy;
     let basis = Basis::of(view);
     let counts = |endpoint: &Endpoint| basis.counts(endpoint, view.publish_not_ready);
     let mut texts = Vec::new();
     let (mut versions, endpoint_versions) = versions(view, &mut texts);
-
-    let counting = targets(view, &endpoint_versions, versions.len(), counts);
-    for (version, ready) in versions.iter_mut().zip(counting) {
-        version.ready = ready;
-        version.soaked = ready;
-    }
-    // What is published although unready does not make a roll-out progress.
-    let is_up = |endpoint: &Endpoint| match view.publish_not_ready {
-        true => endpoint.serving && !endpoint.terminating,
-        false => Basis::Ready.counts(endpoint, false),
-    };
-    let up = targets(view, &endpoint_versions, versions.len(), is_up);
-    let standing = track::standing(view, &up, now);
+    let census = Census::of(
+        view,
+        &endpoint_versions,
+        versions.len(),
+        basis,
+        policy.soak_secs,
+        now,
+    );
+    let mut standing = track::standing(view, &policy, &census, memory, now);
     for (index, version) in versions.iter_mut().enumerate() {
+        version.ready = census.0[index].ready;
+        version.soaked = census.0[index].soaked();
         version.role = standing.role(index);
+        version.failed = standing.failed(view, version.revision);
     }
+    intents_unheard(view, &policy, memory, &standing, &mut texts);
 
-    let weighted = match &read.policy.strategy {
-        Strategy::Manual(weights) => weigh(
-            view,
-            (&read.policy, weights),
-            &standing,
-            (&mut versions, &endpoint_versions),
-            &mut texts,
-        ),
-        _ => false,
-    };
-    if weighted {
+    let (factors, next_growth) = slow_start(view, &policy, counts, now);
+    let weights = endpoint_weights(view, &endpoint_versions, &census, counts, &factors);
+    let capacity = split::split(
+        (view, &policy),
+        &standing,
+        &census,
+        &mut versions,
+        &weights,
+        &mut texts,
+    );
+    if capacity.is_some() {
         let endpoints = view.endpoints.iter().zip(&endpoint_versions);
         let counting = endpoints.filter(|(endpoint, _)| counts(endpoint));
         missing_families(
@@ -167,45 +168,180 @@ pub fn evaluate(view: &ServiceView, defaults: &Policy, memory: &Memory, now: Tim
             counting.map(|(e, v)| (e.family(), *v)),
             &mut texts,
         );
-    } else {
-        follow(&mut versions);
+    }
+    for placed in &mut standing.placed {
+        placed.track.digest = split::digest(placed, &versions);
     }
 
     let state = standing.state;
     let remembered = memory.since.filter(|_| memory.state == Some(state));
     let since = remembered.unwrap_or(now);
-    let mut ttl = read.policy.ttl.endpoints;
-    if standing.rolling {
-        ttl = ttl.min(read.policy.ttl.rollout);
-    }
+    let short_until = short_ttl_until(&policy, &standing, memory, now);
+    let is_short = standing.rolling || short_until.is_some();
+    let ttl = match is_short {
+        true => policy.ttl.endpoints.min(policy.ttl.rollout),
+        false => policy.ttl.endpoints,
+    };
     let mut problems = read.problems;
     problems.extend(
         texts
             .into_iter()
             .map(|text| Problem::of_service(&view.key, text).at(view.origin.as_ref())),
     );
+    let next = [standing.next, next_growth, short_until];
+    let (tracks, memories): (Vec<Track>, Vec<_>) = standing
+        .placed
+        .into_iter()
+        .map(|placed| (placed.track, placed.memory))
+        .unzip();
     Outcome {
-        policy: read.policy,
+        policy,
         versions,
         endpoint_versions,
         basis,
         publish_not_ready: view.publish_not_ready,
-        weighted,
-        tracks: standing.tracks,
+        weighted: capacity.is_some() || !factors.is_empty(),
+        capacity,
+        tracks,
         state,
         since,
         rolling: standing.rolling,
         ttl,
-        cut_over: None,
-        factors: Vec::new(),
-        next: None,
+        cut_over: standing.cut_over,
+        factors,
+        next: next.into_iter().flatten().min(),
         problems,
         memory: Memory {
             good: read.good,
+            intents: memory.intents.clone(),
             state: Some(state),
             since: Some(since),
-            ..memory.clone()
+            short_ttl_until: short_until,
+            tracks: memories.into_iter().flatten().collect(),
         },
+    }
+}
+
+/// Caches that took an answer at the end of a roll-out took it with the short time to live; but one that came back to
+/// rest a moment ago may be disturbed again, so the long one returns a long one later.
+fn short_ttl_until(
+    policy: &Policy,
+    standing: &Standing,
+    memory: &Memory,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    if standing.rolling {
+        return None;
+    }
+    let rolls = |t: &TrackMemory| {
+        t.stable != t.target || !matches!(t.state, State::Healthy | State::Unavailable)
+    };
+    if memory.tracks.iter().any(rolls) {
+        return Some(after(now, policy.ttl.endpoints));
+    }
+    memory.short_ttl_until.filter(|until| *until > now)
+}
+
+/// An endpoint that has just become ready starts with a tenth of its weight: enough to warm caches and connections.
+const SLOW_START_LEAST: u32 = 10;
+
+/// The weight of each endpoint inside its version in percent, and when the next of them grows; nothing where all are
+/// whole. Weights grow in whole ticks.
+fn slow_start(
+    view: &ServiceView,
+    policy: &Policy,
+    counts: impl Fn(&Endpoint) -> bool,
+    now: Timestamp,
+) -> (Vec<u8>, Option<Timestamp>) {
+    let window = policy.slow_start_secs;
+    if window == 0 || view.publish_not_ready {
+        return (Vec::new(), None);
+    }
+    let factor = |endpoint: &Endpoint| {
+        let since = endpoint.ready_since.filter(|_| counts(endpoint))?;
+        let age = u64::from(secs_between(since.min(now), tick(now)));
+        let percent = u32::try_from(100 * age / u64::from(window)).unwrap_or(100);
+        (percent < 100).then(|| percent.max(SLOW_START_LEAST))
+    };
+    let factors: Vec<Option<u32>> = view.endpoints.iter().map(factor).collect();
+    if factors.iter().all(Option::is_none) {
+        return (Vec::new(), None);
+    }
+    let percent = |factor: Option<u32>| u8::try_from(factor.unwrap_or(100)).unwrap_or(100);
+    let next = after(tick(now), ramp::TICK_SECS);
+    (factors.into_iter().map(percent).collect(), Some(next))
+}
+
+/// By version: how many targets count, or their weights added up where some start slowly.
+fn endpoint_weights(
+    view: &ServiceView,
+    endpoint_versions: &[usize],
+    census: &Census,
+    counts: impl Fn(&Endpoint) -> bool,
+    factors: &[u8],
+) -> Vec<u64> {
+    let mut weights = census.each(|count| match factors {
+        [] => u64::from(count.ready),
+        _ => 0,
+    });
+    for ((endpoint, version), factor) in view.endpoints.iter().zip(endpoint_versions).zip(factors) {
+        if counts(endpoint) {
+            weights[*version] += u64::from(*factor);
+        }
+    }
+    weights
+}
+
+/// Tells of intents for revisions that nothing rolls to; what was asked of the server itself is dropped in silence.
+fn intents_unheard(
+    view: &ServiceView,
+    policy: &Policy,
+    memory: &Memory,
+    standing: &Standing,
+    problems: &mut Vec<String>,
+) {
+    let (asked, given) = (&policy.intents, &memory.intents);
+    if asked.is_empty() {
+        return;
+    }
+    let targets: Vec<&Arc<str>> = standing
+        .placed
+        .iter()
+        .filter_map(|placed| Some(&view.revisions[placed.track.target?].hash))
+        .collect();
+    let mut unheard = |key: &str, hash: &Arc<str>, value: String| {
+        if !targets.contains(&hash) {
+            let known = targets.iter().map(|hash| &***hash).collect::<Vec<_>>();
+            let known = match &known[..] {
+                [] => "nothing rolls out".to_owned(),
+                known => format!("the target is `{}`", known.join("`, `")),
+            };
+            problems.push(format!("{key}: `{value}` is for another revision; {known}"));
+        }
+    };
+    for (hash, to) in asked.promote.iter().filter(|p| !given.promote.contains(p)) {
+        let to = match to {
+            Promotion::Full => "full".to_owned(),
+            Promotion::Step(step) => step.to_string(),
+        };
+        unheard("promote", hash, format!("{hash}@{to}"));
+    }
+    for hash in asked
+        .pause
+        .iter()
+        .filter(|hash| !given.pause.contains(hash))
+    {
+        unheard("pause", hash, hash.to_string());
+    }
+    for hash in asked
+        .abort
+        .iter()
+        .filter(|hash| !given.abort.contains(hash))
+    {
+        unheard("abort", hash, hash.to_string());
+    }
+    for (hash, number) in asked.retry.iter().filter(|r| !given.retry.contains(r)) {
+        unheard("retry", hash, format!("{hash}@{number}"));
     }
 }
 
@@ -265,147 +401,6 @@ fn versions(view: &ServiceView, problems: &mut Vec<String>) -> (Vec<Version>, Ve
         })
         .collect();
     (versions, endpoint_versions)
-}
-
-/// How many targets of each version have an endpoint that `belongs`.
-///
-/// A target is told by its UID, else by its pod's name; an address of neither is a target of its own.
-fn targets(
-    view: &ServiceView,
-    endpoint_versions: &[usize],
-    versions: usize,
-    belongs: impl Fn(&Endpoint) -> bool,
-) -> Vec<u32> {
-    let mut seen: BTreeSet<(usize, &str, Option<IpAddr>)> = BTreeSet::new();
-    let mut counts = vec![0; versions];
-    for (endpoint, &version) in view.endpoints.iter().zip(endpoint_versions) {
-        let identity = match (&*endpoint.uid, endpoint.pod.as_deref()) {
-            ("", None) => ("", Some(endpoint.address)),
-            ("", Some(pod)) => (pod, None),
-            (uid, _) => (uid, None),
-        };
-        if belongs(endpoint) && seen.insert((version, identity.0, identity.1)) {
-            counts[version] += 1;
-        }
-    }
-    counts
-}
-
-/// Shares as every ready endpoint counts the same; nothing is left out.
-fn follow(versions: &mut [Version]) {
-    let counts: Vec<(&str, u64)> = versions
-        .iter()
-        .map(|version| (&*version.hash, u64::from(version.ready)))
-        .collect();
-    let parts = apportion(u64::from(Share::WHOLE.basis_points()), &counts);
-    for (version, part) in versions.iter_mut().zip(parts) {
-        version.share = Share::from_basis_points(part);
-        version.reason = match version.ready {
-            0 => Reason::NoEndpoints,
-            _ => Reason::Follow,
-        };
-    }
-}
-
-/// Shares by weights; false, and nothing touched, if the weights name nothing that is there.
-fn weigh(
-    view: &ServiceView,
-    (policy, weights): (&Policy, &Weights),
-    standing: &Standing,
-    (versions, endpoint_versions): (&mut [Version], &[usize]),
-    problems: &mut Vec<String>,
-) -> bool {
-    let newness: Vec<Newness> = versions
-        .iter()
-        .map(|version| {
-            let revision = version.revision.map(|index| &view.revisions[index]);
-            revision.map_or((None, None), |r| (r.number, r.created))
-        })
-        .collect();
-    let annotation = match policy::has_backends(view) {
-        true => "backends",
-        false => "weights",
-    };
-    let Some(wishes) = wishes((annotation, weights), versions, &newness, problems) else {
-        return false;
-    };
-    let capacity = Capacity {
-        basis: capacity_basis(view, versions, endpoint_versions),
-        headroom_percent: policy.headroom_percent,
-        clamp: policy.clamp,
-    };
-    let orders = fill_orders(versions, standing, &newness);
-    let candidates: Vec<Candidate<'_>> = versions
-        .iter()
-        .zip(orders)
-        .zip(&wishes)
-        .map(|((version, order), wish)| {
-            let (class, want) = match wish {
-                Wish::Part(share) => (Class::Normal, *share),
-                Wish::Zero | Wish::Unlisted => (Class::Excluded, Share::ZERO),
-            };
-            Candidate {
-                name: &version.hash,
-                ready: version.ready,
-                soaked: version.soaked,
-                order,
-                class,
-                want,
-                uncapped: false,
-            }
-        })
-        .collect();
-    let dealt = shares(&candidates, &capacity, false);
-    for ((version, (share, reason)), wish) in versions.iter_mut().zip(dealt).zip(wishes) {
-        version.share = share;
-        version.reason = reason;
-        version.capacity = capacity.clamp.then(|| capacity.of(version.ready));
-        version.policy = match wish {
-            Wish::Part(share) => Some(share),
-            Wish::Zero => Some(Share::ZERO),
-            Wish::Unlisted => None,
-        };
-    }
-    true
-}
-
-/// How many targets carry the whole load: what the workloads declare, and whatever has no workload and is not about to
-/// go.
-///
-/// A workload scaled to nothing declares nothing.
-pub(super) fn capacity_basis(
-    view: &ServiceView,
-    versions: &[Version],
-    endpoint_versions: &[usize],
-) -> u32 {
-    let staying = |endpoint: &Endpoint| !endpoint.terminating;
-    let staying = targets(view, endpoint_versions, versions.len(), staying);
-    let workloads = view.workloads.iter().filter(|w| w.replicas > 0);
-    let declared = workloads.map(|w| w.capacity_basis());
-    let loose = versions.iter().zip(staying).filter(|(version, _)| {
-        let workload = version.revision.map(|index| view.revisions[index].workload);
-        workload.flatten().is_none()
-    });
-    declared
-        .chain(loose.map(|(_, staying)| staying))
-        .fold(0, u32::saturating_add)
-        .max(1)
-}
-
-/// Who fills in first: stable revisions, then others newest first, targets last.
-fn fill_orders(versions: &[Version], standing: &Standing, newness: &[Newness]) -> Vec<u32> {
-    versions
-        .iter()
-        .enumerate()
-        .map(|(index, _)| match standing.role(index) {
-            Some(Role::Stable | Role::Active) => 0,
-            Some(Role::Canary | Role::Preview) => u32::MAX,
-            None => {
-                let newer = newness.iter().filter(|other| **other > newness[index]);
-                u32::try_from(newer.count()).map_or(u32::MAX - 1, |newer| newer + 1)
-            }
-        })
-        .collect()
 }
 
 /// Families that some versions with a share have addresses of, and others have not.

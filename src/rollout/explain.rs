@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use super::evaluate::{Basis, Outcome, Version, capacity_basis};
+use super::evaluate::{Basis, Outcome, Version};
+use super::shares::Capacity;
 use super::track::{ChangeKind, Role, Track};
 use crate::model::{Policy, Reason, ServiceKind, ServiceView, Share, Strategy, Workload};
 
@@ -53,8 +54,8 @@ fn inputs(view: &ServiceView, outcome: &Outcome) -> Vec<(&'static str, String)> 
     }
     lines.push(("endpoints", endpoints(view, outcome)));
     lines.push(("policy", told(&outcome.policy)));
-    if outcome.weighted {
-        lines.push(("capacity", capacity(view, outcome)));
+    if let Some(limits) = &outcome.capacity {
+        lines.push(("capacity", capacity(limits)));
     }
     for (key, value) in &view.annotations {
         lines.push(("annotation", printable(&format!("{key}: {value}"))));
@@ -131,11 +132,11 @@ fn told(policy: &Policy) -> String {
     )
 }
 
-fn capacity(view: &ServiceView, outcome: &Outcome) -> String {
-    if !outcome.policy.clamp {
+fn capacity(capacity: &Capacity) -> String {
+    if !capacity.clamp {
         return "not limited".to_owned();
     }
-    let basis = capacity_basis(view, &outcome.versions, &outcome.endpoint_versions);
+    let basis = capacity.basis.max(1);
     let carry = if basis == 1 { "carries" } else { "carry" };
     format!("{} {carry} the whole load", count(basis, "ready pod"))
 }

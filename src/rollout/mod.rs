@@ -5,14 +5,24 @@
 //! track, problems with what was written, and what to remember. It reads no clock, rolls no dice, does no I/O
 //! and uses no floating point, so that every replica comes to the same result from the same objects.
 
-// What was written, what versions are called, where each workload stands.
+// What was written, what versions are called, what of them is ready.
 mod alias;
-mod memory;
+mod census;
 mod policy;
+
+// Where each workload stands in its roll-out, and what is remembered of it.
+mod failure;
+mod flip;
+mod history;
+mod lineage;
+mod machine;
+mod memory;
+mod ramp;
 mod track;
 
 // What is asked of each version, and what it gets.
 mod shares;
+mod split;
 mod wish;
 
 // How Kubernetes itself moves pods: the pace that shares have to keep.
@@ -23,12 +33,18 @@ mod evaluate;
 mod explain;
 
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod played;
+#[cfg(test)]
 mod testing;
 
 pub use alias::is_role_word;
 pub use evaluate::{Basis, Outcome, Version, evaluate};
 pub use explain::explain;
-pub use memory::{Cause, Latch, Memory, RolloutResult, TrackMemory, Transition, transitions};
-pub use policy::policy;
+pub use history::{RolloutResult, Transition, transitions};
+pub use memory::{Cause, Latch, Memory, TrackMemory};
+pub use policy::{default_strategy, policy};
+pub use ramp::TICK_SECS;
 pub use shares::{Candidate, Capacity, Class, shares};
 pub use track::{ChangeKind, Role, State, Track};

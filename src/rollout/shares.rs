@@ -12,7 +12,7 @@
 //!   left over   nobody has capacity: equal load on every ready endpoint   overload-shared
 //! ```
 
-use crate::model::{Reason, Share};
+use crate::model::{Policy, Reason, ServiceView, Share};
 
 /// How far a version may take part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,16 @@ pub struct Capacity {
 }
 
 impl Capacity {
+    /// That of two Services of which one carries everything: the greater of what they declare.
+    pub(super) fn of_backends(view: &ServiceView, policy: &Policy) -> Self {
+        let declared = view.revisions.iter().filter_map(|backend| backend.declared);
+        Self {
+            basis: declared.max().unwrap_or(0),
+            headroom_percent: policy.headroom_percent,
+            clamp: policy.clamp,
+        }
+    }
+
     /// The part of the whole load that `endpoints` may carry.
     pub fn of(&self, endpoints: u32) -> Share {
         if !self.clamp {

@@ -1,13 +1,20 @@
 //! Tracks: where the workloads behind a service stand in their roll-outs.
 //!
-//! Given the revisions and workloads of a view and how many endpoints of each revision are ready,
-//! [`standing`] finds each track's target and stable revision, its state, and the roles of versions. It looks
-//! at one moment only: what a moment cannot show (a latch, a clock that ran, a person's pause) it does not claim.
+//! Given a view, the policy, the census and what is remembered, [`standing`] finds each track's target and stable
+//! revision, its state, what the strategy gives the target, and the roles of versions.
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Revision, ServiceKind, ServiceView, Share, Workload};
+use super::census::Census;
+use super::flip::{self, Backends};
+use super::lineage::{Lineage, lineage, revisions_of};
+use super::machine::{Scene, Stand, advance};
+use super::memory::{Cause, Memory, TrackMemory};
+use super::shares::Capacity;
+use crate::model::{Policy, ServiceKind, ServiceView, Share, Strategy, Workload};
 
 /// A service and one workload that rolls behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,26 +77,25 @@ impl Track {
 ///           others gone                          Unavailable
 /// ```
 ///
-/// This release derives a state from one snapshot: Healthy, Pending, Progressing, Paused (a Deployment's own
-/// `spec.paused`), RollingBack and Unavailable. Draining, Aborted and Degraded need memory of ramps and failures;
-/// they are named here so that output and metrics keep their words.
+/// A new target in mid-roll supersedes the old one: the machine starts again, and the stable revision stays what it was
+/// until a target is complete. A failed target is Degraded, too, where nobody asked to shift back: it keeps its share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum State {
     /// The target is the stable revision, and no other has ready endpoints.
     Healthy,
-    /// There is a new target, and none of its endpoints is ready.
+    /// There is a new target, and none of its endpoints has been ready for long enough.
     Pending,
-    /// Endpoints of the target are ready beside others.
+    /// Endpoints of the target have soaked beside others, and its share grows.
     Progressing,
-    /// Two revisions stand side by side because someone said so.
+    /// Two revisions stand side by side because someone said so, or has to say how it goes on.
     Paused,
-    /// The target has the whole share; others still have ready endpoints. Not derived in this release.
+    /// The target has the whole share; others still have ready endpoints, or caches still know them.
     Draining,
     /// The target is older than another revision: an undo.
     RollingBack,
-    /// The target failed, and others carry its share. Not derived in this release.
+    /// The target failed, or someone gave it up, and others carry its share.
     Aborted,
-    /// The target failed, and nothing else is ready. Not derived in this release.
+    /// The target failed, and keeps its share: nothing else is ready, or nobody asked to shift back.
     Degraded,
     /// No endpoint is ready.
     Unavailable,
@@ -174,124 +180,261 @@ impl Role {
     }
 }
 
+/// A track, with what only the split needs to know of it.
+pub(super) struct Placed {
+    pub(super) track: Track,
+    /// The target is on its way: only what has soaked counts, and it fills in last.
+    pub(super) is_canary: bool,
+    /// No capacity limits the target.
+    pub(super) uncapped: bool,
+    /// What to remember; nothing where no revision is known.
+    pub(super) memory: Option<TrackMemory>,
+}
+
 /// All tracks of a service.
 pub(super) struct Standing {
-    /// One per workload, in the view's order.
-    pub(super) tracks: Vec<Track>,
+    /// One per workload, in the view's order; or one for the backends.
+    pub(super) placed: Vec<Placed>,
     /// Of the service.
     pub(super) state: State,
     /// Any track has two revisions in play.
     pub(super) rolling: bool,
+    /// When a great part of the share moves by itself.
+    pub(super) cut_over: Option<Timestamp>,
+    /// When to look again.
+    pub(super) next: Option<Timestamp>,
+    is_blue_green: bool,
 }
 
-/// `ready` counts ready targets per version: one entry a revision, and perhaps one more for the unversioned.
-pub(super) fn standing(view: &ServiceView, ready: &[u32], now: Timestamp) -> Standing {
-    let tracks: Vec<Track> = (0..view.workloads.len())
-        .map(|workload| track(view, workload, ready, now))
-        .collect();
-    // A workload without a ready endpoint (scaled to nothing, say) does not make a service unavailable that others
-    // carry; but only a service that nothing carries is.
-    let state = if matches!(view.kind, ServiceKind::ExternalName { .. }) {
-        // It stands for a name; nothing of it is here that could be ready or not.
-        State::Healthy
-    } else if ready.iter().all(|&count| count == 0) {
-        State::Unavailable
-    } else {
-        let states = tracks.iter().map(|track| track.state);
-        states
-            .filter(|state| *state != State::Unavailable)
-            .max()
-            .unwrap_or(State::Healthy)
+/// Where every track of a service stands.
+pub(super) fn standing(
+    view: &ServiceView,
+    policy: &Policy,
+    census: &Census,
+    memory: &Memory,
+    now: Timestamp,
+) -> Standing {
+    let up = census.each(|count| count.up);
+    let mut standing = Standing {
+        placed: Vec::new(),
+        state: State::Healthy,
+        rolling: false,
+        cut_over: None,
+        next: None,
+        is_blue_green: matches!(policy.strategy, Strategy::BlueGreen { .. }),
     };
-    let rolling = tracks.iter().any(|track| {
-        let workload = track.workload.unwrap_or(usize::MAX);
-        let ready_revisions = revisions_of(view, workload).filter(|&index| ready[index] > 0);
-        track.target != track.stable || ready_revisions.count() > 1
-    });
-    Standing {
-        tracks,
-        state,
-        rolling,
+    if let Some((placed, next)) = backends(view, policy, census, memory, now) {
+        standing.rolling = placed.track.state != State::Healthy;
+        standing.placed.push(placed);
+        standing.next = next;
     }
-}
-
-impl Standing {
-    /// The role of a version. One that is stable for a track and the target of another is stable.
-    pub(super) fn role(&self, version: usize) -> Option<Role> {
-        if self.tracks.iter().any(|t| t.stable == Some(version)) {
-            return Some(Role::Stable);
-        }
-        let rolls = |t: &Track| t.state != State::Healthy && t.target == Some(version);
-        self.tracks.iter().any(rolls).then_some(Role::Canary)
+    for workload in 0..view.workloads.len() {
+        let key = Some(&view.workloads[workload].key);
+        let mut tracks = memory.tracks.iter();
+        let known = tracks.find(|track| track.workload.as_ref() == key);
+        let Some(lineage) = lineage(view, workload, &up, known) else {
+            standing.placed.push(unknown(workload, known, now));
+            continue;
+        };
+        let stand = stand(view, workload, &lineage, (policy, census), known, now);
+        standing.cut_over = earlier(standing.cut_over, stand.cut_over);
+        standing.next = earlier(standing.next, stand.next);
+        let track = track(view, workload, &lineage, &stand);
+        let is_calm = matches!(track.state, State::Healthy | State::Unavailable);
+        let ready = revisions_of(view, workload).filter(|&index| up[index] > 0);
+        standing.rolling |= track.target != track.stable || ready.count() > 1 || !is_calm;
+        standing.placed.push(Placed {
+            track,
+            is_canary: stand.is_canary,
+            uncapped: stand.uncapped,
+            memory: Some(stand.memory),
+        });
     }
+    standing.state = service_state(view, &up, &standing.placed);
+    standing
 }
 
-fn revisions_of(view: &ServiceView, workload: usize) -> impl Iterator<Item = usize> {
-    let revisions = view.revisions.iter().enumerate();
-    revisions
-        .filter(move |(_, revision)| revision.workload == Some(workload))
-        .map(|(index, _)| index)
+fn stand(
+    view: &ServiceView,
+    workload: usize,
+    lineage: &Lineage,
+    (policy, census): (&Policy, &Census),
+    known: Option<&TrackMemory>,
+    now: Timestamp,
+) -> Stand {
+    let count = &census.0[lineage.target];
+    let alive = revisions_of(view, workload)
+        .filter(|&index| view.revisions[index].pods > 0 || census.0[index].up > 0)
+        .map(|index| &view.revisions[index].hash);
+    let scene = Scene {
+        policy,
+        workload: &view.workloads[workload],
+        target: &view.revisions[lineage.target],
+        stable: &view.revisions[lineage.stable].hash,
+        kind: lineage.kind,
+        alive: alive.collect(),
+        up: count.up,
+        others_up: lineage.others_up,
+        soaked_at: &count.soaked_at,
+        next_soak: count.next_soak,
+        now,
+    };
+    advance(&scene, known)
 }
 
-fn track(view: &ServiceView, index: usize, ready: &[u32], now: Timestamp) -> Track {
-    let workload = &view.workloads[index];
-    let revision = |version: usize| &view.revisions[version];
-    let newest = |version: &usize| (revision(*version).number, revision(*version).created);
-    let target = revisions_of(view, index).max_by_key(newest);
-    let others = || revisions_of(view, index).filter(|&other| Some(other) != target);
-    let most_ready = others()
-        .filter(|&other| ready[other] > 0)
-        .max_by_key(|&other| (ready[other], std::cmp::Reverse(revision(other).number)));
-    let stable = match most_ready {
-        Some(other) if !workload.complete => Some(other),
-        _ => target,
-    };
-    let kind = match target {
-        Some(target) if others().next().is_some() => {
-            let younger = |other: usize| is_younger(revision(other), revision(target));
-            if others().any(younger) {
-                ChangeKind::Rollback
-            } else {
-                ChangeKind::Update
-            }
-        }
-        _ => ChangeKind::Initial,
-    };
-    let ready_target = target.map_or(0, |target| ready[target]);
+fn track(view: &ServiceView, workload: usize, lineage: &Lineage, stand: &Stand) -> Track {
+    let memory = &stand.memory;
+    let mut revisions = revisions_of(view, workload);
     Track {
-        workload: Some(index),
-        state: state(workload, kind, ready_target, most_ready.is_some()),
-        since: now,
-        kind,
-        target,
-        stable,
-        started: now,
-        wanted: None,
-        step: None,
-        next_move: None,
-        note: None,
+        workload: Some(workload),
+        state: memory.state,
+        since: memory.since,
+        kind: lineage.kind,
+        target: Some(lineage.target),
+        stable: revisions.find(|&index| view.revisions[index].hash == memory.stable),
+        started: memory.started,
+        wanted: stand.wanted,
+        step: stand.step,
+        next_move: stand.next_move,
+        note: stand.note.clone(),
         digest: 0,
     }
 }
 
-/// Where a target with `ready_target` ready endpoints stands, others being ready or not; the first rule wins.
-fn state(workload: &Workload, kind: ChangeKind, ready_target: u32, others_ready: bool) -> State {
-    match (others_ready, ready_target) {
-        (false, 0) => State::Unavailable,
-        // Nothing else is ready, so nothing else is stable either.
-        (false, _) => State::Healthy,
-        _ if kind == ChangeKind::Rollback => State::RollingBack,
-        _ if workload.paused => State::Paused,
-        (true, 0) => State::Pending,
-        (true, _) => State::Progressing,
+/// A workload of which no revision is known.
+fn unknown(workload: usize, known: Option<&TrackMemory>, now: Timestamp) -> Placed {
+    Placed {
+        track: Track {
+            workload: Some(workload),
+            state: State::Unavailable,
+            since: known.map_or(now, |known| known.since),
+            kind: ChangeKind::Initial,
+            target: None,
+            stable: None,
+            started: known.map_or(now, |known| known.started),
+            wanted: None,
+            step: None,
+            next_move: None,
+            note: None,
+            digest: 0,
+        },
+        is_canary: false,
+        uncapped: false,
+        memory: known.cloned(),
     }
 }
 
-/// Without an age nothing is younger: what is not known is not called a roll-back.
-fn is_younger(one: &Revision, other: &Revision) -> bool {
-    match (one.created, other.created) {
-        (Some(one), Some(other)) => one > other,
-        _ => false,
+/// The track of two Services under blue/green, and when to look at it again.
+fn backends(
+    view: &ServiceView,
+    policy: &Policy,
+    census: &Census,
+    memory: &Memory,
+    now: Timestamp,
+) -> Option<(Placed, Option<Timestamp>)> {
+    let Strategy::BlueGreen {
+        backends: Some(weights),
+        ..
+    } = &policy.strategy
+    else {
+        return None;
+    };
+    let names: Vec<_> = view.revisions.iter().map(|backend| &backend.hash).collect();
+    let active = flip::asked(&names, weights, &policy.intents)?;
+    let ready = census.each(|count| count.ready);
+    let capacity = Capacity::of_backends(view, policy);
+    let is_alone = view.revisions[active].declared.is_none();
+    let known = memory.tracks.iter().find(|track| track.workload.is_none());
+    let scene = Backends {
+        carries_all: is_alone || capacity.of(ready[active]) == Share::WHOLE,
+        ready,
+        active,
+        ttl_secs: policy.ttl.endpoints.min(policy.ttl.rollout),
+        names,
+        now,
+    };
+    let (memory, note, next) = flip::flip(&scene, known);
+    let place = |hash: &Arc<str>| scene.names.iter().position(|name| **name == *hash);
+    let track = Track {
+        workload: None,
+        state: memory.state,
+        since: memory.since,
+        kind: memory.kind,
+        target: Some(active),
+        stable: place(&memory.stable),
+        started: memory.started,
+        wanted: Some(Share::WHOLE),
+        step: None,
+        next_move: None,
+        note,
+        digest: 0,
+    };
+    let placed = Placed {
+        track,
+        is_canary: false,
+        uncapped: is_alone,
+        memory: Some(memory),
+    };
+    Some((placed, next))
+}
+
+fn service_state(view: &ServiceView, up: &[u32], placed: &[Placed]) -> State {
+    // A workload without a ready endpoint (scaled to nothing, say) does not make a service unavailable that others
+    // carry; but only a service that nothing carries is.
+    if matches!(view.kind, ServiceKind::ExternalName { .. }) {
+        // It stands for a name; nothing of it is here that could be ready or not.
+        return State::Healthy;
+    }
+    if up.iter().all(|&count| count == 0) {
+        return State::Unavailable;
+    }
+    let states = placed.iter().map(|placed| placed.track.state);
+    states
+        .filter(|state| *state != State::Unavailable)
+        .max()
+        .unwrap_or(State::Healthy)
+}
+
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    [one, other].into_iter().flatten().min()
+}
+
+impl Standing {
+    /// What a revision failed by, whatever became of that.
+    pub(super) fn failed(&self, view: &ServiceView, revision: Option<usize>) -> Option<Cause> {
+        let revision = &view.revisions[revision?];
+        let of_track = |placed: &&Placed| placed.track.workload == revision.workload;
+        let placed = self.placed.iter().find(of_track)?;
+        let mut latches = placed.memory.as_ref()?.latches.iter();
+        let latch = latches.find(|latch| latch.hash == revision.hash)?;
+        Some(latch.cause)
+    }
+
+    /// The role of a version. One that is stable for a track and the target of another is stable.
+    pub(super) fn role(&self, version: usize) -> Option<Role> {
+        let version = Some(version);
+        let tracks = || self.placed.iter().map(|placed| &placed.track);
+        if !self.is_blue_green {
+            let rolls = |t: &Track| t.state != State::Healthy && t.target == version;
+            return if tracks().any(|t| t.stable == version) {
+                Some(Role::Stable)
+            } else {
+                tracks().any(rolls).then_some(Role::Canary)
+            };
+        }
+        let active = |t: &Track| match t.wanted {
+            Some(Share::WHOLE) => t.target,
+            _ => t.stable,
+        };
+        let waits = |t: &Track| match t.workload {
+            Some(_) => t.state != State::Healthy && t.target == version,
+            None => true,
+        };
+        if tracks().any(|t| active(t) == version) {
+            Some(Role::Active)
+        } else {
+            tracks().any(waits).then_some(Role::Preview)
+        }
     }
 }
 

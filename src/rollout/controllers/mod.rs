@@ -26,7 +26,7 @@ mod stateful_set;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 #[cfg(test)]
 mod tests;
 

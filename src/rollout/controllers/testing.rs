@@ -22,6 +22,10 @@ pub(super) fn check(workload: &str, events: &str, expected: &str) {
 }
 
 pub(super) fn run(text: &str, events: &str) -> Vec<Snapshot> {
+    run_until(text, events, 600)
+}
+
+pub(in crate::rollout) fn run_until(text: &str, events: &str, until: Second) -> Vec<Snapshot> {
     let start = match text.ends_with(" created") {
         true => Start::Created(Template(1)),
         false => Start::AtRest(Template(1)),
@@ -31,7 +35,7 @@ pub(super) fn run(text: &str, events: &str) -> Vec<Snapshot> {
         .filter(|text| !text.trim().is_empty())
         .map(event)
         .collect();
-    play(&workload(text), start, &events, 600)
+    play(&workload(text), start, &events, until)
 }
 
 fn told(timeline: &[Snapshot]) -> Vec<String> {
@@ -76,7 +80,7 @@ fn pods(snapshot: &Snapshot) -> String {
     templates.into_iter().map(of).collect::<Vec<_>>().join(" ")
 }
 
-pub(super) fn workload(text: &str) -> Workload {
+pub(in crate::rollout) fn workload(text: &str) -> Workload {
     let words: Vec<&str> = text.split_whitespace().collect();
     let value = |key: &str| {
         let mut pairs = words.iter().filter_map(|word| word.split_once('='));

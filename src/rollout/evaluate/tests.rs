@@ -141,13 +141,9 @@ fn stable_fills_in_first_then_newer_ones_and_the_target_last() {
     let names: Vec<u32> = {
         let view = view(services, "");
         let evaluated = evaluate(&view, &Policy::default(), &Memory::default(), minute(0));
-        let newness: Vec<Newness> = view
-            .revisions
-            .iter()
-            .map(|r| (r.number, r.created))
-            .collect();
-        let standing = track::standing(&view, &[2, 2, 5, 3, 6], minute(0));
-        fill_orders(&evaluated.versions, &standing, &newness)
+        let revisions = view.revisions.iter();
+        let newness: Vec<_> = revisions.map(|r| (r.number, r.created)).collect();
+        split::fill_orders(&evaluated.versions, &newness)
     };
     assert_eq!(names, [5, 4, 0, 2, u32::MAX]);
 }

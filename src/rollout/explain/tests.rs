@@ -118,7 +118,7 @@ versions
   none
 
 problems
-  weights have no effect on a ClusterIP service without `shiftdns.io/endpoints: \"true\"` or
+  weights: `v1=1` has no effect on a ClusterIP service without `shiftdns.io/endpoints: \"true\"` or
   `shiftdns.io/backends`
 ",
     );

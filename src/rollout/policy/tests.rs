@@ -1,18 +1,40 @@
 //! Annotations: what is read from them, and what a person is told.
 
+use super::names::NAMES;
+use super::written::OCTETS_MAX;
 use super::*;
+use crate::model::{Intents, Promotion, Sticky, Weights};
 use crate::rollout::testing::view;
 
-/// A policy as text: what differs from the defaults.
+mod strategy;
+
+/// A policy as text: the strategy, and what differs from the defaults. Whether it guards has a test of its own.
 fn told(policy: &Policy) -> String {
     let defaults = Policy::default();
     let mut words = vec![policy.strategy.as_str().to_owned()];
-    if let Strategy::Manual(weights) = &policy.strategy {
-        words.extend(
-            weights
-                .iter()
-                .map(|(name, weight)| format!("{name}={weight}")),
-        );
+    let listed = |weights: &Weights| -> Vec<String> {
+        weights
+            .iter()
+            .map(|(name, w)| format!("{name}={w}"))
+            .collect()
+    };
+    match &policy.strategy {
+        Strategy::Follow | Strategy::External => {}
+        Strategy::Linear { over_secs } | Strategy::Exponential { over_secs } => {
+            words.push(format!("{over_secs}s"));
+        }
+        Strategy::Steps(steps) => words.extend(steps.as_slice().iter().map(|step| {
+            let hold = step.hold_secs.map(|secs| format!("@{secs}s"));
+            format!("{}{}", step.share, hold.unwrap_or_default())
+        })),
+        Strategy::BlueGreen {
+            auto_promotion_secs,
+            backends,
+        } => {
+            words.extend(auto_promotion_secs.map(|secs| format!("auto={secs}s")));
+            words.extend(backends.iter().flat_map(listed));
+        }
+        Strategy::Manual(weights) => words.extend(listed(weights)),
     }
     if policy.answer != defaults.answer {
         words.push(policy.answer.as_str().to_owned());
@@ -35,7 +57,45 @@ fn told(policy: &Policy) -> String {
     if policy.ttl.rollout != defaults.ttl.rollout {
         words.push(format!("rollout-ttl={}", policy.ttl.rollout));
     }
+    if policy.soak_secs != defaults.soak_secs {
+        words.push(format!("soak={}s", policy.soak_secs));
+    }
+    if policy.slow_start_secs != defaults.slow_start_secs {
+        words.push(format!("slow-start={}s", policy.slow_start_secs));
+    }
+    if policy.on_failure != defaults.on_failure {
+        words.push(policy.on_failure.as_str().to_owned());
+    }
+    if policy.rollback != defaults.rollback {
+        words.push(policy.rollback.as_str().to_owned());
+    }
+    match policy.sticky {
+        Sticky::Off => {}
+        Sticky::Source { bits } => words.push(format!("source/{bits}")),
+        Sticky::Ecs => words.push("ecs".to_owned()),
+    }
+    words.extend(asked(&policy.intents));
     words.join(" ")
+}
+
+/// Intents as `promote a@2 b@full`.
+fn asked(intents: &Intents) -> Vec<String> {
+    let promote = intents.promote.iter().map(|(hash, to)| match to {
+        Promotion::Step(step) => format!("{hash}@{step}"),
+        Promotion::Full => format!("{hash}@full"),
+    });
+    let retry = intents.retry.iter().map(|(hash, n)| format!("{hash}@{n}"));
+    let bare = |list: &[Arc<str>]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+    [
+        ("promote", promote.collect()),
+        ("pause", bare(&intents.pause)),
+        ("abort", bare(&intents.abort)),
+        ("retry", retry.collect()),
+    ]
+    .into_iter()
+    .filter(|(_, list): &(&str, Vec<String>)| !list.is_empty())
+    .map(|(what, list)| format!("{what} {}", list.join(" ")))
+    .collect()
 }
 
 fn check_view(view: &ServiceView, memory: &Memory, expected: &str, expected_problems: &[&str]) {
@@ -70,6 +130,34 @@ fn every_annotation_has_its_place_in_the_policy() {
     );
     check("ttl: endpoints=30,rollout=5", "follow ttl=30", &[]);
     check("ttl:  rollout = 0 ", "follow rollout-ttl=0", &[]);
+    check("strategy: linear; ramp: 10m", "linear 600s", &[]);
+    check("strategy: exponential; ramp: 1h", "exponential 3600s", &[]);
+    check(
+        "strategy: steps; steps: 5@30s,25@1m30s,100",
+        "steps 5.00%@30s 25.00%@90s 100.00%",
+        &[],
+    );
+    check(
+        "strategy: blue-green; auto-promotion: 0s",
+        "blue-green auto=0s",
+        &[],
+    );
+    check(
+        "soak: 10s; slow-start: 2m",
+        "follow soak=10s slow-start=120s",
+        &[],
+    );
+    check(
+        "on-failure: shift-back-strict; rollback: immediate",
+        "follow shift-back-strict immediate",
+        &[],
+    );
+    check("on-failure: hold; rollback: capacity", "follow hold", &[]);
+    check(
+        "promote: a@2; pause: b; abort: c; retry: d@1",
+        "follow promote a@2 pause b abort c retry d@1",
+        &[],
+    );
 }
 
 #[test]
@@ -105,16 +193,159 @@ fn a_malformed_value_is_told_with_its_range() {
         ("ttl: rollout=1,rollout=2", "ttl: `rollout` stands twice"),
         (
             "strategy: wild",
-            "strategy: `wild` is not a strategy; there are `follow` and `manual`",
+            "strategy: `wild` is none of `follow`, `linear`, `exponential`, `steps`, `blue-green`, `manual`, `external`",
+        ),
+        ("ramp: 0s", "ramp: `0s` is below `1s`"),
+        (
+            "steps: 5@30s,3",
+            "steps: `3` is not above the step before it",
         ),
         (
-            "strategy: manual",
-            "strategy `manual` wants `weights` or `backends`",
+            "steps: 5@30s,101",
+            "steps: `101` is not `percent@hold` or `percent`, such as `5@30s`, with a percentage from 0 to 100",
         ),
+        (
+            "on-failure: shift",
+            "on-failure: `shift` is none of `shift-back`, `shift-back-strict`, `hold`",
+        ),
+        (
+            "rollback: now",
+            "rollback: `now` is none of `capacity`, `immediate`",
+        ),
+        (
+            "pause: v1 v2",
+            "pause: `v1 v2` is not the hash of a revision",
+        ),
+        ("pause: ", "pause: `` is not the hash of a revision"),
+        ("abort: a@1", "abort: `a@1` is not the hash of a revision"),
+        ("abort: a,b,a", "abort: `a` stands twice"),
+        ("promote: a@1,a@full", "promote: `a` stands twice"),
     ];
     for (annotations, problem) in cases {
         check(annotations, "follow", &[problem]);
     }
+}
+
+#[test]
+fn a_duration_is_told_with_its_form_and_its_bound() {
+    for key in ["ramp", "soak", "slow-start", "auto-promotion"] {
+        for value in ["10x", "-10s", "10", "1.5h", "200h", "99999999999s", ""] {
+            let problem = format!(
+                "{key}: `{value}` is not a duration such as `90s`, `10m` or `1h`, of at most 168h"
+            );
+            check(&format!("{key}: {value}"), "follow", &[&problem]);
+        }
+    }
+}
+
+#[test]
+fn a_client_is_told_by_1_to_32_bits_of_its_address() {
+    check("sticky: off", "follow", &[]);
+    check("sticky: source", "follow source/32", &[]);
+    check("sticky: source/1", "follow source/1", &[]);
+    check("sticky: source/32", "follow source/32", &[]);
+    check("sticky: ecs", "follow ecs", &[]);
+    for value in ["source/0", "source/33", "source/-1", "source/", "on"] {
+        let problem = format!(
+            "sticky: `{value}` is none of `off`, `source`, `source/1` to `source/32`, `ecs`"
+        );
+        check(&format!("sticky: {value}"), "follow", &[&problem]);
+    }
+}
+
+#[test]
+fn an_intent_names_the_revision_it_is_meant_for() {
+    for value in [
+        "abc", "abc@0", "abc@33", "abc@-1", "abc@", "@1", "a b@1", "abc@Full",
+    ] {
+        let problem = format!(
+            "promote: `{value}` is not `hash@full` or `hash@step` with a step from 1 to 32"
+        );
+        check(&format!("promote: {value}"), "follow", &[&problem]);
+    }
+    for value in ["abc", "abc@0", "abc@-1", "abc@full", "@1", "abc@4294967296"] {
+        let problem =
+            format!("retry: `{value}` is not `hash@number` with a number from 1 to 4294967295");
+        check(&format!("retry: {value}"), "follow", &[&problem]);
+    }
+    check("promote: a@32, b@full", "follow promote a@32 b@full", &[]);
+    check(
+        "retry: a@1,b@4294967295",
+        "follow retry a@1 b@4294967295",
+        &[],
+    );
+    let many: Vec<String> = (0..33).map(|n| format!("h{n}")).collect();
+    check(
+        &format!("pause: {}", many.join(",")),
+        "follow",
+        &["pause: 33 entries are more than 32"],
+    );
+}
+
+#[test]
+fn what_people_told_this_server_counts_beside_what_they_wrote() {
+    let memory = Memory {
+        intents: Intents {
+            promote: vec![
+                ("a".into(), Promotion::Full),
+                ("b".into(), Promotion::Step(1)),
+                ("c".into(), Promotion::Step(9)),
+            ],
+            pause: vec!["x".into(), "a".into()],
+            abort: vec!["z".into()],
+            retry: vec![("a".into(), 2), ("b".into(), 9)],
+        },
+        ..Memory::default()
+    };
+    let written = |annotations| view("v1 rev1 1 ready", annotations);
+    check_view(
+        &written("promote: b@2,a@1; pause: a,b; retry: a@7"),
+        &memory,
+        "follow promote b@2 a@full c@9 pause a b x abort z retry a@7 b@9",
+        &[],
+    );
+    let alone = "follow promote a@full b@1 c@9 pause x a abort z retry a@2 b@9";
+    check_view(&written(""), &memory, alone, &[]);
+    // Not even what cannot be read keeps them out, nor a service whose shares cannot move.
+    check_view(
+        &written("records: 0"),
+        &memory,
+        alone,
+        &["records: `0` is not a number from 1 to 8"],
+    );
+    check_view(&view("service external", ""), &memory, alone, &[]);
+}
+
+#[test]
+fn failures_leave_something_out_only_where_someone_asked() {
+    let guarded = |service: &str, annotations: &str, defaults: &Policy| {
+        let view = view(&format!("{service}v1 rev1 1 ready"), annotations);
+        policy(&view, defaults, &Memory::default()).0.guarded
+    };
+    let plain = Policy::default();
+    for annotations in ["", "soak: 5s; rollback: immediate", "on-failure: panic"] {
+        assert!(!guarded("", annotations, &plain), "{annotations}");
+    }
+    for annotations in [
+        "strategy: follow",
+        "on-failure: shift-back",
+        "ramp: 10m",
+        "weights: v1=1",
+        "strategy: external",
+    ] {
+        assert!(guarded("", annotations, &plain), "{annotations}");
+        // Peers that find each other before they are ready are left in peace.
+        assert!(
+            !guarded("service publish; ", annotations, &plain),
+            "{annotations}"
+        );
+    }
+    let blue_green = Policy {
+        strategy: default_strategy("blue-green").unwrap(),
+        ..Policy::default()
+    };
+    assert!(guarded("", "", &blue_green));
+    assert!(!guarded("", "records: 0", &blue_green), "follow applies");
 }
 
 #[test]
@@ -148,26 +379,6 @@ fn a_problem_names_the_service_and_the_place() {
 }
 
 #[test]
-fn what_is_not_built_yet_is_said_to_have_no_effect() {
-    check(
-        "ramp: 10m; strategy: linear; weights: v1=1",
-        "follow",
-        &[
-            "`ramp` is not built yet and has no effect",
-            "strategy `linear` is not built yet; `follow` applies",
-        ],
-    );
-    for key in LATER {
-        let problem = format!("`{key}` is not built yet and has no effect");
-        check(
-            &format!("{key}: x; weights: v1=1"),
-            "manual v1=1",
-            &[&problem],
-        );
-    }
-}
-
-#[test]
 fn an_unknown_annotation_is_told_with_what_was_probably_meant() {
     check(
         "wieghts: v1=1",
@@ -179,9 +390,11 @@ fn an_unknown_annotation_is_told_with_what_was_probably_meant() {
         "follow records=2",
         &["`shiftdns.io/colour` is not an annotation of ShiftDNS"],
     );
-    assert_eq!(edits("wieghts", "weights"), 2);
-    assert_eq!(edits("", "ttl"), 3);
-    assert_eq!(edits("ttl", "ttl"), 0);
+    check(
+        "stpes: 5",
+        "follow",
+        &["`shiftdns.io/stpes` is not an annotation of ShiftDNS; did you mean `steps`?"],
+    );
 }
 
 #[test]
@@ -195,18 +408,8 @@ fn annotations_beyond_64_kib_are_not_read() {
 }
 
 #[test]
-fn backends_are_weights_of_other_services_without_a_clamp() {
-    check("backends: a=1,b=0", "manual a=1 b=0 unclamped", &[]);
-    check(
-        "backends: a=1,b=0; weights: v1=1",
-        "manual a=1 b=0 unclamped",
-        &["weights have no effect beside `backends`"],
-    );
-}
-
-#[test]
-fn weights_that_cannot_act_are_told() {
-    let cases = [
+fn shares_that_cannot_move_are_told() {
+    let services = [
         (
             "service clusterip",
             "on a ClusterIP service without `shiftdns.io/endpoints: \"true\"` or `shiftdns.io/backends`",
@@ -214,24 +417,51 @@ fn weights_that_cannot_act_are_told() {
         ("service external", "on an ExternalName service"),
         ("service publish", "with `publishNotReadyAddresses`"),
     ];
-    for (service, why) in cases {
-        let text = format!("{service}; v1 rev1 1 ready");
-        let problem = format!("weights have no effect {why}");
+    let asking = [
+        ("weights: v1=1", "weights: `v1=1`"),
+        ("ramp: 1m", "ramp: `1m`"),
+        ("steps: 5", "steps: `5`"),
+        ("strategy: linear; ramp: 1m", "strategy: `linear`"),
+        ("strategy: blue-green", "strategy: `blue-green`"),
+        ("strategy: external", "strategy: `external`"),
+        (
+            "on-failure: shift-back-strict",
+            "on-failure: `shift-back-strict`",
+        ),
+    ];
+    for (service, why) in services {
+        let view = |annotations| view(&format!("{service}; v1 rev1 1 ready"), annotations);
+        for (annotations, asked) in asking {
+            let (got, problems) =
+                policy(&view(annotations), &Policy::default(), &Memory::default());
+            assert_eq!(got.strategy, Strategy::Follow, "{annotations}");
+            let texts: Vec<&str> = problems.iter().map(|problem| &*problem.text).collect();
+            assert_eq!(texts, [format!("{asked} has no effect {why}")]);
+        }
+        // What moves nothing, and what can act all the same.
+        check_view(&view("strategy: follow"), &Memory::default(), "follow", &[]);
         check_view(
-            &view(&text, "weights: v1=1"),
+            &view("abort: a; soak: 5s"),
             &Memory::default(),
-            "follow",
-            &[&problem],
+            "follow soak=5s abort a",
+            &[],
         );
-        check_view(&view(&text, ""), &Memory::default(), "follow", &[]);
-        // Weights that are everybody's default are not this service's mistake.
-        let defaults = Policy {
-            strategy: Strategy::Manual(Weights::parse("v1=1").unwrap()),
-            ..Policy::default()
-        };
-        let (got, problems) = policy(&view(&text, ""), &defaults, &Memory::default());
-        assert_eq!((got.strategy, problems), (Strategy::Follow, vec![]));
+        // A strategy that is everybody's default is not this service's mistake.
+        let blue_green = default_strategy("blue-green").unwrap();
+        let manual = Strategy::Manual(Weights::parse("v1=1").unwrap());
+        for strategy in [blue_green, manual] {
+            let defaults = Policy {
+                strategy,
+                ..Policy::default()
+            };
+            let (got, problems) = policy(&view("soak: 1s"), &defaults, &Memory::default());
+            assert_eq!((got.strategy, problems), (Strategy::Follow, vec![]));
+        }
     }
+}
+
+#[test]
+fn a_cluster_ip_that_answers_endpoints_or_backends_moves_shares() {
     let with = |annotations| view("service clusterip; v1 rev1 1 ready", annotations);
     let none = Memory::default();
     check_view(
@@ -240,10 +470,28 @@ fn weights_that_cannot_act_are_told() {
         "manual v1=1 endpoints",
         &[],
     );
-    check_view(&with("backends: v1=1"), &none, "manual v1=1 unclamped", &[]);
-    check(
-        "strategy: follow; weights: v1=1",
-        "follow",
-        &["weights have no effect with strategy `follow`"],
+    check_view(
+        &with("endpoints: true; ramp: 1m"),
+        &none,
+        "linear 60s endpoints",
+        &[],
     );
+    check_view(&with("backends: v1=1"), &none, "manual v1=1 unclamped", &[]);
+}
+
+#[test]
+fn every_name_is_read() {
+    for key in NAMES.iter().filter(|key| **key != "version-label") {
+        let (_, problems) = policy(
+            &view("v1 rev1 1 ready", &format!("{key}: ?")),
+            &Policy::default(),
+            &Memory::default(),
+        );
+        assert!(
+            problems
+                .iter()
+                .any(|problem| problem.text.starts_with(&format!("{key}: `?` is "))),
+            "{key}: {problems:?}"
+        );
+    }
 }

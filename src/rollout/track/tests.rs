@@ -92,7 +92,7 @@ fn the_stable_revision_has_most_ready_endpoints_unless_the_roll_is_complete() {
     );
     check(
         "workload web complete; v1 rev1 1 ready; v2 rev2 3 ready",
-        "Progressing update v2>v2, Progressing rolling",
+        "Draining update v2>v2, Draining rolling",
     );
 }
 

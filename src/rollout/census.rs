@@ -1,0 +1,103 @@
+//! The census: how many targets of each version are ready, and for how long.
+//!
+//! Given a view and the version of each endpoint, [`Census::of`] counts targets: a pod with an address of each family is
+//! one. A target is told by its UID, else by its pod's name; an address of neither is a target of its own.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+
+use super::evaluate::Basis;
+use super::ramp::after;
+use crate::model::{Endpoint, ServiceView};
+
+/// What is counted, by version.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Count {
+    /// Targets that count for answers.
+    pub(super) ready: u32,
+    /// Targets that are ready in truth: what is published although unready does not make a roll-out progress.
+    pub(super) up: u32,
+    /// Targets that are not about to go.
+    pub(super) staying: u32,
+    /// When each of those that count had been ready for long enough, sorted; only moments up to the present.
+    pub(super) soaked_at: Vec<Timestamp>,
+    /// When the next of those that count will have been.
+    pub(super) next_soak: Option<Timestamp>,
+}
+
+impl Count {
+    /// Targets that count and have been ready for long enough.
+    pub(super) fn soaked(&self) -> u32 {
+        u32::try_from(self.soaked_at.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// By version, in the outcome's order.
+pub(super) struct Census(pub(super) Vec<Count>);
+
+impl Census {
+    /// `endpoint_versions` is parallel to the view's endpoints; an endpoint has soaked `soak_secs` after it became
+    /// ready. A time in the future (a node's clock is ahead) reads as the present, so such a pod soaks when that time
+    /// has come; where no time is known there is nothing to wait for.
+    pub(super) fn of(
+        view: &ServiceView,
+        endpoint_versions: &[usize],
+        versions: usize,
+        basis: Basis,
+        soak_secs: u32,
+        now: Timestamp,
+    ) -> Self {
+        let mut targets: Vec<(usize, Identity<'_>, usize)> = view
+            .endpoints
+            .iter()
+            .zip(endpoint_versions)
+            .enumerate()
+            .map(|(index, (endpoint, version))| (*version, identity(endpoint), index))
+            .collect();
+        targets.sort_unstable();
+        let mut counts = vec![Count::default(); versions];
+        for target in targets.chunk_by(|one, other| (one.0, one.1) == (other.0, other.1)) {
+            let count = &mut counts[target[0].0];
+            let endpoints = || target.iter().map(|(_, _, index)| &view.endpoints[*index]);
+            let publish = view.publish_not_ready;
+            let is_up = |e: &Endpoint| match publish {
+                true => e.serving && !e.terminating,
+                false => Basis::Ready.counts(e, false),
+            };
+            count.up += u32::from(endpoints().any(is_up));
+            count.staying += u32::from(endpoints().any(|e| !e.terminating));
+            let counting = || endpoints().filter(|e| basis.counts(e, publish));
+            if counting().next().is_none() {
+                continue;
+            }
+            count.ready += 1;
+            let since = counting().filter_map(|e| e.ready_since).min();
+            let soaked = since.map_or(now, |since| after(since.min(now), soak_secs));
+            if soaked <= now {
+                count.soaked_at.push(soaked);
+            } else {
+                count.next_soak = Some(count.next_soak.map_or(soaked, |next| next.min(soaked)));
+            }
+        }
+        for count in &mut counts {
+            count.soaked_at.sort_unstable();
+        }
+        Self(counts)
+    }
+
+    /// By version, what `what` says of its count.
+    pub(super) fn each<T>(&self, what: impl Fn(&Count) -> T) -> Vec<T> {
+        self.0.iter().map(what).collect()
+    }
+}
+
+type Identity<'v> = (&'v str, Option<IpAddr>);
+
+fn identity(endpoint: &Endpoint) -> Identity<'_> {
+    match (&*endpoint.uid, endpoint.pod.as_deref()) {
+        ("", None) => ("", Some(endpoint.address)),
+        ("", Some(pod)) => (pod, None),
+        (uid, _) => (uid, None),
+    }
+}
