@@ -397,7 +397,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::engine::VersionSummary;
+    use crate::engine::{Durations, VersionSummary};
     use crate::model::Share;
     use crate::rollout::State;
 
@@ -407,6 +407,8 @@ mod tests {
             alias: alias.into(),
             hash: hash.into(),
             share: Share::from_basis_points(share),
+            policy: None,
+            capacity: None,
             ready,
             role: None,
         };
@@ -416,8 +418,11 @@ mod tests {
             state: State::Healthy,
             since: Timestamp::UNIX_EPOCH,
             strategy: "follow",
+            weighted: false,
             ready: (0, 0),
             versions: versions.iter().map(version).collect(),
+            tracks: Vec::new(),
+            results: Vec::new(),
             generation: 1,
         };
         #[derive(Debug)]
@@ -433,6 +438,7 @@ mod tests {
             totals: Totals {
                 objects: crate::objects::Kind::ALL.map(|kind| (kind, 0)),
                 problems: 0,
+                durations: Durations::default(),
             },
         })));
         let mut text = String::new();

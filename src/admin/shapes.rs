@@ -261,6 +261,7 @@ impl From<&Detail> for Service {
             view,
             outcome,
             problems,
+            ..
         } = detail;
         let (cluster_ips, external_name) = match &view.kind {
             ServiceKind::ClusterIp { addresses } => (addresses.clone(), None),

@@ -142,5 +142,6 @@ pub(super) fn engine(config: &Config, dns: &[SocketAddr]) -> Result<engine::Sett
             Pods::Verified => engine::Pods::Verified,
         },
         name_server: addresses,
+        cache_floor: config.ttl.cache_floor,
     })
 }

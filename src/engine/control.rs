@@ -2,23 +2,41 @@
 //!
 //! One thread owns the [`Engine`]; everybody else has a [`Handle`]. So there is one writer, and a question sees
 //! the cluster between two batches, never inside one.
+//!
+//! ```text
+//!   Event, or the next due moment ─> Engine ─> logs ─> what is to be remembered: Keep
+//!                                                            └─ kept ─> the reply to who asked for an intent
+//! ```
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time;
 use tracing::{error, info, warn};
 
-use super::{Detail, Engine, Summary, Totals};
+use super::history::Happened;
+use super::{Acted, Applied, Detail, Engine, Intent, IntentError, Summary, Totals};
 use crate::model::{Problem, ServiceKey};
 use crate::objects::Change;
+use crate::rollout::{Memory, Transition};
 
 /// Batches that may wait; a source that is faster than the engine waits for it.
 const QUEUE_LEN_MAX: usize = 64;
 /// Problems logged one by one at a time; the rest is a number, all of them are in the API.
 const PROBLEMS_LOGGED_MAX: usize = 20;
+/// How long the engine waits without a look at the wall clock: it may have been set while it waited.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Keeps memories where they survive this process (`None`: of a service that is gone), and calls the second when that
+/// is done.
+pub type Keep = Box<dyn FnMut(Vec<(ServiceKey, Option<Memory>)>, Option<Kept>) + Send>;
+
+/// Is told when memories are kept, or why they are not.
+pub type Kept = Box<dyn FnOnce(Result<(), String>) + Send>;
 
 /// What reaches the engine.
 #[derive(Debug)]
@@ -43,6 +61,21 @@ pub enum Event {
     Problems(oneshot::Sender<Vec<Problem>>),
     /// How much there is of everything.
     Totals(oneshot::Sender<Totals>),
+    /// What happened to one service.
+    History(ServiceKey, oneshot::Sender<Option<Vec<Transition>>>),
+    /// Somebody asks something of a roll-out.
+    Intent(Request, oneshot::Sender<Result<Acted, IntentError>>),
+}
+
+/// What somebody asks of a roll-out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The service.
+    pub service: ServiceKey,
+    /// The workload, where several roll.
+    pub workload: Option<String>,
+    /// What is asked.
+    pub intent: Intent,
 }
 
 /// The engine is gone: the process is ending.
@@ -103,6 +136,22 @@ impl Handle {
         self.ask(Event::Totals).await
     }
 
+    /// What happened to one service, the oldest first; `None` if there is none of that name.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn history(&self, key: ServiceKey) -> Result<Option<Vec<Transition>>, Stopped> {
+        self.ask(|reply| Event::History(key, reply)).await
+    }
+
+    /// Does what somebody asks of a roll-out; answered when it is published, and kept where memories are.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn act(&self, request: Request) -> Result<Result<Acted, IntentError>, Stopped> {
+        self.ask(|reply| Event::Intent(request, reply)).await
+    }
+
     /// Waits for the engine's end: it ends only when it is broken, or when nobody has a handle.
     pub async fn ended(&self) {
         self.0.closed().await;
@@ -115,15 +164,17 @@ impl Handle {
     }
 }
 
-/// Starts the engine's thread.
+/// Starts the engine's thread; what it remembers is handed to `keep`.
 ///
 /// # Errors
-/// When the system gives no thread.
-pub fn start(engine: Engine) -> std::io::Result<Handle> {
+/// When the system gives no thread, or no clock to wait by.
+pub fn start(engine: Engine, keep: Option<Keep>) -> std::io::Result<Handle> {
     let (sender, events) = mpsc::channel(QUEUE_LEN_MAX);
+    // Of the thread's own: it only waits for events and for time.
+    let runtime = Builder::new_current_thread().enable_time().build()?;
     thread::Builder::new()
         .name("engine".to_owned())
-        .spawn(move || Loop { engine }.run(events))?;
+        .spawn(move || Loop { engine, keep }.run(&runtime, events))?;
     Ok(Handle(sender))
 }
 
@@ -135,30 +186,59 @@ fn now() -> Timestamp {
 
 struct Loop {
     engine: Engine,
+    keep: Option<Keep>,
+}
+
+/// What ended a wait.
+enum Woken {
+    Event(Event),
+    Time,
+    /// Nobody has a handle.
+    Ended,
 }
 
 impl Loop {
-    fn run(mut self, mut events: mpsc::Receiver<Event>) {
-        while let Some(event) = events.blocking_recv() {
-            match event {
-                Event::Batch { changes, problems } => self.batch(changes, problems),
-                Event::SourceLost { cause } => {
-                    let now = now().as_second();
-                    self.engine.view.set_lost(u64::try_from(now).unwrap_or(0));
-                    error!(
-                        cause,
-                        "the source cannot be read; serving what it gave before"
-                    );
+    fn run(mut self, runtime: &Runtime, mut events: mpsc::Receiver<Event>) {
+        loop {
+            let wait = wait(self.engine.next_due(), Timestamp::now());
+            let woken = runtime.block_on(async {
+                match time::timeout(wait, events.recv()).await {
+                    Ok(Some(event)) => Woken::Event(event),
+                    Ok(None) => Woken::Ended,
+                    Err(_) => Woken::Time,
                 }
-                // Who asked may have gone; then the answer goes nowhere.
-                Event::List(reply) => drop(reply.send(self.engine.list())),
-                Event::Detail(key, reply) => {
-                    let detail = self.engine.detail(&key, now());
-                    drop(reply.send(detail.map(Box::new)));
-                }
-                Event::Problems(reply) => drop(reply.send(self.engine.problems())),
-                Event::Totals(reply) => drop(reply.send(self.engine.totals())),
+            });
+            match woken {
+                Woken::Event(event) => self.event(event),
+                Woken::Time => {}
+                Woken::Ended => return,
             }
+            // Also after events: a source that always has another one does not stop the clock.
+            self.tick();
+            self.settle(None);
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Batch { changes, problems } => self.batch(changes, problems),
+            Event::SourceLost { cause } => {
+                self.engine.set_lost(now());
+                error!(
+                    cause,
+                    "the source cannot be read; serving what it gave before"
+                );
+            }
+            // Who asked may have gone; then the answer goes nowhere.
+            Event::List(reply) => drop(reply.send(self.engine.list())),
+            Event::Detail(key, reply) => {
+                let detail = self.engine.detail(&key, now());
+                drop(reply.send(detail.map(Box::new)));
+            }
+            Event::Problems(reply) => drop(reply.send(self.engine.problems())),
+            Event::Totals(reply) => drop(reply.send(self.engine.totals())),
+            Event::History(key, reply) => drop(reply.send(self.engine.history(&key))),
+            Event::Intent(request, reply) => self.intent(&request, reply),
         }
     }
 
@@ -168,26 +248,57 @@ impl Loop {
         let applied = self.engine.apply(changes, now());
         self.engine.view.set_fresh();
         self.engine.set_source_problems(problems);
-        let changed = applied.changed;
-        if changed.any() {
-            let micros = started.elapsed().as_micros();
-            info!(
-                generation = applied.generation,
-                services = applied.services,
-                added = changed.added,
-                replaced = changed.replaced,
-                removed = changed.removed,
-                micros,
-                "published"
-            );
-        }
+        log_published(&applied, started);
         if !was_synced && self.engine.view.is_synced() {
             info!(
                 services = self.engine.services.len(),
                 "synced: names are answered"
             );
         }
+    }
+
+    fn tick(&mut self) {
+        let started = Instant::now();
+        let applied = self.engine.tick(now());
+        log_published(&applied, started);
+    }
+
+    fn intent(&mut self, request: &Request, reply: oneshot::Sender<Result<Acted, IntentError>>) {
+        let Request {
+            service,
+            workload,
+            intent,
+        } = request;
+        let started = Instant::now();
+        let acted = self
+            .engine
+            .act(service, workload.as_deref(), *intent, now());
+        match acted {
+            Err(error) => drop(reply.send(Err(error))),
+            Ok((acted, applied)) => {
+                let Acted { target, done, .. } = &acted;
+                info!(%service, %target, done, "asked");
+                log_published(&applied, started);
+                let kept = move |kept: Result<(), String>| {
+                    drop(reply.send(kept.map(|()| acted).map_err(IntentError::NotKept)));
+                };
+                self.settle(Some(Box::new(kept)));
+            }
+        }
+    }
+
+    /// Logs what happened and hands over what is to be remembered.
+    fn settle(&mut self, kept: Option<Kept>) {
+        for happened in self.engine.take_happened() {
+            log_happened(&happened);
+        }
         self.log_problems();
+        let memories = self.engine.take_remembered();
+        match (&mut self.keep, kept) {
+            (Some(keep), kept) if kept.is_some() || !memories.is_empty() => keep(memories, kept),
+            (_, Some(kept)) => kept(Ok(())),
+            (_, None) => {}
+        }
     }
 
     fn log_problems(&mut self) {
@@ -201,6 +312,75 @@ impl Loop {
         }
         for solved in news.solved.iter().take(PROBLEMS_LOGGED_MAX) {
             info!("solved: {solved}");
+        }
+    }
+}
+
+/// How long to wait for an event: until the next moment is due, and never so long that a clock that was set meanwhile
+/// is not seen.
+fn wait(due: Option<Timestamp>, now: Timestamp) -> Duration {
+    let until = due.map_or(WAIT_MAX, |due| {
+        // In the past it is negative, which is no wait.
+        Duration::try_from(due.duration_since(now)).unwrap_or_default()
+    });
+    until.min(WAIT_MAX)
+}
+
+fn log_published(applied: &Applied, started: Instant) {
+    let changed = applied.changed;
+    if changed.any() {
+        let micros = started.elapsed().as_micros();
+        info!(
+            generation = applied.generation,
+            services = applied.services,
+            added = changed.added,
+            replaced = changed.replaced,
+            removed = changed.removed,
+            micros,
+            "published"
+        );
+    }
+}
+
+fn log_happened(happened: &Happened) {
+    let Happened {
+        service,
+        transition,
+    } = happened;
+    let workload = transition.workload.as_ref();
+    let workload = workload.map_or_else(|| "backends".to_owned(), ToString::to_string);
+    let took = happened.took();
+    info!(
+        %service,
+        workload,
+        from = transition.from.map(|state| state.as_str()),
+        to = transition.to.as_str(),
+        target = &*transition.target,
+        kind = transition.kind.as_str(),
+        result = took.map(|(result, _)| result.as_str()),
+        seconds = took.map(|(_, seconds)| seconds),
+        cause = transition.cause.map(|cause| cause.as_str()),
+        "roll-out"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_waits_for_what_is_due_and_looks_at_the_clock_once_a_minute() {
+        let at = |millis: i64| Timestamp::from_millisecond(1_800_000_000_000 + millis).unwrap();
+        for (due, millis) in [
+            (Some(at(5000)), 5000),
+            (Some(at(1)), 1),
+            (Some(at(0)), 0),
+            (Some(at(-3_600_000)), 0),
+            (Some(at(3_600_000)), 60_000),
+            (Some(Timestamp::MAX), 60_000),
+            (None, 60_000),
+        ] {
+            assert_eq!(wait(due, at(0)), Duration::from_millis(millis), "{due:?}");
         }
     }
 }

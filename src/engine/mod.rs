@@ -1,22 +1,38 @@
 //! The engine: the only writer of the published names.
 //!
-//! It is given batches of [`Change`]s and the time. A batch is folded into the index, the services it really
-//! changed are evaluated, compiled, encoded and published, one after another, and nothing else is touched. What
-//! it gives is the [`View`] that queries read, and to people: lists, details, problems.
+//! It is given batches of [`Change`]s, the time, and what people ask of a roll-out. A batch is folded into the index,
+//! the services it really changed are evaluated, compiled, encoded and published, one after another, and nothing else
+//! is touched; so are those whose time has come ([`Engine::tick`]). What it gives is the [`View`] that queries read, to
+//! people: lists, details, histories, problems; and what is to be remembered.
 //!
 //! ```text
-//!   Changes ─> Index ─> dirty ─> rollout::evaluate ─> records::compile ─> zone::encode ─> Publisher
-//!                                     ^    │                                  └ reverse names, namespaces, pods
-//!                                   memory <┘
+//!   Changes ─> Index ─> dirty ─┐
+//!   time ───> Schedule ─> due ─┼─> rollout::evaluate ─> records::compile ─> zone::encode ─> Publisher
+//!   Intent ──> memory ─────────┘      ^    │    │                              └ reverse names, namespaces, pods
+//!                                   memory <┘   └> Schedule, History
 //! ```
 //!
 //! *Replay law:* for the same memory, folding changes one by one publishes what [`Engine::compile_from_scratch`]
 //! gives. It reads no clock: [`Engine::apply`] is told the time, and [`control`] is the loop that tells it.
 
 pub mod control;
-mod problems;
+
+// From a service to its names, and the other side of the replay law.
+mod publish;
 mod reverse;
+mod scratch;
 mod slots;
+
+// What time does.
+mod drains;
+mod hold;
+mod schedule;
+
+// People: what they ask, and what they are told.
+mod history;
+mod intents;
+mod problems;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -25,18 +41,27 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::answer::View;
-use crate::model::{Policy, Problem, ServiceKey, ServiceView, Share};
+use crate::model::{Policy, Problem, ServiceKey};
 use crate::objects::{self, Change, Index, Kind};
-use crate::records::{self, Content, Records, address_label};
-use crate::rollout::{self, Memory, Outcome, Role, State};
+use crate::records;
+use crate::rollout::{self, Memory, Transition};
 use crate::store::{Changed, Publisher};
-use crate::wire::{Name, NameError};
-use crate::zone::{self, Node, Slots, Zone, ZoneKind};
+use crate::wire::NameError;
+use crate::zone::{Zone, ZoneKind};
 
+use drains::Drains;
+use history::{Happened, History};
+use hold::Answered;
 use problems::{News, Problems};
 use reverse::{Claims, ReverseNames};
-pub use slots::CountedVersions;
+use schedule::Schedule;
 use slots::ServiceSlots;
+
+pub use drains::Drain;
+pub use history::{DURATION_BOUNDS, Duration, Durations, ResultCount};
+pub use intents::{Acted, Intent, IntentError};
+pub use slots::CountedVersions;
+pub use told::{Detail, Summary, Totals, TrackSummary, VersionSummary};
 
 /// How pods are named.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +88,8 @@ pub struct Settings {
     pub pods: Pods,
     /// The addresses of each zone's name server.
     pub name_server: Vec<IpAddr>,
+    /// The least that caches in front keep an answer for, in seconds, whatever its time to live.
+    pub cache_floor: u32,
 }
 
 /// The control loop's state.
@@ -84,6 +111,19 @@ pub struct Engine {
     /// Kinds of which no whole list has been read.
     missing_kinds: BTreeSet<Kind>,
     generation: u64,
+    schedule: Schedule,
+    /// The last moment that was told.
+    last_tick: Option<Timestamp>,
+    /// Since when the source cannot be read; time stands still for roll-outs, which are not driven blind.
+    lost: Option<Timestamp>,
+    /// Services whose endpoints are gone while their pods are well.
+    held: BTreeSet<ServiceKey>,
+    /// Memories from before this process, until it is known which services there are.
+    remembered: BTreeMap<ServiceKey, Memory>,
+    /// Services whose memory is another than when it was last taken.
+    memory_news: BTreeSet<ServiceKey>,
+    happened: Vec<Happened>,
+    durations: Durations,
 }
 
 /// What is kept of a published service.
@@ -97,64 +137,11 @@ struct Service {
     /// The last that changed its node; `_rollout` tells it.
     generation: u64,
     summary: Option<Arc<Summary>>,
-}
-
-/// A service in a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Summary {
-    /// Which service.
-    pub key: ServiceKey,
-    /// `ClusterIP`, `Headless` or `ExternalName`.
-    pub kind: &'static str,
-    /// What it is doing.
-    pub state: State,
-    /// Since when.
-    pub since: Timestamp,
-    /// The strategy in force.
-    pub strategy: &'static str,
-    /// Endpoints that are ready, and all.
-    pub ready: (usize, usize),
-    /// Its versions; empty where a cluster IP answers.
-    pub versions: Vec<VersionSummary>,
-    /// The generation that last changed its names; 0 while it has none.
-    pub generation: u64,
-}
-
-/// A version in a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VersionSummary {
-    /// Its DNS label.
-    pub alias: Arc<str>,
-    /// The revision's hash.
-    pub hash: Arc<str>,
-    /// What it has.
-    pub share: Share,
-    /// Ready targets.
-    pub ready: u32,
-    /// Stable or canary.
-    pub role: Option<Role>,
-}
-
-/// All that is known of one service.
-#[derive(Clone, Debug)]
-pub struct Detail {
-    /// As in the list.
-    pub summary: Arc<Summary>,
-    /// Its objects, joined.
-    pub view: ServiceView,
-    /// What follows from them.
-    pub outcome: Outcome,
-    /// What could not be obeyed.
-    pub problems: Vec<Problem>,
-}
-
-/// How much there is of everything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Totals {
-    /// Objects known, by kind.
-    pub objects: [(Kind, usize); 10],
-    /// Problems that stand.
-    pub problems: usize,
+    /// Its entry in the schedule.
+    due: Option<Timestamp>,
+    answered: Answered,
+    drains: Drains,
+    history: History,
 }
 
 /// What a batch did.
@@ -194,6 +181,14 @@ impl Engine {
             source_problems: Vec::new(),
             missing_kinds: Kind::ALL.into_iter().collect(),
             generation: 0,
+            schedule: Schedule::default(),
+            last_tick: None,
+            lost: None,
+            held: BTreeSet::new(),
+            remembered: BTreeMap::new(),
+            memory_news: BTreeSet::new(),
+            happened: Vec::new(),
+            durations: Durations::default(),
         };
         let addresses = &engine.settings.name_server;
         for zone in engine.view.zones.iter() {
@@ -204,47 +199,180 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Folds a batch in and publishes what it changed.
+    /// Folds a batch in and publishes what it changed. A source that was lost is back with it.
     pub fn apply(&mut self, changes: Vec<Change>, now: Timestamp) -> Applied {
+        self.lost = None;
         for change in changes {
             if let Change::Reset { kind, .. } = &change {
                 self.missing_kinds.remove(kind);
             }
             self.index.apply(change);
         }
-        let dirty = self.index.take_dirty();
-        let mut changed = self.publish_namespaces(&dirty.namespaces);
-        let generation = self.generation + 1;
-        for key in &dirty.services {
-            changed.add(self.publish_service(key, generation, now));
+        let mut dirty = self.index.take_dirty();
+        let is_synced = self.missing_kinds.is_empty();
+        if is_synced && !self.view.is_synced() {
+            self.begin_with_memory();
+            dirty.services.extend(self.services.keys().cloned());
         }
-        for key in dirty.moved.difference(&dirty.services) {
+        let changed = self.publish_namespaces(&dirty.namespaces);
+        let moved = dirty.moved.iter().filter(|key| {
             let known = self.services.get(key);
-            if known.is_some_and(|service| !service.problems.is_empty()) {
-                changed.add(self.publish_service(key, generation, now));
+            known.is_some_and(|service| !service.problems.is_empty())
+        });
+        let lost_pods = self.held.iter().filter(|key| {
+            let known = self.services.get(key);
+            known.is_none_or(|s| !s.answered.are_ready(&key.namespace, &self.index))
+        });
+        let also: Vec<ServiceKey> = moved.chain(lost_pods).cloned().collect();
+        let compiled = dirty.services.len();
+        dirty.services.extend(also);
+        let applied = self.publish(dirty.services, changed, now, |engine| {
+            let mut changed = Changed::default();
+            for (namespace, address) in &dirty.pods {
+                changed.add(engine.publish_pod(namespace, *address));
             }
-        }
-        for (namespace, address) in &dirty.pods {
-            changed.add(self.publish_pod(namespace, *address));
-        }
+            changed
+        });
         if let Some(of_index) = self.index.changed_problems() {
             self.problems.replace(&self.index_problems, &of_index);
             self.index_problems = of_index;
         }
+        if is_synced {
+            self.view.set_synced();
+        }
+        Applied {
+            services: compiled,
+            ..applied
+        }
+    }
+
+    /// When [`Engine::tick`] has something to do, as far as is known; `None`: only after something else happened.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.schedule.next().filter(|_| self.lost.is_none())
+    }
+
+    /// Evaluates the services whose time has come, and publishes what that changes. Where nothing is due it costs one
+    /// look.
+    pub fn tick(&mut self, now: Timestamp) -> Applied {
+        let was_set_back = self.last_tick.replace(now).is_some_and(|last| now < last);
+        let due = match (self.lost, was_set_back) {
+            (Some(_), _) => BTreeSet::new(),
+            // The moments were counted from a time that was not.
+            (None, true) => self.schedule.all(),
+            (None, false) => self.schedule.due(now),
+        };
+        self.publish(due, Changed::default(), now, |_| Changed::default())
+    }
+
+    /// The source cannot be read from here on: what was published stays, and nothing moves by time alone until the next
+    /// batch.
+    pub fn set_lost(&mut self, now: Timestamp) {
+        self.lost.get_or_insert(now);
+        let now_secs = u64::try_from(now.as_second()).unwrap_or(0);
+        self.view.set_lost(now_secs);
+    }
+
+    /// The time for roll-outs.
+    fn clock(&self, now: Timestamp) -> Timestamp {
+        self.lost.map_or(now, |lost| lost.min(now))
+    }
+
+    /// Evaluates services; `also` publishes what belongs to the same generation.
+    fn publish(
+        &mut self,
+        services: BTreeSet<ServiceKey>,
+        mut changed: Changed,
+        now: Timestamp,
+        also: impl FnOnce(&mut Self) -> Changed,
+    ) -> Applied {
+        let generation = self.generation + 1;
+        let clock = self.clock(now);
+        for key in &services {
+            changed.add(self.publish_service(key, generation, clock));
+        }
+        changed.add(also(self));
         if changed.any() {
             self.generation = generation;
             self.view.set_generation(generation);
             let now_secs = u64::try_from(now.as_second()).unwrap_or(0);
             self.view.zones.bump_serials(now_secs);
         }
-        if self.missing_kinds.is_empty() && !self.view.is_synced() {
-            self.view.set_synced();
-        }
         Applied {
             generation: self.generation,
-            services: dirty.services.len(),
+            services: services.len(),
             changed,
         }
+    }
+
+    /// Gives the memories from before this process; to be called before the first batch.
+    pub fn remember(&mut self, memories: BTreeMap<ServiceKey, Memory>) {
+        self.remembered = memories;
+    }
+
+    /// Which services there are is known: each begins with its memory from before, whatever it looked like while
+    /// objects were still missing. What remains is of services that are gone.
+    fn begin_with_memory(&mut self) {
+        let mut remembered = std::mem::take(&mut self.remembered);
+        self.memory_news.extend(remembered.keys().cloned());
+        for key in self.index.services() {
+            let memory = remembered.remove(key);
+            if let Some(service) = self.services.get_mut(key) {
+                service.memory = memory.unwrap_or_default();
+            } else if let Some(memory) = memory {
+                let service = Service {
+                    memory,
+                    ..Service::default()
+                };
+                self.services.insert(key.clone(), service);
+            }
+        }
+    }
+
+    /// The memories that changed since this was last called; `None` of a service that is gone. None at all until every
+    /// kind has been read: before that, they are of half a cluster.
+    pub fn take_remembered(&mut self) -> Vec<(ServiceKey, Option<Memory>)> {
+        if !self.view.is_synced() {
+            return Vec::new();
+        }
+        let news = std::mem::take(&mut self.memory_news).into_iter();
+        news.map(|key| {
+            let known = self.services.get(&key);
+            let memory = known.map(|service| service.memory.clone());
+            (key, memory.filter(|memory| *memory != Memory::default()))
+        })
+        .collect()
+    }
+
+    /// Does what a person asks of the roll-out behind a service, and publishes what follows. Where several workloads
+    /// roll, it has to be said which one.
+    ///
+    /// # Errors
+    /// See [`IntentError`]; then nothing was done.
+    pub fn act(
+        &mut self,
+        key: &ServiceKey,
+        workload: Option<&str>,
+        intent: Intent,
+        now: Timestamp,
+    ) -> Result<(Acted, Applied), IntentError> {
+        if !self.view.is_synced() {
+            return Err(IntentError::NotSynced);
+        }
+        let missing = || IntentError::NoService(key.clone());
+        let view = self.index.view(key).and_then(|joined| joined.view);
+        let view = view.ok_or_else(missing)?;
+        let (defaults, clock) = (&self.settings.defaults, self.clock(now));
+        let service = self.services.get_mut(key).ok_or_else(missing)?;
+        let outcome = rollout::evaluate(&view, defaults, &service.memory, clock);
+        let (intents, acted) = intents::act(&view, &outcome, &service.memory, workload, intent)?;
+        if service.memory.intents != intents {
+            service.memory.intents = intents;
+            self.memory_news.insert(key.clone());
+        }
+        let applied = self.publish([key.clone()].into(), Changed::default(), now, |_| {
+            Changed::default()
+        });
+        Ok((acted, applied))
     }
 
     /// The services, sorted.
@@ -260,13 +388,24 @@ impl Engine {
     pub fn detail(&self, key: &ServiceKey, now: Timestamp) -> Option<Detail> {
         let service = self.services.get(key)?;
         let view = self.index.view(key)?.view?;
-        let outcome = rollout::evaluate(&view, &self.settings.defaults, &service.memory, now);
+        let clock = self.clock(now);
+        let outcome = rollout::evaluate(&view, &self.settings.defaults, &service.memory, clock);
         Some(Detail {
             summary: service.summary.clone()?,
             view,
             outcome,
             problems: service.problems.clone(),
+            drains: service.drains.standing(now),
+            held: service.answered.held(),
         })
+    }
+
+    /// What happened to the tracks of a service since this process began, the oldest first, at most 32; `None` if there
+    /// is no service of that name.
+    pub fn history(&self, key: &ServiceKey) -> Option<Vec<Transition>> {
+        let service = self.services.get(key)?;
+        service.summary.as_ref()?;
+        Some(service.history.transitions())
     }
 
     /// Replaces what the source itself could not read.
@@ -291,260 +430,18 @@ impl Engine {
         Totals {
             objects: self.index.counts(),
             problems: self.problems.count(),
+            durations: self.durations.clone(),
         }
+    }
+
+    /// What happened since this was last called, for a log.
+    fn take_happened(&mut self) -> Vec<Happened> {
+        std::mem::take(&mut self.happened)
     }
 
     /// Which version each answer count stands for.
     pub fn counted_versions(&self) -> Arc<CountedVersions> {
         self.slots.counted()
-    }
-
-    /// Everything that ought to be published for the objects known, by name: the other side of the replay law.
-    /// Slots and memory are those of this engine.
-    pub fn compile_from_scratch(&self, now: Timestamp) -> BTreeMap<Name, Node> {
-        let mut nodes = BTreeMap::new();
-        let mut reverse = ReverseNames::default();
-        let addresses = &self.settings.name_server;
-        for zone in self.view.zones.iter() {
-            nodes.extend(zone.own_nodes(addresses).unwrap_or_default());
-            for namespace in self.index.namespaces() {
-                for (name, node) in self.namespace_names(zone, namespace) {
-                    nodes.extend(name.map(|name| (name, node)));
-                }
-            }
-            for (namespace, address) in self.index.pod_addresses() {
-                nodes.extend(
-                    self.pod_name(zone, namespace, address)
-                        .map(|name| (name, self.pod_node(address))),
-                );
-            }
-        }
-        for (key, service) in &self.services {
-            let Some(view) = self.index.view(key).and_then(|joined| joined.view) else {
-                continue;
-            };
-            let outcome = rollout::evaluate(&view, &self.settings.defaults, &service.memory, now);
-            let records = records::compile(&view, &outcome, &self.settings.records);
-            let claims = Claims {
-                created: view.created,
-                list: records.reverse.clone(),
-            };
-            reverse.replace(key, &Claims::default(), &claims);
-            let slots = service
-                .slots
-                .known(&outcome, self.view.zones.clusters().count());
-            for (zone, slots) in self.view.zones.clusters().zip(&slots) {
-                let encoded = zone::encode(&records, &zone.name, slots, service.generation);
-                nodes.extend(encoded.and_then(|e| Some((e.name, e.node?))));
-            }
-        }
-        for address in reverse.addresses() {
-            nodes.extend(
-                self.reverse_node(&reverse, address)
-                    .and_then(|(name, _, node)| Some((name, node?))),
-            );
-        }
-        nodes
-    }
-
-    fn publish_service(&mut self, key: &ServiceKey, generation: u64, now: Timestamp) -> Changed {
-        let Some(joined) = self.index.view(key) else {
-            return self.withdraw_service(key);
-        };
-        let mut problems = joined.problems;
-        let Some(view) = joined.view else {
-            let changed = self.withdraw_service(key);
-            let mut service = Service::default();
-            self.set_problems(&mut service, problems);
-            self.services.insert(key.clone(), service);
-            return changed;
-        };
-        let mut service = self.services.remove(key).unwrap_or_default();
-        let mut outcome = rollout::evaluate(&view, &self.settings.defaults, &service.memory, now);
-        let mut records = records::compile(&view, &outcome, &self.settings.records);
-        let zones = self.view.zones.clusters().count();
-        let slots = match &records.content {
-            Content::Names(names) if !names.versions.is_empty() => {
-                service.slots.assign(key, &outcome, zones, &mut self.slots)
-            }
-            _ => vec![Slots::default(); zones],
-        };
-        problems.append(&mut outcome.problems);
-        problems.append(&mut records.problems);
-        let mut changed =
-            self.publish_names(&mut service, &records, &slots, generation, &mut problems);
-        let claims = match self.has_reverse {
-            true => Claims {
-                created: view.created,
-                list: records.reverse,
-            },
-            false => Claims::default(),
-        };
-        let touched = self.reverse.replace(key, &service.claims, &claims);
-        service.claims = claims;
-        changed.add(self.publish_reverse(&touched));
-        let at_origin = |problem: Problem| problem.at(view.origin.as_ref());
-        self.set_problems(&mut service, problems.into_iter().map(at_origin).collect());
-        service.summary = Some(Arc::new(summary(&view, &outcome, service.generation)));
-        service.memory = outcome.memory;
-        self.services.insert(key.clone(), service);
-        changed
-    }
-
-    fn set_problems(&mut self, service: &mut Service, problems: Vec<Problem>) {
-        let problems = sorted(problems);
-        self.problems.replace(&service.problems, &problems);
-        service.problems = problems;
-    }
-
-    /// Publishes a service's node in every cluster zone.
-    ///
-    /// The node tells the generation that changed it last. So it is made with the old one first: what is published
-    /// already stays as it is, and only another node gets this generation.
-    fn publish_names(
-        &mut self,
-        service: &mut Service,
-        records: &Records,
-        slots: &[Slots],
-        generation: u64,
-        problems: &mut Vec<Problem>,
-    ) -> Changed {
-        let view = Arc::clone(&self.view);
-        let mut nodes = Vec::with_capacity(1);
-        for (zone, slots) in view.zones.clusters().zip(slots) {
-            match zone::encode(records, &zone.name, slots, service.generation) {
-                Some(encoded) => {
-                    problems.extend(encoded.problems);
-                    nodes.push((zone, encoded.name, encoded.node));
-                }
-                None => problems.push(unnamed(records, zone)),
-            }
-        }
-        let is_published = |name: &Name, node: Option<&Node>| self.publisher.holds(name, node);
-        if nodes
-            .iter()
-            .all(|(_, name, node)| is_published(name, node.as_ref()))
-        {
-            return Changed::default();
-        }
-        service.generation = generation;
-        let mut changed = Changed::default();
-        for (zone, name, node) in nodes {
-            let node = node.map(|node| zone::stamped(node, records, generation));
-            changed.add(self.publisher.publish(&name, &zone.name, node));
-        }
-        changed
-    }
-
-    fn withdraw_service(&mut self, key: &ServiceKey) -> Changed {
-        let Some(mut service) = self.services.remove(key) else {
-            return Changed::default();
-        };
-        self.problems.replace(&service.problems, &[]);
-        let mut changed = Changed::default();
-        let view = Arc::clone(&self.view);
-        for zone in view.zones.clusters() {
-            if let Some(name) = zone::service_name(key, &zone.name) {
-                changed.add(self.publisher.publish(&name, &zone.name, None));
-            }
-        }
-        service.slots.release(&mut self.slots);
-        let touched = self
-            .reverse
-            .replace(key, &service.claims, &Claims::default());
-        changed.add(self.publish_reverse(&touched));
-        changed
-    }
-
-    fn publish_reverse(&mut self, touched: &[IpAddr]) -> Changed {
-        let mut changed = Changed::default();
-        for address in touched {
-            if let Some((name, apex, node)) = self.reverse_node(&self.reverse, *address) {
-                changed.add(self.publisher.publish(&name, &apex, node));
-            }
-        }
-        changed
-    }
-
-    /// The reverse name of an address in our zones, its apex, and what stands there.
-    fn reverse_node(
-        &self,
-        reverse: &ReverseNames,
-        address: IpAddr,
-    ) -> Option<(Name, Name, Option<Node>)> {
-        let name = zone::reverse_name(address)?;
-        let place = self.view.zones.locate(&(&name).into())?;
-        let apex = place.zone.name.clone();
-        let origin = &self.view.zones.clusters().next()?.name;
-        let node = reverse.node(address, origin, self.settings.records.ttl_cluster_ip);
-        Some((name, apex, node))
-    }
-
-    fn publish_namespaces(&mut self, dirty: &BTreeSet<Arc<str>>) -> Changed {
-        let mut changed = Changed::default();
-        if dirty.is_empty() {
-            return changed;
-        }
-        let existing: BTreeSet<&str> = self.index.namespaces().collect();
-        let view = Arc::clone(&self.view);
-        for zone in view.zones.clusters() {
-            for namespace in dirty {
-                let exists = existing.contains(&**namespace);
-                for (name, node) in self.namespace_names(zone, namespace) {
-                    let Some(name) = name else { continue };
-                    changed.add(
-                        self.publisher
-                            .publish(&name, &zone.name, exists.then_some(node)),
-                    );
-                }
-            }
-        }
-        changed
-    }
-
-    /// A namespace exists below `svc` and, where pods have names, below `pod`, also while it is empty.
-    fn namespace_names(&self, zone: &Zone, namespace: &str) -> Vec<(Option<Name>, Node)> {
-        if zone.kind != ZoneKind::Cluster {
-            return Vec::new();
-        }
-        let below = |kind: &[u8]| {
-            (
-                zone.name.below([namespace.as_bytes(), kind]).ok(),
-                Node::default(),
-            )
-        };
-        let mut names = vec![below(b"svc")];
-        if self.settings.pods != Pods::Disabled {
-            names.push(below(b"pod"));
-        }
-        names
-    }
-
-    fn publish_pod(&mut self, namespace: &str, address: IpAddr) -> Changed {
-        let mut changed = Changed::default();
-        let exists = self.index.pod_exists(namespace, address);
-        let view = Arc::clone(&self.view);
-        for zone in view.zones.clusters() {
-            if let Some(name) = self.pod_name(zone, namespace, address) {
-                let node = exists.then(|| self.pod_node(address));
-                changed.add(self.publisher.publish(&name, &zone.name, node));
-            }
-        }
-        changed
-    }
-
-    fn pod_name(&self, zone: &Zone, namespace: &str, address: IpAddr) -> Option<Name> {
-        if self.settings.pods != Pods::Verified || zone.kind != ZoneKind::Cluster {
-            return None;
-        }
-        let label = address_label(address);
-        zone.name
-            .below([label.as_bytes(), namespace.as_bytes(), b"pod"])
-            .ok()
-    }
-
-    fn pod_node(&self, address: IpAddr) -> Node {
-        zone::address_node(&[address], self.settings.records.ttl_cluster_ip)
     }
 }
 
@@ -553,41 +450,6 @@ fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems.sort();
     problems.dedup();
     problems
-}
-
-fn unnamed(records: &Records, zone: &Zone) -> Problem {
-    let text = format!("the name is longer than 255 octets in zone `{}`", zone.name);
-    Problem::of_service(&records.key, text)
-}
-
-fn summary(view: &ServiceView, outcome: &Outcome, generation: u64) -> Summary {
-    let kind = match view.kind {
-        crate::model::ServiceKind::ClusterIp { .. } => "ClusterIP",
-        crate::model::ServiceKind::Headless => "Headless",
-        crate::model::ServiceKind::ExternalName { .. } => "ExternalName",
-    };
-    let ready = view
-        .endpoints
-        .iter()
-        .filter(|endpoint| endpoint.ready)
-        .count();
-    let versions = outcome.versions.iter().map(|version| VersionSummary {
-        alias: Arc::clone(&version.alias),
-        hash: Arc::clone(&version.hash),
-        share: version.share,
-        ready: version.ready,
-        role: version.role,
-    });
-    Summary {
-        key: view.key.clone(),
-        kind,
-        state: outcome.state,
-        since: outcome.since,
-        strategy: outcome.policy.strategy.as_str(),
-        ready: (ready, view.endpoints.len()),
-        versions: versions.collect(),
-        generation,
-    }
 }
 
 #[cfg(test)]

@@ -1,3 +1,9 @@
+//! The engine's manual: what is published, for any history of a cluster and at any time.
+
+mod acting;
+mod shop;
+mod time;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -8,8 +14,8 @@ use super::*;
 use crate::answer::{Identity, Limits, Transport, Worker, respond};
 use crate::objects::Object;
 use crate::store;
-use crate::wire::rtype;
-use crate::zone::{Authority, Zones, reverse_zones};
+use crate::wire::{Name, rtype};
+use crate::zone::{self, Authority, Node, Zones, reverse_zones};
 
 const NOW: i64 = 1_800_000_000;
 
@@ -51,6 +57,7 @@ fn engine() -> Engine {
         records: records::Settings::default(),
         pods: Pods::Verified,
         name_server: vec![Ipv4Addr::new(10, 9, 9, 9).into()],
+        cache_floor: 5,
     };
     Engine::new(settings, Arc::new(view), publisher).unwrap()
 }
@@ -329,13 +336,15 @@ fn from_scratch(engine: &Engine, now: Timestamp) -> BTreeMap<Vec<u8>, Node> {
 /// An engine that is told the whole cluster at once and remembers what `of` remembers.
 fn retold(of: &Engine, cluster: &Cluster, now: Timestamp) -> Engine {
     let mut fresh = engine();
+    let services = of.services.iter();
+    let memories = services.map(|(key, service)| (key.clone(), service.memory.clone()));
+    fresh.remember(memories.collect());
     for (key, service) in &of.services {
-        let remembered = Service {
-            memory: service.memory.clone(),
+        let counted = Service {
             slots: service.slots.clone(),
             ..Service::default()
         };
-        fresh.services.insert(key.clone(), remembered);
+        fresh.services.insert(key.clone(), counted);
     }
     fresh.apply(cluster.lists(), now);
     for (key, service) in &of.services {
@@ -363,17 +372,20 @@ proptest! {
     ) {
         let mut engine = engine();
         let mut cluster = Cluster::default();
+        engine.apply(cluster.lists(), at(0));
         for (batch, seconds) in batches.iter().zip(0..) {
             let now = at(seconds);
             let changes = batch.iter().flat_map(|step| cluster.step(step)).collect();
             let generation = engine.generation;
             let applied = engine.apply(changes, now);
             prop_assert_eq!(applied.generation, generation + u64::from(applied.changed.any()));
+            engine.tick(now);
             let found = published(&engine);
             prop_assert_eq!(differences(&found, &from_scratch(&engine, now)), [""; 0], "compiled");
             prop_assert_eq!(engine.problems(), problems_from_scratch(&engine));
         }
         let now = at(100);
+        engine.tick(now);
         let found = published(&engine);
         let fresh = retold(&engine, &cluster, now);
         prop_assert_eq!(differences(&found, &from_scratch(&fresh, now)), [""; 0], "told at once");

@@ -1,0 +1,334 @@
+//! From a service to its names: evaluated, compiled, encoded, and handed to the store where something differs.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::hold::Answered;
+use super::reverse::{Claims, ReverseNames};
+use super::{Engine, Happened, Pods, Service, history, intents, sorted, told};
+use crate::model::{Problem, ServiceKey, ServiceView};
+use crate::records::{self, Content, Records, address_label};
+use crate::rollout::{self, Outcome};
+use crate::store::Changed;
+use crate::wire::Name;
+use crate::zone::{self, Node, Slots, Zone, ZoneKind};
+
+impl Engine {
+    pub(super) fn publish_service(
+        &mut self,
+        key: &ServiceKey,
+        generation: u64,
+        now: Timestamp,
+    ) -> Changed {
+        let Some(joined) = self.index.view(key) else {
+            return self.withdraw_service(key);
+        };
+        let mut problems = joined.problems;
+        let Some(view) = joined.view else {
+            let memory = self.services.get(key).map(|service| service.memory.clone());
+            let changed = self.withdraw_service(key);
+            let mut service = Service {
+                memory: memory.unwrap_or_default(),
+                ..Service::default()
+            };
+            self.set_problems(&mut service, problems);
+            self.services.insert(key.clone(), service);
+            return changed;
+        };
+        let mut service = self.services.remove(key).unwrap_or_default();
+        let mut outcome = rollout::evaluate(&view, &self.settings.defaults, &service.memory, now);
+        if let Some(until) = service.answered.hold(&view, &outcome, &self.index, now) {
+            // As if nothing had been evaluated: what moved is not told either.
+            self.schedule.replace(key, service.due, Some(until));
+            service.due = Some(until);
+            self.held.insert(key.clone());
+            self.services.insert(key.clone(), service);
+            return Changed::default();
+        }
+        self.held.remove(key);
+        let mut records = records::compile(&view, &outcome, &self.settings.records);
+        let zones = self.view.zones.clusters().count();
+        let slots = match &records.content {
+            Content::Names(names) if !names.versions.is_empty() => {
+                service.slots.assign(key, &outcome, zones, &mut self.slots)
+            }
+            _ => vec![Slots::default(); zones],
+        };
+        problems.append(&mut outcome.problems);
+        problems.append(&mut records.problems);
+        let mut changed =
+            self.publish_names(&mut service, &records, &slots, generation, &mut problems);
+        self.note_answered(&mut service, &view, &outcome, &records, now);
+        let claims = match self.has_reverse {
+            true => Claims {
+                created: view.created,
+                list: records.reverse,
+            },
+            false => Claims::default(),
+        };
+        let touched = self.reverse.replace(key, &service.claims, &claims);
+        service.claims = claims;
+        changed.add(self.publish_reverse(&touched));
+        let at_origin = |problem: Problem| problem.at(view.origin.as_ref());
+        self.set_problems(&mut service, problems.into_iter().map(at_origin).collect());
+        self.keep_memory(&mut service, &view, &mut outcome);
+        self.set_due(&mut service, key, outcome.next, now);
+        let results = service.history.results();
+        let summary = told::summary(&view, &outcome, results, service.generation);
+        service.summary = Some(Arc::new(summary));
+        self.services.insert(key.clone(), service);
+        changed
+    }
+
+    /// Notes which addresses and pods are answered from `now` on.
+    fn note_answered(
+        &self,
+        service: &mut Service,
+        view: &ServiceView,
+        outcome: &Outcome,
+        records: &Records,
+        now: Timestamp,
+    ) {
+        let (mut answered, mut ttl) = (Vec::new(), 0);
+        let mut of_endpoints = false;
+        if let Content::Names(names) = &records.content {
+            ttl = names.ttl;
+            of_endpoints = !names.versions.is_empty();
+            let own = names.views.iter().take(1);
+            let members = own.flat_map(|view| view.a.members.iter().chain(&view.aaaa.members));
+            answered.extend(members.map(|member| {
+                // A cluster IP is of no version.
+                let version = outcome.versions.get(usize::from(member.version));
+                let version = version.filter(|_| of_endpoints);
+                let alias = version.map(|version| Arc::clone(&version.alias));
+                (member.address, alias.unwrap_or_default())
+            }));
+        }
+        let floor = self.settings.cache_floor;
+        service.drains.publish(answered, ttl, floor, now);
+        // A cluster IP does not come and go with the endpoints behind it.
+        service.answered = match of_endpoints {
+            true => Answered::of(view, outcome),
+            false => Answered::default(),
+        };
+    }
+
+    /// Keeps what is to be remembered, and what happened on the way there.
+    pub(super) fn keep_memory(
+        &mut self,
+        service: &mut Service,
+        view: &ServiceView,
+        outcome: &mut Outcome,
+    ) {
+        let mut memory = std::mem::take(&mut outcome.memory);
+        if !memory.intents.is_empty() {
+            intents::forget_past(&mut memory.intents, view, outcome);
+        }
+        if memory == service.memory {
+            return;
+        }
+        // Half a cluster moves without anything having happened.
+        if self.missing_kinds.is_empty() {
+            for transition in rollout::transitions(&service.memory, &memory) {
+                service.history.add(&transition);
+                self.durations.add(&transition);
+                if !history::is_first_sight_at_rest(&transition) {
+                    self.happened.push(Happened {
+                        service: view.key.clone(),
+                        transition,
+                    });
+                }
+            }
+        }
+        service.memory = memory;
+        self.memory_news.insert(view.key.clone());
+    }
+
+    /// Schedules the next evaluation, in a second at the earliest: time is told in whole seconds.
+    fn set_due(
+        &mut self,
+        service: &mut Service,
+        key: &ServiceKey,
+        next: Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        let due = next.map(|next| {
+            let part = i64::from(next.subsec_nanosecond() > 0);
+            let second = (next.as_second() + part).max(now.as_second() + 1);
+            Timestamp::from_second(second).unwrap_or(Timestamp::MAX)
+        });
+        self.schedule.replace(key, service.due, due);
+        service.due = due;
+    }
+
+    fn set_problems(&mut self, service: &mut Service, problems: Vec<Problem>) {
+        let problems = sorted(problems);
+        self.problems.replace(&service.problems, &problems);
+        service.problems = problems;
+    }
+
+    /// Publishes a service's node in every cluster zone.
+    ///
+    /// The node tells the generation that changed it last. So it is made with the old one first: what is published
+    /// already stays as it is, and only another node gets this generation.
+    fn publish_names(
+        &mut self,
+        service: &mut Service,
+        records: &Records,
+        slots: &[Slots],
+        generation: u64,
+        problems: &mut Vec<Problem>,
+    ) -> Changed {
+        let view = Arc::clone(&self.view);
+        let mut nodes = Vec::with_capacity(1);
+        for (zone, slots) in view.zones.clusters().zip(slots) {
+            match zone::encode(records, &zone.name, slots, service.generation) {
+                Some(encoded) => {
+                    problems.extend(encoded.problems);
+                    nodes.push((zone, encoded.name, encoded.node));
+                }
+                None => problems.push(unnamed(records, zone)),
+            }
+        }
+        let is_published = |name: &Name, node: Option<&Node>| self.publisher.holds(name, node);
+        if nodes
+            .iter()
+            .all(|(_, name, node)| is_published(name, node.as_ref()))
+        {
+            return Changed::default();
+        }
+        service.generation = generation;
+        let mut changed = Changed::default();
+        for (zone, name, node) in nodes {
+            let node = node.map(|node| zone::stamped(node, records, generation));
+            changed.add(self.publisher.publish(&name, &zone.name, node));
+        }
+        changed
+    }
+
+    fn withdraw_service(&mut self, key: &ServiceKey) -> Changed {
+        let Some(mut service) = self.services.remove(key) else {
+            return Changed::default();
+        };
+        self.problems.replace(&service.problems, &[]);
+        self.schedule.replace(key, service.due, None);
+        self.held.remove(key);
+        self.memory_news.insert(key.clone());
+        let mut changed = Changed::default();
+        let view = Arc::clone(&self.view);
+        for zone in view.zones.clusters() {
+            if let Some(name) = zone::service_name(key, &zone.name) {
+                changed.add(self.publisher.publish(&name, &zone.name, None));
+            }
+        }
+        service.slots.release(&mut self.slots);
+        let touched = self
+            .reverse
+            .replace(key, &service.claims, &Claims::default());
+        changed.add(self.publish_reverse(&touched));
+        changed
+    }
+
+    fn publish_reverse(&mut self, touched: &[IpAddr]) -> Changed {
+        let mut changed = Changed::default();
+        for address in touched {
+            if let Some((name, apex, node)) = self.reverse_node(&self.reverse, *address) {
+                changed.add(self.publisher.publish(&name, &apex, node));
+            }
+        }
+        changed
+    }
+
+    /// The reverse name of an address in our zones, its apex, and what stands there.
+    pub(super) fn reverse_node(
+        &self,
+        reverse: &ReverseNames,
+        address: IpAddr,
+    ) -> Option<(Name, Name, Option<Node>)> {
+        let name = zone::reverse_name(address)?;
+        let place = self.view.zones.locate(&(&name).into())?;
+        let apex = place.zone.name.clone();
+        let origin = &self.view.zones.clusters().next()?.name;
+        let node = reverse.node(address, origin, self.settings.records.ttl_cluster_ip);
+        Some((name, apex, node))
+    }
+
+    pub(super) fn publish_namespaces(&mut self, dirty: &BTreeSet<Arc<str>>) -> Changed {
+        let mut changed = Changed::default();
+        if dirty.is_empty() {
+            return changed;
+        }
+        let existing: BTreeSet<&str> = self.index.namespaces().collect();
+        let view = Arc::clone(&self.view);
+        for zone in view.zones.clusters() {
+            for namespace in dirty {
+                let exists = existing.contains(&**namespace);
+                for (name, node) in self.namespace_names(zone, namespace) {
+                    let Some(name) = name else { continue };
+                    changed.add(
+                        self.publisher
+                            .publish(&name, &zone.name, exists.then_some(node)),
+                    );
+                }
+            }
+        }
+        changed
+    }
+
+    /// A namespace exists below `svc` and, where pods have names, below `pod`, also while it is empty.
+    pub(super) fn namespace_names(
+        &self,
+        zone: &Zone,
+        namespace: &str,
+    ) -> Vec<(Option<Name>, Node)> {
+        if zone.kind != ZoneKind::Cluster {
+            return Vec::new();
+        }
+        let below = |kind: &[u8]| {
+            (
+                zone.name.below([namespace.as_bytes(), kind]).ok(),
+                Node::default(),
+            )
+        };
+        let mut names = vec![below(b"svc")];
+        if self.settings.pods != Pods::Disabled {
+            names.push(below(b"pod"));
+        }
+        names
+    }
+
+    pub(super) fn publish_pod(&mut self, namespace: &str, address: IpAddr) -> Changed {
+        let mut changed = Changed::default();
+        let exists = self.index.pod_exists(namespace, address);
+        let view = Arc::clone(&self.view);
+        for zone in view.zones.clusters() {
+            if let Some(name) = self.pod_name(zone, namespace, address) {
+                let node = exists.then(|| self.pod_node(address));
+                changed.add(self.publisher.publish(&name, &zone.name, node));
+            }
+        }
+        changed
+    }
+
+    pub(super) fn pod_name(&self, zone: &Zone, namespace: &str, address: IpAddr) -> Option<Name> {
+        if self.settings.pods != Pods::Verified || zone.kind != ZoneKind::Cluster {
+            return None;
+        }
+        let label = address_label(address);
+        zone.name
+            .below([label.as_bytes(), namespace.as_bytes(), b"pod"])
+            .ok()
+    }
+
+    pub(super) fn pod_node(&self, address: IpAddr) -> Node {
+        zone::address_node(&[address], self.settings.records.ttl_cluster_ip)
+    }
+}
+
+fn unnamed(records: &Records, zone: &Zone) -> Problem {
+    let text = format!("the name is longer than 255 octets in zone `{}`", zone.name);
+    Problem::of_service(&records.key, text)
+}
