@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 
 use crate::model::WorkloadKind;
 use crate::objects::Object;
-use crate::rollout::controllers::{Phase, Pod, Revision, Second, Snapshot, Template};
+use crate::rollout::controllers::{
+    Phase, Pod, Progress, ProgressReason, Revision, Second, Snapshot, Template,
+};
 
 /// A workload that is played, with everything that its snapshots do not tell.
 #[derive(Clone, Debug)]
@@ -120,6 +122,7 @@ impl Stage {
         let revision = |template| format!("{}-{}", self.name, self.hash(template));
         value["status"] = match self.kind {
             WorkloadKind::Deployment | WorkloadKind::StatefulSet => json!({
+                "conditions": self.conditions(now),
                 "observedGeneration": 1, "replicas": all, "readyReplicas": ready,
                 "updatedReplicas": updated, "availableReplicas": now.available(),
                 "currentRevision": revision(now.current), "updateRevision": revision(now.template),
@@ -130,6 +133,35 @@ impl Stage {
             }),
         };
         value
+    }
+
+    /// The conditions of a Deployment that its roll-outs are told by; others have none.
+    fn conditions(&self, now: &Snapshot) -> Value {
+        let condition = |progress: &Progress| {
+            let subject = match progress.about {
+                Some(template) => format!("ReplicaSet \"{}\"", self.revision_name(template)),
+                None => format!("Deployment \"{}\"", self.name),
+            };
+            let message = match progress.reason {
+                ProgressReason::ReplicaSetUpdated => format!("{subject} is progressing."),
+                ProgressReason::NewReplicaSetAvailable => {
+                    format!("{subject} has successfully progressed.")
+                }
+                // Whom it is about stands nowhere else.
+                ProgressReason::ProgressDeadlineExceeded => {
+                    format!("{subject} has timed out progressing.")
+                }
+                ProgressReason::DeploymentPaused => "Deployment is paused".to_owned(),
+                ProgressReason::DeploymentResumed => "Deployment is resumed".to_owned(),
+            };
+            json!({
+                "type": "Progressing", "status": progress.reason.status(),
+                "reason": progress.reason.as_str(), "message": message,
+                "lastUpdateTime": self.moment(progress.updated).to_string(),
+                "lastTransitionTime": self.moment(progress.since).to_string(),
+            })
+        };
+        now.progress.iter().map(condition).collect()
     }
 
     fn revision(&self, revision: &Revision) -> Value {
@@ -217,12 +249,29 @@ impl Stage {
             "status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}],
                 "conditions": [{"type": "Ready", "status": if ready == true { "True" } else { "False" },
                     "lastTransitionTime": self.moment(pod.since).to_string()}],
-                "containerStatuses": [{"name": "main", "restartCount": pod.restarts}]},
+                "containerStatuses": [self.container(pod)]},
         });
         if !pod.is_active() {
             value["metadata"]["deletionTimestamp"] = self.moment(now.at).to_string().into();
         }
         value
+    }
+
+    /// The status of a pod's container. In this play a container that is not ready runs and answers no probe, but for
+    /// the kubelet's back-off, which begins with the second restart; what follows the back-off until the container is
+    /// ready is told as a part of it.
+    fn container(&self, pod: &Pod) -> Value {
+        let at = |second: Second| self.moment(second).to_string();
+        let is_backing_off = pod.phase == Phase::Starting && pod.restarts >= 2;
+        let state = match is_backing_off {
+            true => json!({"waiting": {"reason": "CrashLoopBackOff"}}),
+            false => json!({"running": {"startedAt": at(pod.ended.unwrap_or(pod.created))}}),
+        };
+        let last = pod.ended.map_or(json!({}), |ended| {
+            json!({"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": at(ended)}})
+        });
+        json!({"name": "main", "ready": pod.phase == Phase::Ready, "restartCount": pod.restarts,
+            "state": state, "lastState": last})
     }
 
     fn slice(&self, now: &Snapshot, service: &str, ports: &Value) -> Value {
@@ -276,3 +325,6 @@ pub(super) fn slice_ports(service: &Value, template: &Value) -> Value {
     // A port that no container has is in no slice.
     ports.filter(|port| port["port"].is_number()).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -209,7 +209,8 @@ pub struct Trouble {
     pub restarts: u32,
     /// A container waits with `CrashLoopBackOff`.
     pub crash_looping: bool,
-    /// When a container of it last ended (`lastState.terminated.finishedAt`, or `state.terminated`).
+    /// When a container of it last ended (`lastState.terminated.finishedAt`, or `state.terminated`); where one ended
+    /// badly, when the last of those did.
     pub ended: Option<Timestamp>,
     /// It ended by `OOMKilled` or with another exit code than 0.
     pub ended_badly: bool,

@@ -9,12 +9,26 @@ use std::sync::Arc;
 use super::index::Index;
 use super::join::Complaints;
 use super::network::{Service, ServiceTarget};
+use super::pods::{Ailments, Pod};
 use crate::model::{Endpoint, EndpointPort, Revision, ServiceKey, Weights, WeightsError};
 
 /// What the annotation asks for; `None` without one.
 pub(super) fn wished(service: &Service) -> Option<Result<Weights, WeightsError>> {
     let text = service.annotation("backends")?;
     Some(Weights::parse(text))
+}
+
+/// What a backend gives to the service in front of it.
+#[derive(Default)]
+struct Contribution<'i> {
+    endpoints: Vec<Endpoint>,
+    /// The pods behind it.
+    pods: u32,
+    /// How many of them its owner declares sufficient.
+    declared: Option<u32>,
+    ailments: Ailments<'i>,
+    /// Why it has no endpoints.
+    trouble: Option<&'static str>,
 }
 
 impl Index {
@@ -47,22 +61,21 @@ impl Index {
                 continue;
             }
             let backend = self.services.get(&backend_key);
-            let (found, pods, trouble) = match backend {
+            let found = match backend {
                 Some(backend) => self.contribution(&backend_key, backend),
-                None => (
-                    Vec::new(),
-                    0,
-                    Some("there is no such service in the namespace"),
-                ),
+                None => Contribution {
+                    trouble: Some("there is no such service in the namespace"),
+                    ..Contribution::default()
+                },
             };
-            if let Some(trouble) = trouble {
+            if let Some(trouble) = found.trouble {
                 complaints.add(
                     origin,
                     format!("backend `{name}` has no endpoints: {trouble}"),
                 );
             }
             let mut shared = 0_usize;
-            for endpoint in found {
+            for endpoint in found.endpoints {
                 match endpoints.entry((endpoint.address, Arc::clone(&endpoint.uid))) {
                     Entry::Occupied(_) => shared += 1,
                     Entry::Vacant(entry) => {
@@ -85,43 +98,75 @@ impl Index {
                 workload: None,
                 number: None,
                 created: backend.and_then(|backend| backend.created),
-                pods,
+                pods: found.pods,
                 reused: false,
                 template: None,
                 images: None,
-                declared: None,
+                declared: found.declared,
                 deadline_exceeded: false,
-                stalled: None,
-                troubles: Vec::new(),
+                stalled: found.ailments.stalled(),
+                troubles: found.ailments.into_troubles(),
             });
         }
         (endpoints.into_values().collect(), revisions)
     }
 
-    /// The endpoints a backend contributes and the number of pods behind it, or why there are none.
-    fn contribution(
-        &self,
-        key: &ServiceKey,
-        backend: &Service,
-    ) -> (Vec<Endpoint>, u32, Option<&'static str>) {
+    /// What a backend contributes, or why there is nothing.
+    fn contribution(&self, key: &ServiceKey, backend: &Service) -> Contribution<'_> {
+        if let ServiceTarget::External(_) = &backend.target {
+            return Contribution {
+                trouble: Some("it is an ExternalName"),
+                ..Contribution::default()
+            };
+        }
         // What is wrong with the backend is told of the backend.
         let mut unheard = Complaints::about(key);
         let candidates = self.gather(key, &mut unheard);
+        let known = candidates.iter().filter_map(|candidate| candidate.pod);
+        let known: BTreeMap<&str, &Pod> = known.map(|pod| (&*pod.meta.name, pod)).collect();
+        let mut ailments = Ailments::default();
+        known.values().for_each(|pod| ailments.add(pod));
         let behind: Vec<Endpoint> = candidates.into_iter().map(|found| found.endpoint).collect();
         let pods = pods(&behind);
-        match &backend.target {
-            ServiceTarget::External(_) => (Vec::new(), 0, Some("it is an ExternalName")),
-            ServiceTarget::Unassigned => (Vec::new(), pods, Some("its `clusterIP` is missing")),
-            ServiceTarget::Headless => (behind, pods, None),
+        let (endpoints, declared, trouble) = match &backend.target {
+            ServiceTarget::Headless => {
+                let selected = self.workloads_selected(&key.namespace, &backend.selector);
+                let workloads = self.workloads_behind(&known, &selected);
+                let desired = workloads.iter().filter_map(|key| self.workload(key));
+                let desired = desired.map(|workload| workload.replicas);
+                let declared = desired.reduce(u32::saturating_add);
+                let declared = declared.unwrap_or_else(|| staying(&behind));
+                (behind, Some(declared), None)
+            }
             ServiceTarget::Addresses(addresses) => {
                 let mut allowed = addresses.clone();
                 allowed.retain(|address| !self.is_denied(*address));
                 let trouble = "it has no cluster IP that may be answered";
                 let trouble = allowed.is_empty().then_some(trouble);
-                (virtual_endpoints(backend, &allowed, &behind), pods, trouble)
+                // An endpoint is one address for any number of pods, so their number says nothing of it.
+                (virtual_endpoints(backend, &allowed, &behind), None, trouble)
             }
+            ServiceTarget::Unassigned | ServiceTarget::External(_) => {
+                (Vec::new(), None, Some("its `clusterIP` is missing"))
+            }
+        };
+        Contribution {
+            endpoints,
+            pods,
+            declared,
+            ailments,
+            trouble,
         }
     }
+}
+
+/// The targets among endpoints that are not going away: pods, and addresses that are not those of a pod.
+fn staying(endpoints: &[Endpoint]) -> u32 {
+    let staying = endpoints.iter().filter(|endpoint| !endpoint.terminating);
+    let alone = staying.filter(|endpoint| endpoint.pod.is_none());
+    let addresses: BTreeSet<IpAddr> = alone.map(|endpoint| endpoint.address).collect();
+    let alone = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+    pods(endpoints).saturating_add(alone)
 }
 
 /// The pods among endpoints that are not going away; a dual-stack pod is one.

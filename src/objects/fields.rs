@@ -189,6 +189,22 @@ impl<'s> Fields<'s> {
         }
     }
 
+    /// The entries of a map; `None` where absent.
+    pub(super) fn map<'t>(
+        &mut self,
+        tree: &'t Tree,
+        place: fmt::Arguments<'_>,
+    ) -> Option<&'t [(Box<str>, Tree)]> {
+        match tree {
+            Tree::Null => None,
+            Tree::Map(entries) => Some(entries),
+            other => {
+                self.wrong(other, place, "a map");
+                None
+            }
+        }
+    }
+
     /// The text entries of a map whose keys pass `keep`, sorted; absent and null are an empty one.
     pub(super) fn labels(
         &mut self,
@@ -196,13 +212,8 @@ impl<'s> Fields<'s> {
         place: fmt::Arguments<'_>,
         keep: impl Fn(&str) -> bool,
     ) -> Labels {
-        let entries = match tree {
-            Tree::Null => return Labels::default(),
-            Tree::Map(entries) => entries,
-            other => {
-                self.wrong(other, place, "a map");
-                return Labels::default();
-            }
+        let Some(entries) = self.map(tree, place) else {
+            return Labels::default();
         };
         let mut kept = Vec::new();
         for (key, value) in entries.iter().filter(|(key, _)| keep(key)) {

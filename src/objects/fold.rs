@@ -12,7 +12,9 @@ use super::marks::owner_of;
 use super::meta::{Controller, Meta};
 use super::network::{EndpointSlice, Namespace, Service, ServiceTarget};
 use super::object::{Kind, Object};
-use super::workloads::{ControllerRevision, DaemonSet, Deployment, Pod, ReplicaSet, StatefulSet};
+use super::pods::Pod;
+use super::revisions::{ControllerRevision, ReplicaSet};
+use super::workloads::{DaemonSet, Deployment, StatefulSet};
 use crate::model::{Problem, ServiceKey};
 
 impl Index {
@@ -326,7 +328,10 @@ impl Index {
     }
 
     fn set_deployment(&mut self, id: Id, new: Option<Arc<Deployment>>) {
-        let facts = |object: &Arc<Deployment>| (object.workload(), Arc::clone(&object.uid));
+        let facts = |object: &Arc<Deployment>| {
+            let told = (object.deadline_exceeded.clone(), object.stalled.clone());
+            (object.workload(), Arc::clone(&object.uid), told)
+        };
         let was = self.deployments.get(&id.0, &id.1);
         let is_same = was.map(facts) == new.as_ref().map(facts);
         let labels = [was, new.as_ref()].map(|w| w.map(|w| w.template.labels.clone()));
@@ -384,8 +389,9 @@ impl Index {
     fn set_replica_set(&mut self, id: Id, new: Option<Arc<ReplicaSet>>) {
         let old = self.replica_sets.get(&id.0, &id.1).cloned();
         let facts = |set: &ReplicaSet| {
-            let identity = (Arc::clone(&set.uid), set.created, set.number);
-            (identity, child_facts(&set.meta), set.template.clone())
+            let identity = (Arc::clone(&set.uid), set.created, set.number, set.reused);
+            let says = (set.template.clone(), set.content.clone());
+            (identity, child_facts(&set.meta), says, set.stalled.clone())
         };
         let is_same = old.as_deref().map(facts) == new.as_deref().map(facts);
         replace(&mut self.replica_sets, id.clone(), new.clone());
@@ -397,7 +403,8 @@ impl Index {
         let old = self.controller_revisions.get(&id.0, &id.1).cloned();
         let facts = |set: &ControllerRevision| {
             let identity = (set.created, set.number);
-            (identity, child_facts(&set.meta), set.template.clone())
+            let says = (set.template.clone(), set.content.clone());
+            (identity, child_facts(&set.meta), says)
         };
         let is_same = old.as_deref().map(facts) == new.as_deref().map(facts);
         replace(&mut self.controller_revisions, id.clone(), new.clone());
@@ -454,6 +461,7 @@ fn member_facts(pod: &Pod) -> impl PartialEq + use<'_> {
         &pod.meta.controller,
         &pod.meta.labels,
         &pod.tag,
+        &pod.ailment,
         pod.counts(),
     )
 }

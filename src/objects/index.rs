@@ -19,8 +19,10 @@ use super::links::{Links, Named, pack};
 use super::meta::Meta;
 use super::network::{EndpointSlice, Namespace, Node, Service};
 use super::object::{Change, Kind};
+use super::pods::Pod;
+use super::revisions::{ControllerRevision, ReplicaSet};
 use super::settings::Settings;
-use super::workloads::{ControllerRevision, DaemonSet, Deployment, Pod, ReplicaSet, StatefulSet};
+use super::workloads::{DaemonSet, Deployment, StatefulSet};
 use crate::model::{Problem, ServiceKey};
 
 /// Namespace and name of an object of a known kind.
@@ -193,10 +195,10 @@ impl Index {
         self.serves(namespace) && addresses.is_some_and(|all| all.contains_key(&address))
     }
 
-    /// The pod is Ready, and neither going away nor done.
-    pub fn is_pod_ready(&self, namespace: &str, name: &str) -> bool {
-        let pod = self.pods.get(namespace, name);
-        pod.is_some_and(|pod| pod.counts() && pod.ready_since.is_some())
+    /// The pod is known, Ready, and neither done nor going away.
+    pub fn is_pod_ready(&self, namespace: &str, pod: &str) -> bool {
+        let pod = self.pods.get(namespace, pod);
+        pod.is_some_and(|pod| pod.ready && pod.counts())
     }
 
     /// Every namespace and address for which [`Index::pod_exists`] holds, sorted.

@@ -9,7 +9,7 @@ use super::index::Index;
 use super::kin::Family;
 use super::network::{AddressType, EndpointSlice, PREFIX, Service, ServiceTarget, SliceEndpoint};
 use super::object::Kind;
-use super::workloads::Pod;
+use super::pods::Pod;
 use crate::model::{
     Endpoint, EndpointPort, Origin, Problem, Revision, ServiceKey, ServiceKind, ServiceView,
     Workload,
@@ -58,10 +58,9 @@ impl Complaints {
     }
 }
 
-/// Its endpoints are those of its own slices.
-pub(super) fn has_own_endpoints(service: &Service) -> bool {
-    let is_external = matches!(service.target, ServiceTarget::External(_));
-    !is_external && !matches!(backends::wished(service), Some(Ok(_)))
+/// What its slices say is answered, by itself or by those that name it as a backend.
+pub(super) fn has_endpoints(service: &Service) -> bool {
+    !matches!(service.target, ServiceTarget::External(_))
 }
 
 impl Index {

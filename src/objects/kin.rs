@@ -10,15 +10,12 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::index::{Index, Owner};
 use super::labels::Labels;
 use super::meta::{Controller, Meta};
 use super::object::Kind;
-use super::workloads::{
-    DaemonSet, Deployment, Pod, ReplicaSet, StatefulSet, Template, bare_hash, hash_label,
-};
+use super::pods::{Ailments, Pod};
+use super::revisions::{Portrait, ReplicaSet, bare_hash, hash_label};
 use crate::model::{Revision, Workload, WorkloadKey, WorkloadKind};
 
 /// The identity of a revision behind a service. Those without a workload sort first.
@@ -26,6 +23,15 @@ use crate::model::{Revision, Workload, WorkloadKey, WorkloadKind};
 pub(super) struct Tie {
     pub(super) workload: Option<WorkloadKey>,
     pub(super) hash: Arc<str>,
+}
+
+impl Tie {
+    fn of(workload: &WorkloadKey, hash: &Arc<str>) -> Self {
+        Self {
+            workload: Some(workload.clone()),
+            hash: Arc::clone(hash),
+        }
+    }
 }
 
 /// The revisions and workloads of a view.
@@ -39,13 +45,35 @@ pub(super) struct Family {
 /// What is learnt of a revision before its name can be chosen.
 #[derive(Default)]
 struct Draft<'i> {
-    number: Option<i64>,
-    created: Option<Timestamp>,
+    portrait: Option<Portrait<'i>>,
     pods: u32,
     /// Where the version label is looked for first: the first pod by name, one that counts before one that does not.
     face: Option<(Reverse<bool>, &'i Pod)>,
-    /// And then.
-    template: Option<(&'i Template, &'i Labels)>,
+    deadline_exceeded: bool,
+    ailments: Ailments<'i>,
+}
+
+/// What is found below a workload, revisions excepted.
+#[derive(Default)]
+struct Brood<'i> {
+    /// The hash of the revision with the highest number.
+    newest: Option<(i64, Arc<str>)>,
+    pods: Vec<&'i Arc<str>>,
+    /// A ReplicaSet tells itself why it has no pods.
+    is_frank: bool,
+}
+
+impl Brood<'_> {
+    fn number(&mut self, number: Option<i64>, hash: &Arc<str>) {
+        let number = number.unwrap_or(0);
+        if self
+            .newest
+            .as_ref()
+            .is_none_or(|(known, _)| *known < number)
+        {
+            self.newest = Some((number, Arc::clone(hash)));
+        }
+    }
 }
 
 impl Index {
@@ -116,26 +144,19 @@ impl Index {
         version_label: Option<&str>,
     ) -> Family {
         let mut drafts: BTreeMap<Tie, Draft<'_>> = BTreeMap::new();
-        let mut owners: BTreeSet<WorkloadKey> = BTreeSet::new();
-        owners.extend(selected.iter().filter_map(workload_key));
         for pod in pods.values().copied() {
-            match self.tie(pod, version_label) {
-                Some(tie) if tie.workload.is_none() => {
-                    let draft = drafts.entry(tie).or_default();
-                    if let Some(set) = self.replica_set_of(pod) {
-                        draft.describe(set.number, set.created, &set.meta, &set.template);
-                    }
-                    draft.count(pod);
+            let tie = self.tie(pod, version_label);
+            if let Some(tie) = tie.filter(|tie| tie.workload.is_none()) {
+                let draft = drafts.entry(tie).or_default();
+                if let Some(set) = self.replica_set_of(pod) {
+                    draft.describe(set.portrait());
+                    draft.ailments.add_stall(set.stalled.as_ref());
                 }
-                Some(tie) => owners.extend(tie.workload),
-                None => {
-                    let controller = pod.meta.controller.as_ref();
-                    owners.extend(controller.and_then(|owner| self.workload_of(pod, owner)));
-                }
+                draft.count(pod);
             }
         }
         let mut workloads = Vec::new();
-        for key in owners {
+        for key in self.workloads_behind(pods, selected) {
             let complete = self.revisions_of(&key, version_label, &mut drafts);
             if let Some(mut workload) = self.workload(&key) {
                 workload.complete = workload.complete && complete;
@@ -158,6 +179,20 @@ impl Index {
         }
     }
 
+    /// The workloads that own one of the pods or are selected.
+    pub(super) fn workloads_behind(
+        &self,
+        pods: &BTreeMap<&str, &Pod>,
+        selected: &[Owner],
+    ) -> BTreeSet<WorkloadKey> {
+        let owning = pods.values().filter_map(|pod| {
+            let controller = pod.meta.controller.as_ref()?;
+            self.workload_of(pod, controller)
+        });
+        let selected = selected.iter().filter_map(workload_key);
+        selected.chain(owning).collect()
+    }
+
     /// Adds the revisions of a workload, those without pods too; says whether its pods all run the newest one
     /// (StatefulSets only: their status does not tell).
     fn revisions_of<'i>(
@@ -166,62 +201,11 @@ impl Index {
         version_label: Option<&str>,
         drafts: &mut BTreeMap<Tie, Draft<'i>>,
     ) -> bool {
-        let kind = kind_of(key.kind);
-        let owner = (kind, Arc::clone(&key.namespace), Arc::clone(&key.name));
-        let Some(uid) = self.workload_uid(&owner) else {
+        let Some(brood) = self.brood_of(key, drafts) else {
             return false;
         };
-        let tie = |hash: Arc<str>| Tie {
-            workload: Some(key.clone()),
-            hash,
-        };
-        let is_mine = |child: &Meta| {
-            child
-                .controller
-                .as_ref()
-                .is_some_and(|owner| owner.is(&key.name, uid))
-        };
-        let mut newest: Option<(i64, Arc<str>)> = None;
-        let mut pods: Vec<&Arc<str>> = Vec::new();
-        for (kind, name) in self.children.of(&owner) {
-            match kind {
-                Kind::Pod => pods.push(name),
-                Kind::ReplicaSet => {
-                    let set = self.replica_sets.get(&key.namespace, name);
-                    let Some(set) = set.filter(|set| is_mine(&set.meta)) else {
-                        continue;
-                    };
-                    let draft = drafts.entry(tie(Arc::clone(set.hash()))).or_default();
-                    draft.describe(set.number, set.created, &set.meta, &set.template);
-                    let owner = (
-                        Kind::ReplicaSet,
-                        Arc::clone(&key.namespace),
-                        Arc::clone(name),
-                    );
-                    let children = self.children.of(&owner).iter();
-                    pods.extend(
-                        children
-                            .filter(|(kind, _)| *kind == Kind::Pod)
-                            .map(|(_, name)| name),
-                    );
-                }
-                Kind::ControllerRevision => {
-                    let revision = self.controller_revisions.get(&key.namespace, name);
-                    let Some(set) = revision.filter(|set| is_mine(&set.meta)) else {
-                        continue;
-                    };
-                    let number = set.number.unwrap_or(0);
-                    if newest.as_ref().is_none_or(|(known, _)| *known < number) {
-                        newest = Some((number, set.hash()));
-                    }
-                    let draft = drafts.entry(tie(set.hash())).or_default();
-                    draft.describe(set.number, set.created, &set.meta, &set.template);
-                }
-                _ => {}
-            }
-        }
         let mut all_newest = true;
-        for name in pods {
+        for name in brood.pods {
             let Some(pod) = self.pods.get(&key.namespace, name) else {
                 continue;
             };
@@ -231,14 +215,79 @@ impl Index {
             if found.workload.as_ref() != Some(key) {
                 continue;
             }
-            all_newest &=
-                !pod.counts() || newest.as_ref().is_none_or(|(_, hash)| *hash == found.hash);
+            let newest = brood.newest.as_ref();
+            all_newest &= !pod.counts() || newest.is_none_or(|(_, hash)| *hash == found.hash);
             drafts.entry(found).or_default().count(pod);
+        }
+        let deployment = match key.kind {
+            WorkloadKind::Deployment => self.deployments.get(&key.namespace, &key.name),
+            WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => None,
+        };
+        if let (Some(deployment), Some((_, target)), false) =
+            (deployment, brood.newest, brood.is_frank)
+        {
+            let draft = drafts.entry(Tie::of(key, &target)).or_default();
+            draft.ailments.add_stall(deployment.stalled.as_ref());
         }
         key.kind != WorkloadKind::StatefulSet || all_newest
     }
 
-    fn workload(&self, key: &WorkloadKey) -> Option<Workload> {
+    /// Describes the revisions of a workload in their drafts, and tells what else is below it; `None` without it.
+    fn brood_of<'i>(
+        &'i self,
+        key: &WorkloadKey,
+        drafts: &mut BTreeMap<Tie, Draft<'i>>,
+    ) -> Option<Brood<'i>> {
+        let kind = kind_of(key.kind);
+        let owner = (kind, Arc::clone(&key.namespace), Arc::clone(&key.name));
+        let uid = self.workload_uid(&owner)?;
+        let is_mine = |child: &Meta| {
+            let controller = child.controller.as_ref();
+            controller.is_some_and(|owner| owner.is(&key.name, uid))
+        };
+        let deployment = self.deployments.get(&key.namespace, &key.name);
+        let given_up = deployment.and_then(|d| d.deadline_exceeded.as_deref());
+        let mut brood = Brood::default();
+        for (kind, name) in self.children.of(&owner) {
+            match kind {
+                Kind::Pod => brood.pods.push(name),
+                Kind::ReplicaSet => {
+                    let set = self.replica_sets.get(&key.namespace, name);
+                    let Some(set) = set.filter(|set| is_mine(&set.meta)) else {
+                        continue;
+                    };
+                    let draft = drafts.entry(Tie::of(key, set.hash())).or_default();
+                    draft.describe(set.portrait());
+                    draft.deadline_exceeded |= given_up == Some(&**name);
+                    draft.ailments.add_stall(set.stalled.as_ref());
+                    brood.is_frank |= set.stalled.is_some();
+                    brood.number(set.number, set.hash());
+                    let owner = (
+                        Kind::ReplicaSet,
+                        Arc::clone(&key.namespace),
+                        Arc::clone(name),
+                    );
+                    let children = self.children.of(&owner).iter();
+                    let pods = children.filter(|(kind, _)| *kind == Kind::Pod);
+                    brood.pods.extend(pods.map(|(_, name)| name));
+                }
+                Kind::ControllerRevision => {
+                    let revision = self.controller_revisions.get(&key.namespace, name);
+                    let Some(revision) = revision.filter(|known| is_mine(&known.meta)) else {
+                        continue;
+                    };
+                    let hash = revision.hash();
+                    brood.number(revision.number, &hash);
+                    let draft = drafts.entry(Tie::of(key, &hash)).or_default();
+                    draft.describe(revision.portrait());
+                }
+                _ => {}
+            }
+        }
+        Some(brood)
+    }
+
+    pub(super) fn workload(&self, key: &WorkloadKey) -> Option<Workload> {
         let (namespace, name) = (&key.namespace, &key.name);
         match key.kind {
             WorkloadKind::Deployment => self.deployments.get(namespace, name).map(|w| w.workload()),
@@ -262,23 +311,19 @@ impl Index {
 }
 
 impl<'i> Draft<'i> {
-    fn describe(
-        &mut self,
-        number: Option<i64>,
-        created: Option<Timestamp>,
-        meta: &'i Meta,
-        template: &'i Template,
-    ) {
+    fn describe(&mut self, portrait: Portrait<'i>) {
         // Two objects with one hash are one revision; the newer one speaks for it.
-        if self.template.is_none() || number > self.number {
-            self.number = number;
-            self.created = created;
-            self.template = Some((template, &meta.labels));
+        if self
+            .portrait
+            .is_none_or(|known| portrait.number > known.number)
+        {
+            self.portrait = Some(portrait);
         }
     }
 
     fn count(&mut self, pod: &'i Pod) {
         self.pods += u32::from(pod.counts());
+        self.ailments.add(pod);
         let rank = Reverse(pod.counts());
         let is_first = self
             .face
@@ -298,25 +343,28 @@ impl<'i> Draft<'i> {
             .face
             .and_then(|(_, pod)| version_of(&pod.meta.labels, version_label).or(pod.tag.as_ref()));
         let label = face.or_else(|| {
-            let (template, labels) = self.template?;
+            let Portrait {
+                template, labels, ..
+            } = self.portrait?;
             version_of(&template.labels, version_label)
                 .or_else(|| version_of(labels, version_label))
                 .or(template.tag.as_ref())
         });
+        let content = self.portrait.and_then(|portrait| portrait.content);
         Revision {
             hash: Arc::clone(hash),
             label: Arc::clone(label.unwrap_or(hash)),
             workload,
-            number: self.number,
-            created: self.created,
+            number: self.portrait.and_then(|portrait| portrait.number),
+            created: self.portrait.and_then(|portrait| portrait.created),
             pods: self.pods,
-            reused: false,
-            template: None,
-            images: None,
+            reused: self.portrait.is_some_and(|portrait| portrait.reused),
+            template: content.map(|content| content.digest),
+            images: content.and_then(|content| content.images.clone()),
             declared: None,
-            deadline_exceeded: false,
-            stalled: None,
-            troubles: Vec::new(),
+            deadline_exceeded: self.deadline_exceeded,
+            stalled: self.ailments.stalled(),
+            troubles: self.ailments.into_troubles(),
         }
     }
 }
@@ -352,66 +400,4 @@ fn workload_key(owner: &Owner) -> Option<WorkloadKey> {
         namespace: Arc::clone(&owner.1),
         name: Arc::clone(&owner.2),
     })
-}
-
-fn key_of(kind: WorkloadKind, meta: &Meta) -> WorkloadKey {
-    WorkloadKey {
-        kind,
-        namespace: Arc::clone(&meta.namespace),
-        name: Arc::clone(&meta.name),
-    }
-}
-
-impl Deployment {
-    /// What shows of it in a view.
-    pub(super) fn workload(&self) -> Workload {
-        Workload {
-            key: key_of(WorkloadKind::Deployment, &self.meta),
-            replicas: self.replicas,
-            max_unavailable: self.max_unavailable(),
-            paused: self.paused,
-            complete: self.is_complete(),
-            paused_since: None,
-            observed: true,
-            min_ready_secs: 0,
-            partition: 0,
-            on_delete: false,
-        }
-    }
-}
-
-impl StatefulSet {
-    /// What shows of it in a view, as far as its status tells.
-    pub(super) fn workload(&self) -> Workload {
-        Workload {
-            key: key_of(WorkloadKind::StatefulSet, &self.meta),
-            replicas: self.replicas,
-            max_unavailable: self.max_unavailable(),
-            paused: false,
-            complete: self.is_complete(),
-            paused_since: None,
-            observed: true,
-            min_ready_secs: 0,
-            partition: 0,
-            on_delete: false,
-        }
-    }
-}
-
-impl DaemonSet {
-    /// What shows of it in a view.
-    pub(super) fn workload(&self) -> Workload {
-        Workload {
-            key: key_of(WorkloadKind::DaemonSet, &self.meta),
-            replicas: self.desired,
-            max_unavailable: self.max_unavailable(),
-            paused: false,
-            complete: self.is_complete(),
-            paused_since: None,
-            observed: true,
-            min_ready_secs: 0,
-            partition: 0,
-            on_delete: false,
-        }
-    }
 }

@@ -8,7 +8,7 @@ use super::join;
 use super::meta::Meta;
 use super::network::{Service, ServiceTarget};
 use super::object::Kind;
-use super::workloads::Pod;
+use super::pods::Pod;
 use crate::model::ServiceKey;
 
 impl Index {
@@ -112,7 +112,8 @@ impl Index {
     /// Learns what stands behind a service, so that a change of it finds the service.
     pub(super) fn learn_owners(&mut self, key: &ServiceKey) {
         let owners = match self.services.get(key) {
-            Some(service) if join::has_own_endpoints(service) => self.owners_behind(key, service),
+            // One that is made of others has none, but may be a backend itself, and backends are not followed.
+            Some(service) if join::has_endpoints(service) => self.owners_behind(key, service),
             _ => BTreeSet::new(),
         };
         let known = self.behind.remove(key).unwrap_or_default();

@@ -11,13 +11,17 @@
 //! ```
 
 // Reading objects.
+mod conditions;
 mod few;
 mod fields;
 mod labels;
 mod meta;
 mod network;
 mod object;
+mod pods;
+mod revisions;
 mod strings;
+mod templates;
 mod tree;
 mod workloads;
 
@@ -34,6 +38,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use conditions::Stall;
 pub use few::Few;
 pub use index::{Dirty, Index};
 pub use join::Joined;
@@ -43,8 +48,9 @@ pub use network::{
     AddressType, EndpointSlice, Namespace, Node, Service, ServiceTarget, SliceEndpoint,
 };
 pub use object::{Change, Document, ItemType, Kind, Object, Reader};
+pub use pods::{Ailment, Pod};
+pub use revisions::{ControllerRevision, ReplicaSet};
 pub use settings::Settings;
+pub use templates::{Content, Template};
 pub use tree::Tree;
-pub use workloads::{
-    ControllerRevision, DaemonSet, Deployment, Pod, ReplicaSet, StatefulSet, Template, Update,
-};
+pub use workloads::{DaemonSet, Deployment, StatefulSet, Update};

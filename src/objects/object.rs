@@ -8,9 +8,11 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 use super::fields::Fields;
 use super::meta::Meta;
 use super::network::{EndpointSlice, Namespace, Node, Service};
+use super::pods::Pod;
+use super::revisions::{ControllerRevision, ReplicaSet};
 use super::strings::Strings;
 use super::tree::Tree;
-use super::workloads::{ControllerRevision, DaemonSet, Deployment, Pod, ReplicaSet, StatefulSet};
+use super::workloads::{DaemonSet, Deployment, StatefulSet};
 use crate::model::{Origin, Problem};
 
 /// The kinds of object that are read; all others are nobody's business here.

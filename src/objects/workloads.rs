@@ -1,111 +1,19 @@
-//! Slim Pods and what makes them: Deployments, ReplicaSets, StatefulSets, DaemonSets, ControllerRevisions.
+//! Slim workloads: Deployments, StatefulSets, DaemonSets, and what shows of them in a view.
 //!
 //! The arithmetic of their controllers (how many pods may be missing, when a roll-out is complete) stands here,
 //! beside the fields it uses; the rules are those of Kubernetes 1.36.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::few::Few;
+use super::conditions::{self, Progress, Stall};
 use super::fields::Fields;
-use super::labels::Labels;
 use super::meta::{self, Meta};
 use super::object::Kind;
+use super::templates::Template;
 use super::tree::Tree;
-use crate::model::Amount;
-
-/// A Pod.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pod {
-    /// Name, labels, controller.
-    pub meta: Meta,
-    /// `status.podIPs`, else `status.podIP`.
-    pub addresses: Few<IpAddr>,
-    /// The phase is `Succeeded` or `Failed`: it will not run again.
-    pub terminal: bool,
-    /// Since when it is Ready; `None` while it is not.
-    pub ready_since: Option<Timestamp>,
-    /// Restarts of its containers, added up.
-    pub restarts: u32,
-    /// The tag of its first container's image.
-    pub tag: Option<Arc<str>>,
-}
-
-impl Pod {
-    /// It counts among its revision's pods: not going away, and not done.
-    pub fn counts(&self) -> bool {
-        !self.meta.deleting && !self.terminal
-    }
-
-    pub(super) fn read(tree: &Tree, fields: &mut Fields<'_>) -> Option<Self> {
-        let meta = Meta::read(tree, Kind::Pod, fields, |_| true)?;
-        let status = tree.get("status");
-        let mut addresses: Vec<IpAddr> = Vec::new();
-        for entry in fields.list(status.get("podIPs"), format_args!("status.podIPs")) {
-            addresses.extend(fields.address(entry.get("ip"), format_args!("status.podIPs")));
-        }
-        if addresses.is_empty() && status.get("podIP").text().is_some_and(|t| !t.is_empty()) {
-            addresses.extend(fields.address(status.get("podIP"), format_args!("status.podIP")));
-        }
-        let conditions = fields.list(status.get("conditions"), format_args!("status.conditions"));
-        let ready = conditions.iter().find(|condition| {
-            condition.get("type").text() == Some("Ready")
-                && condition.get("status").text() == Some("True")
-        });
-        let ready_since = ready.and_then(|condition| {
-            let place = format_args!("status.conditions.lastTransitionTime");
-            fields.time(condition.get("lastTransitionTime"), place)
-        });
-        let place = format_args!("status.containerStatuses");
-        let containers = fields.list(status.get("containerStatuses"), place);
-        let mut restarts = 0_u32;
-        for container in containers {
-            let place = format_args!("status.containerStatuses.restartCount");
-            let count = fields.count(container.get("restartCount"), place);
-            restarts = restarts.saturating_add(count.unwrap_or(0));
-        }
-        Some(Self {
-            meta,
-            addresses: addresses.into(),
-            terminal: matches!(status.get("phase").text(), Some("Succeeded" | "Failed")),
-            ready_since,
-            restarts,
-            tag: image_tag(tree.get("spec"), fields),
-        })
-    }
-}
-
-/// The labels and the image tag of a pod template.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Template {
-    /// Labels its pods get.
-    pub labels: Labels,
-    /// The tag of the first container's image.
-    pub tag: Option<Arc<str>>,
-}
-
-impl Template {
-    fn read(template: &Tree, fields: &mut Fields<'_>) -> Self {
-        let labels = template.at(&["metadata", "labels"]);
-        Self {
-            labels: fields.labels(labels, format_args!("template.metadata.labels"), |_| true),
-            tag: image_tag(template.get("spec"), fields),
-        }
-    }
-}
-
-/// The tag of the first container's image; `None` for an image without one, such as one named by its digest alone.
-fn image_tag(pod_spec: &Tree, fields: &mut Fields<'_>) -> Option<Arc<str>> {
-    let containers = fields.list(pod_spec.get("containers"), format_args!("spec.containers"));
-    let image = containers.first()?.get("image").text()?;
-    let (name, _digest) = image.split_once('@').unwrap_or((image, ""));
-    // The host before the first slash may have a port; the tag stands behind the last slash.
-    let last = name.rsplit('/').next()?;
-    let (_, tag) = last.split_once(':')?;
-    (!tag.is_empty()).then(|| fields.part(tag))
-}
+use crate::model::{Amount, Workload, WorkloadKey, WorkloadKind};
 
 /// Reads a number or a percentage such as `25%`.
 fn read_amount(
@@ -136,6 +44,8 @@ pub enum Update {
         surge: Option<Amount>,
         /// Pods below it.
         unavailable: Option<Amount>,
+        /// Ordinals below it stay as they are; a StatefulSet's.
+        partition: u32,
     },
     /// All old ones first; a Deployment's `Recreate`.
     Recreate,
@@ -157,9 +67,13 @@ impl Update {
                         fields,
                     )
                 };
+                let (surge, unavailable) = (amount("maxSurge"), amount("maxUnavailable"));
+                let place = format_args!("rollingUpdate.partition");
+                let partition = fields.count(rolling.get("partition"), place);
                 Self::Rolling {
-                    surge: amount("maxSurge"),
-                    unavailable: amount("maxUnavailable"),
+                    surge,
+                    unavailable,
+                    partition: partition.unwrap_or(0),
                 }
             }
         }
@@ -181,8 +95,16 @@ pub struct Deployment {
     pub replicas: u32,
     /// `spec.strategy`.
     pub update: Update,
+    /// `spec.minReadySeconds`
+    pub min_ready_secs: u32,
     /// `spec.paused`.
     pub paused: bool,
+    /// Since when the controller knows that it is paused.
+    pub paused_since: Option<Timestamp>,
+    /// The ReplicaSet that has not got on for `progressDeadlineSeconds`.
+    pub deadline_exceeded: Option<Arc<str>>,
+    /// Why no pod can be created: of which ReplicaSet, the condition does not tell.
+    pub stalled: Option<Stall>,
     /// `status.observedGeneration`.
     pub observed: i64,
     /// `status.replicas`
@@ -191,21 +113,6 @@ pub struct Deployment {
     pub updated: u32,
     /// `status.availableReplicas`
     pub available: u32,
-}
-
-/// A ReplicaSet: one revision of a Deployment.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ReplicaSet {
-    /// Name, labels, controller.
-    pub meta: Meta,
-    /// Empty where a manifest has none.
-    pub uid: Arc<str>,
-    /// `creationTimestamp`.
-    pub created: Option<Timestamp>,
-    /// The revision number its controller gave it.
-    pub number: Option<i64>,
-    /// Labels of its pods.
-    pub template: Template,
 }
 
 /// A StatefulSet.
@@ -223,6 +130,8 @@ pub struct StatefulSet {
     pub replicas: u32,
     /// `spec.updateStrategy`.
     pub update: Update,
+    /// `spec.minReadySeconds`
+    pub min_ready_secs: u32,
     /// `status.observedGeneration`
     pub observed: i64,
     /// `status.replicas`
@@ -250,6 +159,8 @@ pub struct DaemonSet {
     pub template: Template,
     /// `spec.updateStrategy`.
     pub update: Update,
+    /// `spec.minReadySeconds`
+    pub min_ready_secs: u32,
     /// `status.observedGeneration`
     pub observed: i64,
     /// `status.desiredNumberScheduled`
@@ -258,19 +169,6 @@ pub struct DaemonSet {
     pub updated: u32,
     /// `status.numberAvailable`
     pub available: u32,
-}
-
-/// A ControllerRevision: one revision of a StatefulSet or DaemonSet.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ControllerRevision {
-    /// Name, labels, controller.
-    pub meta: Meta,
-    /// `creationTimestamp`.
-    pub created: Option<Timestamp>,
-    /// `revision`: higher is newer.
-    pub number: Option<i64>,
-    /// The template in its `data`.
-    pub template: Template,
 }
 
 /// Reads the numbers of a status: absent ones are 0.
@@ -292,9 +190,27 @@ fn replicas(tree: &Tree, fields: &mut Fields<'_>) -> u32 {
         .unwrap_or(1)
 }
 
+fn min_ready_secs(tree: &Tree, fields: &mut Fields<'_>) -> u32 {
+    let place = format_args!("spec.minReadySeconds");
+    let secs = fields.count(tree.at(&["spec", "minReadySeconds"]), place);
+    secs.unwrap_or(0)
+}
+
+fn key_of(kind: WorkloadKind, meta: &Meta) -> WorkloadKey {
+    WorkloadKey {
+        kind,
+        namespace: Arc::clone(&meta.namespace),
+        name: Arc::clone(&meta.name),
+    }
+}
+
 impl Deployment {
     pub(super) fn read(tree: &Tree, fields: &mut Fields<'_>) -> Option<Self> {
         let spec = tree.get("spec");
+        let conditions = conditions::list(tree, fields);
+        let progress = Progress::read(conditions, fields);
+        let paused = fields.boolean(spec.get("paused"), format_args!("spec.paused"));
+        let paused = paused.unwrap_or(false);
         Some(Self {
             meta: Meta::read(tree, Kind::Deployment, fields, |_| false)?,
             uid: meta::uid(tree, fields),
@@ -302,9 +218,12 @@ impl Deployment {
             template: Template::read(spec.get("template"), fields),
             replicas: replicas(tree, fields),
             update: Update::read(spec.get("strategy"), fields),
-            paused: fields
-                .boolean(spec.get("paused"), format_args!("spec.paused"))
-                .unwrap_or(false),
+            min_ready_secs: min_ready_secs(tree, fields),
+            paused,
+            // The condition outlasts the pause until the controller has looked.
+            paused_since: progress.paused_since.filter(|_| paused),
+            deadline_exceeded: progress.deadline_exceeded,
+            stalled: Stall::read(conditions, fields),
             observed: observed(tree, fields),
             status_replicas: status(tree, "replicas", fields),
             updated: status(tree, "updatedReplicas", fields),
@@ -313,8 +232,11 @@ impl Deployment {
     }
 
     /// Pods that may be missing: `maxSurge` rounds up, `maxUnavailable` down, and both cannot be 0.
-    pub(super) fn max_unavailable(&self) -> u32 {
-        let Update::Rolling { surge, unavailable } = self.update else {
+    fn max_unavailable(&self) -> u32 {
+        let Update::Rolling {
+            surge, unavailable, ..
+        } = self.update
+        else {
             return 0;
         };
         if self.replicas == 0 {
@@ -331,51 +253,32 @@ impl Deployment {
         }
     }
 
-    pub(super) fn is_complete(&self) -> bool {
+    /// What shows of it in a view.
+    pub(super) fn workload(&self) -> Workload {
+        Workload {
+            key: key_of(WorkloadKind::Deployment, &self.meta),
+            replicas: self.replicas,
+            max_unavailable: self.max_unavailable(),
+            paused: self.paused,
+            paused_since: self.paused_since,
+            complete: self.is_complete(),
+            observed: self.is_observed(),
+            min_ready_secs: self.min_ready_secs,
+            partition: 0,
+            on_delete: false,
+        }
+    }
+
+    fn is_observed(&self) -> bool {
         self.observed >= self.generation
+    }
+
+    fn is_complete(&self) -> bool {
+        self.is_observed()
             && self.updated == self.replicas
             && self.status_replicas == self.replicas
             && self.available == self.replicas
     }
-}
-
-impl ReplicaSet {
-    pub(super) fn read(tree: &Tree, fields: &mut Fields<'_>) -> Option<Self> {
-        Some(Self {
-            meta: Meta::read(tree, Kind::ReplicaSet, fields, |_| true)?,
-            uid: meta::uid(tree, fields),
-            created: meta::created(tree, fields),
-            number: revision_number(tree, fields),
-            template: Template::read(tree.at(&["spec", "template"]), fields),
-        })
-    }
-
-    /// The hash of its template: a label, else its name.
-    pub(super) fn hash(&self) -> &Arc<str> {
-        hash_label(&self.meta.labels).unwrap_or(&self.meta.name)
-    }
-}
-
-/// The revision number in the annotations of a ReplicaSet; the first of the keys counts.
-fn revision_number(tree: &Tree, fields: &mut Fields<'_>) -> Option<i64> {
-    let keys = [
-        "deployment.kubernetes.io/revision",
-        "rollout.argoproj.io/revision",
-    ];
-    let annotations = meta::annotations(tree, fields, |key| keys.contains(&key));
-    let found = keys.iter().find_map(|key| annotations.get(key));
-    found.and_then(|text| text.parse().ok())
-}
-
-/// The label that holds a pod's revision, in the order of who knows better.
-pub(super) fn hash_label(labels: &Labels) -> Option<&Arc<str>> {
-    [
-        "rollouts-pod-template-hash",
-        "pod-template-hash",
-        "controller-revision-hash",
-    ]
-    .iter()
-    .find_map(|key| labels.get(key).filter(|value| !value.is_empty()))
 }
 
 impl StatefulSet {
@@ -394,6 +297,7 @@ impl StatefulSet {
             template: Template::read(spec.get("template"), fields),
             replicas: replicas(tree, fields),
             update: Update::read(spec.get("updateStrategy"), fields),
+            min_ready_secs: min_ready_secs(tree, fields),
             observed: observed(tree, fields),
             status_replicas: status(tree, "replicas", fields),
             ready: status(tree, "readyReplicas", fields),
@@ -403,21 +307,44 @@ impl StatefulSet {
         })
     }
 
-    /// Pods that may be missing: a percentage rounds down, and at least one may.
-    pub(super) fn max_unavailable(&self) -> u32 {
+    /// Pods that may be missing: a percentage rounds down, as the controller's code does (its documentation says
+    /// up), and at least one may.
+    fn max_unavailable(&self) -> u32 {
         let unavailable = match self.update {
             Update::Rolling { unavailable, .. } => unavailable,
             Update::Recreate | Update::OnDelete => None,
         };
-        unavailable
-            .unwrap_or(Amount::Count(1))
-            .floor(self.replicas)
-            .max(1)
+        let unavailable = unavailable.unwrap_or(Amount::Count(1));
+        unavailable.floor(self.replicas).max(1)
+    }
+
+    /// What shows of it in a view, as far as its status tells.
+    pub(super) fn workload(&self) -> Workload {
+        let partition = match self.update {
+            Update::Rolling { partition, .. } => partition,
+            Update::Recreate | Update::OnDelete => 0,
+        };
+        Workload {
+            key: key_of(WorkloadKind::StatefulSet, &self.meta),
+            replicas: self.replicas,
+            max_unavailable: self.max_unavailable(),
+            paused: false,
+            paused_since: None,
+            complete: self.is_complete(),
+            observed: self.is_observed(),
+            min_ready_secs: self.min_ready_secs,
+            partition,
+            on_delete: self.update == Update::OnDelete,
+        }
+    }
+
+    fn is_observed(&self) -> bool {
+        self.observed >= self.generation
     }
 
     /// What the status says; the equality of its revisions alone proves nothing, so the caller looks at the pods.
-    pub(super) fn is_complete(&self) -> bool {
-        self.observed >= self.generation
+    fn is_complete(&self) -> bool {
+        self.is_observed()
             && self.status_replicas == self.replicas
             && self.updated == self.replicas
             && self.ready == self.replicas
@@ -434,6 +361,7 @@ impl DaemonSet {
             generation: meta::generation(tree, fields),
             template: Template::read(spec.get("template"), fields),
             update: Update::read(spec.get("updateStrategy"), fields),
+            min_ready_secs: min_ready_secs(tree, fields),
             observed: observed(tree, fields),
             desired: status(tree, "desiredNumberScheduled", fields),
             updated: status(tree, "updatedNumberScheduled", fields),
@@ -442,9 +370,11 @@ impl DaemonSet {
     }
 
     /// Pods that may be missing: both percentages round up, and both cannot be 0.
-    pub(super) fn max_unavailable(&self) -> u32 {
+    fn max_unavailable(&self) -> u32 {
         let (surge, unavailable) = match self.update {
-            Update::Rolling { surge, unavailable } => (surge, unavailable),
+            Update::Rolling {
+                surge, unavailable, ..
+            } => (surge, unavailable),
             Update::Recreate | Update::OnDelete => (None, None),
         };
         let surge = surge.unwrap_or(Amount::Count(0)).ceil(self.desired);
@@ -456,35 +386,27 @@ impl DaemonSet {
         }
     }
 
-    pub(super) fn is_complete(&self) -> bool {
+    /// What shows of it in a view.
+    pub(super) fn workload(&self) -> Workload {
+        Workload {
+            key: key_of(WorkloadKind::DaemonSet, &self.meta),
+            replicas: self.desired,
+            max_unavailable: self.max_unavailable(),
+            paused: false,
+            paused_since: None,
+            complete: self.is_complete(),
+            observed: self.is_observed(),
+            min_ready_secs: self.min_ready_secs,
+            partition: 0,
+            on_delete: self.update == Update::OnDelete,
+        }
+    }
+
+    fn is_observed(&self) -> bool {
         self.observed >= self.generation
-            && self.updated >= self.desired
-            && self.available >= self.desired
-    }
-}
-
-impl ControllerRevision {
-    pub(super) fn read(tree: &Tree, fields: &mut Fields<'_>) -> Option<Self> {
-        let template = tree.at(&["data", "spec", "template"]);
-        Some(Self {
-            meta: Meta::read(tree, Kind::ControllerRevision, fields, |_| true)?,
-            created: meta::created(tree, fields),
-            number: fields.number(tree.get("revision"), format_args!("revision")),
-            template: Template::read(template, fields),
-        })
     }
 
-    /// The bare hash: its name without the owner's.
-    pub(super) fn hash(&self) -> Arc<str> {
-        let owner = self.meta.controller.as_ref().map(|owner| &*owner.name);
-        bare_hash(&self.meta.name, owner.unwrap_or_default())
+    fn is_complete(&self) -> bool {
+        self.is_observed() && self.updated >= self.desired && self.available >= self.desired
     }
-}
-
-/// `web-6d4b` of the owner `web` is `6d4b`; anything else stays as it is.
-pub(super) fn bare_hash(name: &Arc<str>, owner: &str) -> Arc<str> {
-    let rest = name
-        .strip_prefix(owner)
-        .and_then(|rest| rest.strip_prefix('-'));
-    rest.map_or_else(|| Arc::clone(name), Arc::from)
 }

@@ -323,6 +323,7 @@ struct Shape {
 struct Spec {
     replicas: Option<u32>,
     min_ready_seconds: u32,
+    progress_deadline_seconds: Option<u32>,
     revision_history_limit: Option<u32>,
     paused: bool,
     strategy: Update,
@@ -422,6 +423,9 @@ impl Shape {
             replicas,
             controller: self.controller()?,
             min_ready_secs: spec.min_ready_seconds,
+            // The largest number is how the API says never.
+            progress_deadline_secs: Some(spec.progress_deadline_seconds.unwrap_or(600))
+                .filter(|secs| *secs < i32::MAX.unsigned_abs()),
             history_limit: spec.revision_history_limit.unwrap_or(10),
             ready_after_secs,
             gone_after_secs: 0,

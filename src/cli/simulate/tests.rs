@@ -308,6 +308,11 @@ fn what_is_in_the_way_is_told_with_its_place() {
     check(
         &web("minReadySeconds: soon"),
         "",
+        "all.yaml:9: deployment shop/web: `spec.minReadySeconds` is ignored: `soon` is not a number from 0 to 4294967295\n",
+    );
+    check(
+        &web("revisionHistoryLimit: soon"),
+        "",
         "all.yaml:9: deployment shop/web: `spec`: invalid type: string \"soon\", expected u32\n",
     );
     check(

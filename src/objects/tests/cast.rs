@@ -9,15 +9,42 @@
 //! deployment web replicas=4 app=web        replicaset web-a of=Deployment/web rev=1 pod-template-hash=a
 //! statefulset db app=db                    revision db-6d4b of=StatefulSet/db rev=1
 //! ```
+//!
+//! Moments are seconds of a day. A container is its restarts, its state and its last end, an init container likewise:
+//! `c=2,waiting:CrashLoopBackOff,was:1:50`, `c=0,running:5`, `init=0,done:0:3`; `137/OOMKilled` is a code and a reason.
+//! `ready=60` and `unready=65` are the condition of the pod, `failing=FailedCreate@60` of a ReplicaSet or Deployment;
+//! `exceeded=web-b` and `paused@60` are what the condition `Progressing` of a Deployment tells.
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::model::{ServiceKey, ServiceView};
-use crate::objects::{Change, Index, Joined, Kind, Object, Settings};
+use crate::objects::{Change, Document, Index, Joined, Kind, Object, Reader, Settings};
+
+const MIDNIGHT: &str = "2026-01-01T00:00:00Z";
+
+/// A second of the day.
+pub(super) fn moment(second: &str) -> String {
+    let after = SignedDuration::from_secs(second.parse().unwrap());
+    let midnight: Timestamp = MIDNIGHT.parse().unwrap();
+    midnight.checked_add(after).unwrap().to_string()
+}
+
+fn second(at: Timestamp) -> i64 {
+    at.as_second() - MIDNIGHT.parse::<Timestamp>().unwrap().as_second()
+}
 
 pub(super) fn object(line: &str) -> Object {
     let text = json(line).to_string();
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{line}: {error}"))
+}
+
+/// An object as JSON has it.
+pub(super) fn read(value: Value) -> Object {
+    match Reader::default().read(&serde_json::from_value(value).unwrap()) {
+        Document::Object(object) => object,
+        other => panic!("{other:?}"),
+    }
 }
 
 pub(super) fn kind(word: &str) -> Kind {
@@ -76,6 +103,33 @@ fn json(line: &str) -> Value {
                     json!([{"type": "Ready", "status": "True", "lastTransitionTime": at}]);
             }
             ("restarts", n) => status["containerStatuses"] = json!([{"restartCount": number(n)}]),
+            ("c", text) => push(&mut status["containerStatuses"], container(text)),
+            ("init", text) => push(&mut status["initContainerStatuses"], container(text)),
+            ("born", at) => meta["creationTimestamp"] = moment(at).into(),
+            ("ready" | "unready", at) => {
+                let is_ready = if key == "ready" { "True" } else { "False" };
+                let condition =
+                    json!({"type": "Ready", "status": is_ready, "lastTransitionTime": moment(at)});
+                push(&mut status["conditions"], condition);
+            }
+            ("failing", text) => {
+                let (reason, at) = text.split_once('@').unwrap();
+                let condition = json!({"type": "ReplicaFailure", "status": "True", "reason": reason,
+                    "lastTransitionTime": moment(at)});
+                push(&mut status["conditions"], condition);
+            }
+            ("exceeded", set) => {
+                let message = format!("ReplicaSet \"{set}\" has timed out progressing.");
+                let condition = json!({"type": "Progressing", "status": "False", "message": message,
+                    "reason": "ProgressDeadlineExceeded"});
+                push(&mut status["conditions"], condition);
+            }
+            ("minready", secs) => spec["minReadySeconds"] = number(secs).into(),
+            ("observed", n) => status["observedGeneration"] = number(n).into(),
+            ("history", numbers) => {
+                let key = "deployment.kubernetes.io/revision-history";
+                annotations.insert(key.into(), numbers.into());
+            }
             ("image", image) => spec["containers"] = json!([{"image": image}]),
             ("external", name) => {
                 spec["type"] = "ExternalName".into();
@@ -97,6 +151,10 @@ fn json(line: &str) -> Value {
             ("type", value) => top["addressType"] = value.into(),
             ("replicas", n) => spec["replicas"] = number(n).into(),
             ("paused", _) => spec["paused"] = true.into(),
+            _ if word.starts_with("paused@") => {
+                spec["paused"] = true.into();
+                push(&mut status["conditions"], paused(&word["paused@".len()..]));
+            }
             ("status", text) => status = serde_json::from_str(text).unwrap(),
             ("strategy", text) => {
                 let strategy: Value = serde_json::from_str(text).unwrap();
@@ -139,6 +197,40 @@ fn json(line: &str) -> Value {
     top["spec"] = spec;
     top["status"] = status;
     top
+}
+
+fn push(list: &mut Value, value: Value) {
+    match list {
+        Value::Array(list) => list.push(value),
+        other => *other = json!([value]),
+    }
+}
+
+pub(super) fn paused(at: &str) -> Value {
+    json!({"type": "Progressing", "status": "Unknown", "reason": "DeploymentPaused", "lastUpdateTime": moment(at)})
+}
+
+fn container(text: &str) -> Value {
+    let mut value = json!({});
+    let end = |text: &str| {
+        let (code, at) = text.split_once(':').unwrap();
+        let (code, reason) = code.split_once('/').unwrap_or((code, "Error"));
+        let code = code.parse::<i64>().unwrap();
+        json!({"terminated": {"exitCode": code, "reason": reason, "finishedAt": moment(at)}})
+    };
+    for part in text.split(',') {
+        match part.split_once(':') {
+            None => value["restartCount"] = part.parse::<u32>().unwrap().into(),
+            Some(("running", at)) => {
+                value["state"] = json!({"running": {"startedAt": moment(at)}});
+            }
+            Some(("waiting", reason)) => value["state"] = json!({"waiting": {"reason": reason}}),
+            Some(("done", text)) => value["state"] = end(text),
+            Some(("was", text)) => value["lastState"] = end(text),
+            Some(_) => panic!("`{part}`"),
+        }
+    }
+    value
 }
 
 fn endpoint(word: &str) -> Value {
@@ -213,14 +305,7 @@ pub(super) fn shown(joined: &Joined) -> Vec<String> {
     if let Some(view) = &joined.view {
         lines.extend(endpoint_lines(view));
         lines.extend(revision_lines(view));
-        lines.extend(view.workloads.iter().map(|w| {
-            let complete = if w.complete { " complete" } else { "" };
-            let paused = if w.paused { " paused" } else { "" };
-            format!(
-                "{} {}-{}{paused}{complete}",
-                w.key, w.replicas, w.max_unavailable
-            )
-        }));
+        lines.extend(view.workloads.iter().map(workload_line));
     } else {
         lines.push("no names".into());
     }
@@ -231,6 +316,47 @@ pub(super) fn shown(joined: &Joined) -> Vec<String> {
             .map(|problem| format!("! {}", problem.text)),
     );
     lines
+}
+
+fn workload_line(w: &crate::model::Workload) -> String {
+    let mut line = format!("{} {}-{}", w.key, w.replicas, w.max_unavailable);
+    let mut add = |is: bool, text: &str| {
+        if is {
+            line += text;
+        }
+    };
+    add(w.paused, " paused");
+    if let Some(since) = w.paused_since {
+        add(true, &format!("@{}", second(since)));
+    }
+    add(w.complete, " complete");
+    add(!w.observed, " unobserved");
+    let min_ready = format!(" min-ready={}", w.min_ready_secs);
+    add(w.min_ready_secs > 0, &min_ready);
+    add(w.partition > 0, &format!(" partition={}", w.partition));
+    add(w.on_delete, " on-delete");
+    line
+}
+
+/// `[2 restarts, crash-looping, ended badly at 50, unready since 65]`.
+fn trouble(trouble: &crate::model::Trouble) -> String {
+    let mut words = Vec::new();
+    if trouble.restarts > 0 {
+        words.push(format!("{} restarts", trouble.restarts));
+    }
+    if trouble.crash_looping {
+        words.push("crash-looping".to_owned());
+    }
+    let at = |at: Option<Timestamp>| at.map_or("?".to_owned(), |at| second(at).to_string());
+    match (trouble.ended_badly, trouble.ended) {
+        (true, ended) => words.push(format!("ended badly at {}", at(ended))),
+        (false, Some(_)) => words.push(format!("ended at {}", at(trouble.ended))),
+        (false, None) => {}
+    }
+    if trouble.unready_since.is_some() {
+        words.push(format!("unready since {}", at(trouble.unready_since)));
+    }
+    format!(" [{}]", words.join(", "))
 }
 
 fn endpoint_lines(view: &ServiceView) -> Vec<String> {
@@ -265,10 +391,24 @@ fn revision_lines(view: &ServiceView) -> Vec<String> {
             .number
             .map(|n| format!(" #{n}"))
             .unwrap_or_default();
-        format!(
+        let mut line = format!(
             "{workload} {}={}{number} {} pods",
             revision.hash, revision.label, revision.pods
-        )
+        );
+        if let Some(declared) = revision.declared {
+            line += &format!(" declared={declared}");
+        }
+        if revision.reused {
+            line += " reused";
+        }
+        if revision.deadline_exceeded {
+            line += " given-up";
+        }
+        if let Some((reason, since)) = &revision.stalled {
+            let since = since.map_or("?".to_owned(), |at| second(at).to_string());
+            line += &format!(" stalled={reason}@{since}");
+        }
+        line + &revision.troubles.iter().map(trouble).collect::<String>()
     };
     view.revisions.iter().map(show).collect()
 }

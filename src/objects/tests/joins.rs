@@ -346,7 +346,7 @@ fn backends_are_revisions() {
             "10.1.0.4 leaving green",
             "- blue=blue 2 pods",
             "- gone=gone 0 pods",
-            "- green=green 1 pods",
+            "- green=green 1 pods declared=1",
             "! backend `gone` has no endpoints: there is no such service in the namespace",
             "! backend `web` is ignored: it is the service itself",
         ],
@@ -395,6 +395,8 @@ fn missing_pods_are_counted_as_their_controllers_do() {
     );
     assert_eq!(rolling("statefulset", 3, r#"{"maxUnavailable":"10%"}"#), 1);
     assert_eq!(rolling("statefulset", 30, r#"{"maxUnavailable":"10%"}"#), 3);
+    assert_eq!(rolling("statefulset", 39, r#"{"maxUnavailable":"10%"}"#), 3);
+    assert_eq!(rolling("statefulset", 3, r#"{"maxUnavailable":"0%"}"#), 1);
     assert_eq!(
         rolling("daemonset", 0, r#"{"maxSurge":1,"maxUnavailable":0}"#),
         0

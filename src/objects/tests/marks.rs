@@ -75,9 +75,9 @@ fn a_slice_marks_its_service() {
 #[test]
 fn a_pod_marks_the_services_it_is_an_endpoint_of_and_those_of_its_workload_if_it_counts_otherwise()
 {
-    // Restarts show at endpoints only.
+    // Since when it is ready shows at endpoints only.
     check(
-        "pod web-a-1 of=ReplicaSet/web-a ip=10.1.0.1 pod-template-hash=a restarts=1",
+        "pod web-a-1 of=ReplicaSet/web-a ip=10.1.0.1 pod-template-hash=a ready=5",
         "front web",
     );
     // A pod that goes away is missing in the revision wherever that shows: `all` selects the workload.
@@ -112,6 +112,66 @@ fn what_is_behind_a_service_marks_it() {
     check("- statefulset db", "db front");
     check("replicaset stray of=Deployment/nobody rev=2", "");
     check("deployment nobody app=other", "");
+}
+
+#[test]
+fn what_is_wrong_with_a_pod_marks_where_its_revision_shows() {
+    let web_a_1 = "pod web-a-1 of=ReplicaSet/web-a ip=10.1.0.1 pod-template-hash=a";
+    for wrong in [
+        "restarts=1",
+        "c=2,waiting:CrashLoopBackOff,was:1:50",
+        "c=0,waiting:ErrImagePull",
+        "c=0,running:5 unready=65",
+    ] {
+        check(&format!("{web_a_1} {wrong}"), "all front manual web");
+    }
+    // A container that starts or runs is in no view.
+    check(&format!("{web_a_1} c=0,waiting:ContainerCreating"), "");
+    check(&format!("{web_a_1} c=0,running:5"), "");
+    check(&format!("{web_a_1} c=0,running:5 unready=3"), "");
+}
+
+#[test]
+fn conditions_mark_what_is_served_by_the_workload() {
+    for words in [
+        "exceeded=web-a",
+        "failing=FailedCreate@60",
+        "paused@60",
+        "minready=5",
+        "generation=1",
+    ] {
+        let deployment = format!("deployment web replicas=2 app=web tier=front {words}");
+        check(&deployment, "all front manual web");
+    }
+    check(
+        "deployment web replicas=2 app=web tier=front failing=FailedDelete@60",
+        "",
+    );
+    for words in ["failing=FailedCreate@60", "history=1", "image=web:2"] {
+        let set = "replicaset web-a of=Deployment/web rev=1 app=web pod-template-hash=a";
+        check(&format!("{set} {words}"), "all front manual web");
+    }
+    check(
+        r#"statefulset db replicas=1 app=db strategy={"rollingUpdate":{"partition":1}}"#,
+        "db front",
+    );
+}
+
+#[test]
+fn what_backends_desire_marks_those_in_front() {
+    let text = "
+        service web @backends=green=1
+        service green ip=None @backends=blue=1
+        deployment green replicas=4 app=green
+        replicaset green-a of=Deployment/green rev=1 pod-template-hash=a
+        pod green-a-1 of=ReplicaSet/green-a ip=10.1.0.1 pod-template-hash=a
+        slice g of=green green-a-1@10.1.0.1";
+    let mut index = settled(text);
+    // A backend that is made of others is one by its own slices.
+    apply(&mut index, "deployment green replicas=5 app=green");
+    assert_eq!(shown(&index.take_dirty()), "green web");
+    apply(&mut index, "deployment green replicas=5 app=green");
+    assert_eq!(index.take_dirty(), Dirty::default());
 }
 
 #[test]

@@ -75,7 +75,16 @@ fn line() -> impl Strategy<Value = String> {
         "t=x pod-template-hash=a",
         "controller-revision-hash=w-1 image=i:2",
     ]);
-    let flags = select(vec!["", "!gone", "!done", "restarts=2"]);
+    let flags = select(vec![
+        "",
+        "!gone",
+        "!done",
+        "restarts=2",
+        "c=2,waiting:CrashLoopBackOff,was:1:50",
+        "c=0,waiting:ErrImagePull",
+        "c=0,running:5 unready=65",
+        "c=0,running:5 ready=6",
+    ]);
     let pod = (
         (ns(), select(vec!["p", "q", "r"])),
         owner,
@@ -96,26 +105,44 @@ fn line() -> impl Strategy<Value = String> {
         ]),
         1..3_i32,
         select(vec!["", "pod-template-hash=a", "version=v3"]),
+        select(vec![
+            "",
+            "",
+            "history=1",
+            "failing=FailedCreate@60",
+            "image=i:3",
+        ]),
     )
-        .prop_map(|((ns, n), of, rev, labels)| {
-            format!("replicaset {ns}/r-{n} {of} rev={rev} {labels}")
+        .prop_map(|((ns, n), of, rev, labels, facts)| {
+            format!("replicaset {ns}/r-{n} {of} rev={rev} {labels} {facts}")
         });
     let revision = (
         ns(),
         select(vec!["1", "2"]),
         select(vec!["StatefulSet", "DaemonSet"]),
         1..3_i32,
+        select(vec!["", "image=i:3"]),
     )
-        .prop_map(|(ns, n, of, rev)| format!("revision {ns}/w-{n} of={of}/w rev={rev}"));
+        .prop_map(|(ns, n, of, rev, image)| {
+            format!("revision {ns}/w-{n} of={of}/w rev={rev} {image}")
+        });
     let workload = (
         select(vec!["deployment", "statefulset", "daemonset"]),
         ns(),
         select(vec!["", "", "", "uid=other"]),
         select(vec!["app=a", "app=b", "app=a t=x"]),
         1..3_i32,
+        select(vec![
+            "",
+            "",
+            "exceeded=r-a",
+            "failing=FailedCreate@60",
+            "paused@60",
+            "minready=9 generation=1",
+        ]),
     )
-        .prop_map(|(kind, ns, uid, labels, n)| {
-            format!("{kind} {ns}/w {uid} {labels} replicas={n}")
+        .prop_map(|(kind, ns, uid, labels, n, facts)| {
+            format!("{kind} {ns}/w {uid} {labels} replicas={n} {facts}")
         });
     let namespace =
         (ns(), select(vec!["", "env=prod"])).prop_map(|(ns, env)| format!("namespace {ns} {env}"));
@@ -169,6 +196,7 @@ struct Seen {
     pods: BTreeSet<(Arc<str>, IpAddr)>,
     namespaces: BTreeSet<String>,
     problems: Vec<Problem>,
+    ready: Vec<&'static str>,
 }
 
 impl Seen {
@@ -182,6 +210,10 @@ impl Seen {
                 .collect(),
             namespaces: index.namespaces().map(str::to_owned).collect(),
             problems: index.problems(),
+            ready: ["p", "q", "r"]
+                .into_iter()
+                .filter(|pod| index.is_pod_ready("n", pod))
+                .collect(),
         }
     }
 }

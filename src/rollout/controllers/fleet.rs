@@ -1,6 +1,7 @@
 //! The fleet: the pods and revisions of one workload at one second, and what controllers may do to them.
 
 use super::Workload;
+use super::progress::Progress;
 
 /// A second of the play; what was there before it began has a negative one.
 pub type Second = i64;
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub revisions: Vec<Revision>,
     /// `status.currentRevision` of a StatefulSet: the last that was complete.
     pub current: Template,
+    /// The condition `Progressing`; a Deployment's only.
+    pub progress: Option<Progress>,
     /// In the order of their creation.
     pub pods: Vec<Pod>,
 }
@@ -65,6 +68,8 @@ pub struct Pod {
     pub since: Second,
     /// Restarts of its container.
     pub restarts: u32,
+    /// When that last ended.
+    pub ended: Option<Second>,
 }
 
 /// What a pod does.
@@ -154,6 +159,7 @@ impl Fleet {
                 paused: false,
                 revisions: Vec::new(),
                 current: template,
+                progress: None,
                 pods: Vec::new(),
             },
             next_serial: 0,
@@ -190,6 +196,7 @@ impl Fleet {
             phase: Phase::Starting,
             since: self.now.at,
             restarts: 0,
+            ended: None,
         });
     }
 

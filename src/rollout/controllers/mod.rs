@@ -21,6 +21,7 @@ mod play;
 // What each controller does when it looks.
 mod daemon_set;
 mod deployment;
+mod progress;
 mod stateful_set;
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ use crate::model::Amount;
 
 pub use fleet::{Phase, Pod, Revision, Second, Snapshot, Template};
 pub use play::{Event, Failure, REST_SECS, Start, play};
+pub use progress::{Progress, ProgressReason};
 
 /// What someone wrote into the workload, and how its pods behave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub struct Workload {
     pub controller: Controller,
     /// `minReadySeconds`: a pod is available when it has been ready for so long.
     pub min_ready_secs: u32,
+    /// `progressDeadlineSeconds`: when a Deployment that does not get on is given up, if ever.
+    pub progress_deadline_secs: Option<u32>,
     /// `revisionHistoryLimit`: how many revisions without pods are kept.
     pub history_limit: u32,
     /// From its creation until a pod is ready.
@@ -89,7 +93,7 @@ pub enum StatefulSetUpdate {
     Rolling {
         /// Ordinals below it stay at the current revision.
         partition: u32,
-        /// `maxUnavailable`, a percentage rounded up, at least 1.
+        /// `maxUnavailable`, a percentage rounded down, at least 1.
         unavailable: Amount,
     },
     /// When someone deletes them.
@@ -149,7 +153,7 @@ impl Controller {
             Self::StatefulSet {
                 update: StatefulSetUpdate::Rolling { unavailable, .. },
                 ..
-            } => bounds(0, unavailable.ceil(replicas).max(1)),
+            } => bounds(0, unavailable.floor(replicas).max(1)),
             Self::DaemonSet(DaemonSetUpdate::Rolling { surge, unavailable }) => {
                 match (surge.ceil(replicas), unavailable.ceil(replicas)) {
                     (0, unavailable) => bounds(0, unavailable.max(1)),

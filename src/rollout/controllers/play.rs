@@ -1,6 +1,7 @@
 //! The play: a clock that goes from one second with a reason to the next.
 
 use super::fleet::{Fleet, Phase, Pod, Second, Snapshot, Template};
+use super::progress::Deadline;
 use super::{Controller, Workload, daemon_set, deployment, stateful_set};
 
 /// How long what is at rest has been available when a play begins.
@@ -69,6 +70,7 @@ pub fn play(
             stage.happen(event);
             stage.settle();
         }
+        stage.deadline.look(&mut stage.fleet);
         let now = &stage.fleet.now;
         if timeline.last().is_none_or(|last| differs(last, now)) {
             timeline.push(now.clone());
@@ -94,13 +96,19 @@ fn differs(one: &Snapshot, other: &Snapshot) -> bool {
 
 struct Play {
     fleet: Fleet,
+    deadline: Deadline,
     failures: Vec<(Template, Failure)>,
 }
 
 impl Play {
     fn new(workload: &Workload, start: Start) -> Self {
-        let fleet = match start {
-            Start::Created(template) => Fleet::new(workload, template, 0),
+        let mut play = Self {
+            fleet: Fleet::new(workload, Template(0), 0),
+            deadline: Deadline::of(workload),
+            failures: Vec::new(),
+        };
+        match start {
+            Start::Created(template) => play.fleet = Fleet::new(workload, template, 0),
             Start::AtRest(template) => {
                 let instant = Workload {
                     ready_after_secs: 0,
@@ -108,20 +116,14 @@ impl Play {
                     ..workload.clone()
                 };
                 let since = -REST_SECS - Second::from(workload.min_ready_secs);
-                let mut play = Self {
-                    fleet: Fleet::new(&instant, template, since),
-                    failures: Vec::new(),
-                };
+                play.fleet = Fleet::new(&instant, template, since);
                 play.settle();
+                play.deadline.rest(&mut play.fleet);
                 play.fleet.workload = workload.clone();
                 play.fleet.now.min_ready_secs = workload.min_ready_secs;
-                play.fleet
             }
-        };
-        Self {
-            fleet,
-            failures: Vec::new(),
         }
+        play
     }
 
     fn happen(&mut self, event: Event) {
@@ -185,6 +187,7 @@ impl Play {
                     pod.phase = Phase::Starting;
                     pod.since = now;
                     pod.restarts += 1;
+                    pod.ended = Some(now);
                 }
                 Phase::Terminating { .. } => return false,
             }
@@ -214,7 +217,7 @@ impl Play {
         Some(pod.since + secs)
     }
 
-    /// The next second at which a pod turns, or has been ready for long enough.
+    /// The next second at which a pod turns, has been ready for long enough, or the Deployment is given up.
     fn next_due(&self) -> Option<Second> {
         let now = self.fleet.now.at;
         let min_ready = Second::from(self.fleet.workload.min_ready_secs);
@@ -226,7 +229,9 @@ impl Play {
                 .filter(|at| *at > now)
                 .min()
         };
-        self.fleet.now.pods.iter().filter_map(due).min()
+        let deadline = self.deadline.due(&self.fleet.now);
+        let pods = self.fleet.now.pods.iter();
+        pods.filter_map(due).chain(deadline).min()
     }
 }
 

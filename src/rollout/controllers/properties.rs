@@ -48,6 +48,7 @@ fn workload() -> impl Strategy<Value = Workload> {
             replicas,
             controller,
             min_ready_secs: min,
+            progress_deadline_secs: Some(60),
             history_limit: 10,
             ready_after_secs: ready,
             gone_after_secs: gone,

@@ -125,6 +125,10 @@ pub(in crate::rollout) fn workload(text: &str) -> Workload {
         replicas: words[1].parse().unwrap(),
         controller,
         min_ready_secs: number("minready", 0),
+        progress_deadline_secs: match value("deadline") {
+            Some("none") => None,
+            _ => Some(number("deadline", 600)),
+        },
         history_limit: number("history", 10),
         ready_after_secs: number("ready", 10),
         gone_after_secs: number("gone", 0),
