@@ -11,10 +11,19 @@ mod rig;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::net::IpAddr;
 
+use jiff::Timestamp;
 use packet::{Opt, Packet, Reply, kind};
 use rig::Offline;
-use shiftdns::answer::Transport;
+use shiftdns::answer::{Identity, Limits, Transport, View, Worker, respond};
+use shiftdns::model::{
+    Endpoint, EndpointPort, Policy, Protocol, ServiceKey, ServiceKind, ServiceView, Sticky,
+};
+use shiftdns::rollout::{Memory, evaluate};
+use shiftdns::wire::Name;
+use shiftdns::zone::{self, Authority, Slots, Zone, ZoneKind, Zones};
+use shiftdns::{records, store};
 
 /// The system's allocator, which counts what this thread asks of it: other tests run beside.
 struct Counting;
@@ -145,6 +154,96 @@ fn names_of_zones_addresses_and_pods() {
     check("10.0.96.10.in-addr.arpa", kind::PTR, "NOERROR aa | an PTR");
     check("10-1-2-3.shop.pod.Z", kind::A, "NOERROR aa | an A");
     check("fd00--1.shop.pod.Z", kind::AAAA, "NOERROR aa | an AAAA");
+}
+
+/// A view with one service, `web.shop.svc.z`, whose endpoints clients keep.
+fn sticky_view(factors: Vec<u8>) -> View {
+    let port = EndpointPort {
+        name: Some("http".into()),
+        protocol: Protocol::Tcp,
+        number: 80,
+    };
+    let endpoint = |n: u8| Endpoint {
+        address: IpAddr::from([10, 1, 0, n]),
+        uid: format!("pod-{n}").into(),
+        pod: None,
+        hostname: None,
+        ready: true,
+        serving: true,
+        terminating: false,
+        zone: None,
+        node: None,
+        ready_since: None,
+        restarts: 0,
+        revision: None,
+        ports: [port.clone()].into(),
+    };
+    let service = ServiceView {
+        key: ServiceKey::new("shop", "web"),
+        uid: "web".into(),
+        created: None,
+        origin: None,
+        kind: ServiceKind::Headless,
+        ports: Vec::new(),
+        annotations: Vec::new(),
+        publish_not_ready: false,
+        endpoints: (1..=9).map(endpoint).collect(),
+        revisions: Vec::new(),
+        workloads: Vec::new(),
+        external: None,
+    };
+    let (policy, memory) = (Policy::default(), Memory::default());
+    let mut outcome = evaluate(&service, &policy, &memory, Timestamp::UNIX_EPOCH);
+    outcome.weighted = true;
+    outcome.policy.sticky = Sticky::Ecs;
+    outcome.factors = factors;
+    outcome.cut_over = Some(Timestamp::MAX);
+    let records = records::compile(&service, &outcome, &records::Settings::default());
+    let zone = || Name::parse("z").expect("a name");
+    let encoded = zone::encode(&records, &zone(), &Slots::default(), 1).expect("it fits");
+    let (store, mut publisher) = store::new();
+    publisher.publish(&encoded.name, &zone(), encoded.node);
+    let authority = Authority {
+        server: zone(),
+        mname: zone(),
+        rname: zone(),
+    };
+    let zone = Zone::new(zone(), ZoneKind::Cluster, &authority, 30, 5);
+    let limits = Limits::default();
+    let view = View::new(store, Zones::new(vec![zone]), Identity::default(), limits);
+    view.set_synced();
+    view
+}
+
+/// Hashed, told again for whom, and counted down.
+#[test]
+fn what_a_client_keeps() {
+    for factors in [vec![], (1..=9).map(|n| n * 11).collect()] {
+        let view = sticky_view(factors);
+        let (mut worker, mut out) = (Worker::new(1), Vec::new());
+        for (name, qtype, expected) in [
+            ("web.shop.svc.z", kind::A, "NOERROR aa | an A"),
+            (
+                "_http._tcp.web.shop.svc.z",
+                kind::SRV,
+                "NOERROR aa | an SRV | ar A",
+            ),
+        ] {
+            let opt = Opt::version(0).option(8, &[0, 1, 24, 0, 10, 1, 2]);
+            let packet = Packet::ask(name, qtype).opt(&opt).octets();
+            let mut ask = |host: u8| {
+                let peer = IpAddr::from([192, 0, 2, host]);
+                let (transport, worker) = (Transport::Udp, &mut worker);
+                respond(&packet, peer, transport, &view, worker, 1, &mut out);
+                asked()
+            };
+            let before = ask(0);
+            let after = (0..1000).map(|n: u32| ask(n.to_le_bytes()[0])).last();
+            assert_eq!(after, Some(before), "{name}");
+            let reply = Reply::read(&out).verdict();
+            assert_eq!(reply, format!("{expected} | opt v0 1232 [8]"));
+        }
+    }
 }
 
 /// T3: a header that promises 65,535 records of everything costs what it weighs.

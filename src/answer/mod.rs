@@ -23,6 +23,7 @@
     clippy::panic
 )]
 
+mod client;
 mod view;
 mod worker;
 
@@ -31,10 +32,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::wire::{
-    Ede, Owner, Query, QueryName, Rcode, Rejection, Reply, class, header_only, rtype,
+    Ede, MalformedSubnet, Owner, Query, QueryName, Rcode, Rejection, Reply, class, header_only,
+    rtype,
 };
-use crate::zone::{Found, Node, Place, Set, Sets, Zone};
+use crate::zone::{Found, Kept, Node, Place, PortSet, Set, Sets, Zone};
 
+use client::Client;
 pub use view::{Identity, Limits, View};
 pub use worker::{Counts, TYPES, Worker};
 
@@ -82,11 +85,11 @@ pub enum Verdict {
 
 /// Answers one message. `out` is emptied first; on [`Verdict::Reply`] it holds exactly the answer.
 ///
-/// `_peer` is who asked, for rules about clients; there are none yet. `now` is the wall clock in whole seconds
-/// since the epoch.
+/// `peer` is who asked, which answers that a client keeps depend on. `now` is the wall clock in whole seconds since the
+/// epoch.
 pub fn respond(
     packet: &[u8],
-    _peer: IpAddr,
+    peer: IpAddr,
     transport: Transport,
     view: &View,
     worker: &mut Worker,
@@ -123,6 +126,7 @@ pub fn respond(
     }
     Responder {
         query: &query,
+        peer,
         view,
         now,
     }
@@ -134,6 +138,7 @@ pub fn respond(
 
 struct Responder<'q> {
     query: &'q Query<'q>,
+    peer: IpAddr,
     view: &'q View,
     now: u64,
 }
@@ -251,14 +256,27 @@ impl Responder<'_> {
         }
         let key = name.suffix(place.key_labels);
         let prefix = labels - place.key_labels;
-        let read = |node: &Node| match node.find(name, prefix) {
-            Found::Sets(sets) => self.add_set(sets, owner, worker, reply),
-            Found::Srv(srv) if matches!(self.query.qtype, rtype::SRV | rtype::ANY) => {
-                add_srv(srv, owner, reply);
-                Step::Done
+        let read = |node: &Node| {
+            let (from, found) = (reply.offset(), node.find(name, prefix));
+            let step = match found {
+                Found::Sets(sets) | Found::Host(sets) => self.add_set(sets, owner, worker, reply),
+                Found::Srv(set) if matches!(self.query.qtype, rtype::SRV | rtype::ANY) => {
+                    match set {
+                        PortSet::All(srv) => add_srv(srv, owner, reply),
+                        PortSet::Kept(kept) => self.add_kept(kept, owner, worker, reply),
+                    }
+                    Step::Done
+                }
+                Found::Srv(_) | Found::Empty => Step::NoData,
+                Found::Missing => Step::Missing,
+            };
+            // One comparison where nothing is scheduled. A host stays what it is whatever becomes of the shares.
+            if let Some(secs) = node.secs_to_cut_over(self.now)
+                && !matches!(found, Found::Host(_))
+            {
+                reply.limit_ttls(from, secs);
             }
-            Found::Srv(_) | Found::Empty => Step::NoData,
-            Found::Missing => Step::Missing,
+            step
         };
         match self.view.store.find(key, read) {
             Some(step) => step,
@@ -293,6 +311,7 @@ impl Responder<'_> {
                     reply.answer(&drawn.body, run.start as usize, run.count as usize, owner);
                 }
             }
+            Some(Set::Kept(kept)) => self.add_kept(kept, owner, worker, reply),
             Some(Set::Alias { body, target }) => {
                 let at = reply.offset() + RDATA_AT;
                 reply.answer(body, 0, 1, owner);
@@ -302,6 +321,22 @@ impl Responder<'_> {
             }
         }
         Step::Done
+    }
+
+    /// The records that this client keeps.
+    fn add_kept(&self, kept: &Kept, owner: Owner, worker: &mut Worker, reply: &mut Reply<'_>) {
+        let client = match Client::of(kept.sticky.by(), self.peer, self.query.edns.as_ref()) {
+            Ok(client) => client,
+            Err(MalformedSubnet) => return reply.reject(Rcode::FormErr),
+        };
+        if let Some(subnet) = client.subnet {
+            reply.set_subnet(subnet);
+        }
+        if let Some(keeps) = kept.sticky.select(client.number) {
+            worker.count_answer(keeps.count);
+            let (first, count) = (keeps.run.start as usize, keeps.run.count as usize);
+            reply.answer_srv(&kept.records, first, count, owner);
+        }
     }
 
     /// `10-1-2-3.namespace.pod.zone`, made from the question where pod names are not verified.

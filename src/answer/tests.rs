@@ -1,12 +1,16 @@
+mod cut_over;
+mod kept;
+
 use std::net::Ipv4Addr;
 
 use hickory_proto::op::Message;
 use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
 use super::*;
+use crate::records::{self, testing::Split};
 use crate::store::{self, Publisher};
 use crate::wire::{BodyBuilder, Name};
-use crate::zone::{Authority, ZoneKind, Zones};
+use crate::zone::{self, Authority, Slots, ZoneKind, Zones};
 
 fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
@@ -17,6 +21,9 @@ struct Server {
     view: View,
     publisher: Publisher,
     worker: Worker,
+    /// Who asks, and when.
+    peer: IpAddr,
+    now: u64,
     out: Vec<u8>,
 }
 
@@ -32,6 +39,8 @@ impl Server {
             view,
             publisher,
             worker: Worker::new(7),
+            peer: Ipv4Addr::LOCALHOST.into(),
+            now: 1,
             out: Vec::new(),
         }
     }
@@ -48,6 +57,20 @@ impl Server {
     fn publish(&mut self, text: &str, sets: Vec<(u16, Set)>) {
         let (name, apex) = (name(text), name("z"));
         self.publisher.publish(&name, &apex, Some(Node::of(sets)));
+    }
+
+    /// Publishes the service of a split, its answers counted in the slots 0, 1 and so on, by version.
+    fn serve(&mut self, split: &Split) {
+        let settings = records::Settings::default();
+        let records = records::compile(&split.view, &split.outcome, &settings);
+        let slots = Slots {
+            versions: (0..).take(split.outcome.versions.len()).collect(),
+            ..Slots::default()
+        };
+        let encoded = zone::encode(&records, &name("z"), &slots, 1).unwrap();
+        assert_eq!(encoded.problems, []);
+        self.publisher
+            .publish(&encoded.name, &name("z"), encoded.node);
     }
 
     fn alias(&mut self, from: &str, to: &str) {
@@ -69,23 +92,13 @@ impl Server {
         transport: Transport,
         udp_size: Option<u16>,
     ) -> Message {
-        let with_opt = u8::from(udp_size.is_some());
-        let mut query = vec![0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 0, 0, with_opt];
-        query.extend_from_slice(name.as_wire());
-        query.extend(qtype.to_be_bytes());
-        query.extend([0, 1]);
-        if let Some(udp_size) = udp_size {
-            query.extend([0, 0, 41]);
-            query.extend(udp_size.to_be_bytes());
-            query.extend([0; 6]);
-        }
-        self.send(&query, transport)
+        let opt = udp_size.map(|size| (size, &[][..]));
+        self.send(&query(name, qtype, opt), transport)
     }
 
     fn send(&mut self, query: &[u8], transport: Transport) -> Message {
-        let peer = Ipv4Addr::LOCALHOST.into();
-        let (view, worker) = (&self.view, &mut self.worker);
-        let verdict = respond(query, peer, transport, view, worker, 1, &mut self.out);
+        let (view, worker, out) = (&self.view, &mut self.worker, &mut self.out);
+        let verdict = respond(query, self.peer, transport, view, worker, self.now, out);
         assert_eq!(verdict, Verdict::Reply);
         let mut decoder = BinDecoder::new(&self.out);
         let message = Message::read(&mut decoder).unwrap();
@@ -96,6 +109,32 @@ impl Server {
     fn udp(&mut self, text: &str, qtype: u16) -> Message {
         self.ask(&name(text), qtype, Transport::Udp, Some(1232))
     }
+}
+
+/// A query, with an OPT record of this UDP size and these octets of options, or without.
+fn query(name: &Name, qtype: u16, opt: Option<(u16, &[u8])>) -> Vec<u8> {
+    let with_opt = u8::from(opt.is_some());
+    let mut query = vec![0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 0, 0, with_opt];
+    query.extend_from_slice(name.as_wire());
+    query.extend(qtype.to_be_bytes());
+    query.extend([0, 1]);
+    if let Some((udp_size, options)) = opt {
+        query.extend([0, 0, 41]);
+        query.extend(udp_size.to_be_bytes());
+        query.extend([0; 4]);
+        query.extend(u16::try_from(options.len()).unwrap().to_be_bytes());
+        query.extend_from_slice(options);
+    }
+    query
+}
+
+/// Records in their order, as `5 A 10.0.0.1`; of names, what stands in front of the service's own.
+fn shown(records: &[hickory_proto::rr::Record]) -> Vec<String> {
+    let record = |record: &hickory_proto::rr::Record| {
+        format!("{} {} {}", record.ttl, record.record_type(), record.data)
+            .replace(".web.shop.svc.z.", "")
+    };
+    records.iter().map(record).collect()
 }
 
 fn addresses(count: u32) -> Set {

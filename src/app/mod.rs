@@ -19,7 +19,8 @@ use crate::admin::{self, Admin};
 use crate::answer::{View, Worker};
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::engine::control::{self, Event, Handle};
+use crate::engine::control::{self, Event, Handle, Keep};
+use crate::files::state::{Keeper, StateError};
 use crate::files::{self, Loaded, Manifests};
 use crate::server::{self, Server};
 use crate::store;
@@ -50,6 +51,7 @@ pub struct Running {
     server: Server,
     admin: Admin,
     watch: Option<files::Watch>,
+    state: Option<Keeper>,
 }
 
 /// Why a server did not start.
@@ -73,6 +75,9 @@ pub enum StartError {
     /// A zone's name leaves no room for the names below it.
     #[error("a zone's own names do not fit")]
     Zone(#[source] NameError),
+    /// The state file cannot be used.
+    #[error(transparent)]
+    State(StateError),
     /// The directory of manifests could not be read.
     #[error(transparent)]
     Manifests(files::LoadError),
@@ -107,10 +112,24 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
     let identity = settings::identity(config);
     let view = Arc::new(View::new(store, zones, identity, settings::limits(config)));
     let engine_settings = settings::engine(config, &dns).map_err(StartError::Zone)?;
-    let engine =
+    let mut engine =
         Engine::new(engine_settings, Arc::clone(&view), publisher).map_err(StartError::Zone)?;
     let versions = engine.counted_versions();
-    let engine = control::start(engine, None).map_err(StartError::Thread)?;
+    let state = match &config.state {
+        Some(path) => {
+            let (keeper, memories) = Keeper::start(path).map_err(StartError::State)?;
+            info!(file = %path.display(), services = memories.len(), "read what is remembered");
+            engine.remember(memories);
+            Some(keeper)
+        }
+        None => None,
+    };
+    let keep = state.as_ref().map(|keeper| {
+        let sink = keeper.sink();
+        let keep: Keep = Box::new(move |memories, kept| sink.put(memories, kept));
+        keep
+    });
+    let engine = control::start(engine, keep).map_err(StartError::Thread)?;
 
     let workers: Vec<Worker> = (0..bound.workers_needed()).map(|_| worker()).collect();
     let streams = worker();
@@ -147,6 +166,7 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         server,
         admin,
         watch,
+        state,
     })
 }
 
@@ -162,6 +182,10 @@ impl Running {
         self.admin.leave();
         self.server.shutdown(drain).await;
         self.admin.shutdown().await;
+        if let Some(keeper) = self.state {
+            // Whether it could be written has been logged.
+            let _ = tokio::task::spawn_blocking(move || keeper.finish()).await;
+        }
     }
 }
 

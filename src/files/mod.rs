@@ -1,9 +1,10 @@
-//! Files: manifests from disk.
+//! Files: manifests from disk, and the state file.
 //!
 //! Given a directory of Kubernetes YAML or JSON, as `kubectl get -o yaml` prints it, [`Manifests::load`] gives the
 //! objects in it as changes for the index, and [`watch()`] gives what differs whenever the directory changes. A file
 //! that does not parse, or is emptied, keeps its last good objects and is told as a Problem with file and line.
-//! Nothing is ever written, and kinds of object that nobody here reads are passed over unparsed.
+//! Kinds of object that nobody here reads are passed over unparsed, and no manifest is ever written: the only file that
+//! is, is the one in which [`state`] keeps what is remembered.
 
 mod given;
 mod json;
@@ -11,6 +12,7 @@ mod listing;
 mod manifests;
 mod parse;
 mod split;
+pub mod state;
 mod watch;
 
 #[cfg(test)]

@@ -307,14 +307,15 @@ impl StatefulSet {
         })
     }
 
-    /// Pods that may be missing: a percentage rounds up, and at least one may.
+    /// Pods that may be missing: a percentage rounds down, as the controller's code does (its documentation says
+    /// up), and at least one may.
     fn max_unavailable(&self) -> u32 {
         let unavailable = match self.update {
             Update::Rolling { unavailable, .. } => unavailable,
             Update::Recreate | Update::OnDelete => None,
         };
         let unavailable = unavailable.unwrap_or(Amount::Count(1));
-        unavailable.ceil(self.replicas).max(1)
+        unavailable.floor(self.replicas).max(1)
     }
 
     /// What shows of it in a view, as far as its status tells.

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::hosts::Hosts;
 use super::text;
 use super::views::PlainViews;
@@ -10,9 +12,11 @@ use super::{
     Addresses, Choice, Content, Member, Names, PortName, Records, Reverse, Settings, Srv,
     SrvTarget, View,
 };
-use crate::model::{Endpoint, Family, Port, Problem, Protocol, ServiceKind, ServiceView};
-use crate::rollout::{Basis, Outcome, Role};
+use crate::model::{Endpoint, Family, Port, Problem, Protocol, ServiceKind, ServiceView, Strategy};
+use crate::rollout::{Basis, Outcome, Role, is_role_word};
 
+/// The factor of an endpoint that weighs as much as any other of its version.
+pub(super) const FACTOR_WHOLE: u8 = 100;
 /// TXT records about shares: never cached, they are read to see what is so at this moment.
 const TTL_TEXT: u32 = 0;
 /// The most for endpoints that are about to go (those of the fall-back): kube-proxy drops them as fast.
@@ -107,6 +111,16 @@ impl<'a> Compiler<'a> {
         &self.view.endpoints[index]
     }
 
+    pub(super) fn service(&self) -> &'a ServiceView {
+        self.view
+    }
+
+    /// The part of an endpoint in what its version has, in percent of a whole one, never zero: what counts is served.
+    pub(super) fn factor(&self, index: usize) -> u8 {
+        let factor = self.outcome.factors.get(index).copied();
+        factor.map_or(FACTOR_WHOLE, |factor| factor.clamp(1, FACTOR_WHOLE))
+    }
+
     pub(super) fn version_of(&self, index: usize) -> usize {
         self.outcome.endpoint_versions[index]
     }
@@ -160,6 +174,7 @@ impl<'a> Compiler<'a> {
                 .map(|address| Member {
                     address: *address,
                     version: 0,
+                    factor: FACTOR_WHOLE,
                 })
                 .collect(),
             choice: Choice::Fixed,
@@ -177,6 +192,7 @@ impl<'a> Compiler<'a> {
                 port,
                 version: None,
                 share: 0,
+                factor: FACTOR_WHOLE,
             };
             numbers.into_iter().map(record).collect::<Vec<_>>()
         };
@@ -227,11 +243,13 @@ impl<'a> Compiler<'a> {
             ttl: self.endpoint_ttl(),
             ttl_hosts: self.endpoint_ttl(),
             ttl_text: TTL_TEXT,
+            cut_over: self.outcome.cut_over.and_then(second_after),
             ..Names::default()
         };
         let lines = text::versions(self.outcome, self.view);
         let mut plain = PlainViews::default();
         names.views.push(self.split_view(&names.ports, &mut plain));
+        names.sticky = self.sticky(&names.ports);
         self.add_roles(&mut names, &mut plain);
         self.add_versions(&mut names, &lines, &mut plain);
         names.versions_text = lines;
@@ -253,6 +271,7 @@ impl<'a> Compiler<'a> {
         names
     }
 
+    /// The whole, and the roles that the strategy knows: where nothing has one of them, its name has no records.
     fn add_roles(&self, names: &mut Names, plain: &mut PlainViews) {
         let mut all = plain.of(self, &names.ports, |_| true);
         all.a.choice = Choice::Fixed;
@@ -261,8 +280,12 @@ impl<'a> Compiler<'a> {
             let has_role = |version: usize| self.outcome.versions[version].role == Some(role);
             plain.of(self, &names.ports, has_role)
         };
-        let (stable, canary) = (of_role(Role::Stable), of_role(Role::Canary));
-        for (label, view) in [("all", all), ("stable", stable), ("canary", canary)] {
+        let roles = match self.outcome.policy.strategy {
+            Strategy::BlueGreen { .. } => [Role::Active, Role::Preview],
+            _ => [Role::Stable, Role::Canary],
+        };
+        let [one, other] = roles.map(|role| (role.as_str(), of_role(role)));
+        for (label, view) in [("all", all), one, other] {
             let label: Arc<str> = label.into();
             names.roles.push((Arc::clone(&label), names.views.len()));
             names.plain.push((label, names.views.len()));
@@ -304,7 +327,8 @@ impl<'a> Compiler<'a> {
                 }
             };
             names.versions.push((Arc::clone(label), view));
-            if !names.plain.iter().any(|(role, _)| role == label) {
+            // The hash of a bare pod may be such a word, also that of a role which this strategy does not have.
+            if !is_role_word(label) {
                 names.plain.push((Arc::clone(label), view));
             }
         }
@@ -334,6 +358,12 @@ impl<'a> Compiler<'a> {
             Basis::Ready | Basis::Nothing => self.outcome.ttl,
         }
     }
+}
+
+/// The first whole second since the epoch that is not before `at`: an answer's age is counted in such.
+fn second_after(at: Timestamp) -> Option<u64> {
+    let has_begun = i64::from(at.subsec_nanosecond() > 0);
+    u64::try_from(at.as_second() + has_begun).ok()
 }
 
 impl PortName {

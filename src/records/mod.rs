@@ -9,15 +9,19 @@
 //!   ├── 10-1-2-3                        a host: one target, whatever the split
 //!   ├── _tcp ── _http                   SRV of view 0
 //!   ├── v2, _version ── v2              a view: the endpoints of one version
-//!   ├── stable, _role ── stable         a view: the endpoints of one role
+//!   ├── stable, _role ── stable         a view: the endpoints of one role; blue/green has active and preview
 //!   ├── all, _role ── all               the view for clients that take an answer for the membership
 //!   └── _versions, _rollout             TXT: what the shares are, and why
 //! ```
 
 mod compile;
 mod hosts;
+mod sticky;
 mod text;
 mod views;
+
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,6 +30,8 @@ use crate::model::{Problem, Protocol, ServiceKey};
 
 pub use compile::compile;
 pub use hosts::{Host, address_label};
+pub use sticky::{Sticky, StickyVersion, Target, TargetPort};
+pub use text::RolloutText;
 pub(crate) use views::weigh_alike;
 
 /// What `compile` needs to know beside the service.
@@ -96,13 +102,17 @@ pub struct Names {
     /// The strings of `_versions`, one a version; empty where the service has no version names.
     pub versions_text: Vec<String>,
     /// The strings of `_rollout`, one a track, without the generation: it is known when they are published.
-    pub rollout_text: Vec<String>,
+    pub rollout_text: Vec<RolloutText>,
     /// The time to live of every view.
     pub ttl: u32,
     /// The time to live of hosts, which are endpoints also where the views are a cluster IP.
     pub ttl_hosts: u32,
     /// The time to live of the strings.
     pub ttl_text: u32,
+    /// What the service's own name answers where a client keeps its endpoint; view 0 is then not answered.
+    pub sticky: Option<Sticky>,
+    /// The second since the epoch in which views change by themselves: no answer of theirs is to be kept beyond it.
+    pub cut_over: Option<u64>,
 }
 
 /// The labels `_http._tcp`.
@@ -145,6 +155,8 @@ pub struct Member {
     pub address: IpAddr,
     /// Index into the outcome's versions.
     pub version: u16,
+    /// Its part of what its version's members have, in percent of a whole one; 100 where none is told apart.
+    pub factor: u8,
 }
 
 /// How an answer is chosen from an address set.
@@ -182,6 +194,8 @@ pub struct Srv {
     pub version: Option<u16>,
     /// The share of that version, in basis points.
     pub share: u32,
+    /// Its part of that share, as a member's.
+    pub factor: u8,
 }
 
 /// What an SRV record points to.
@@ -201,3 +215,6 @@ pub struct Reverse {
     /// The host's label; `None`: the service itself, by a cluster IP.
     pub host: Option<Arc<str>>,
 }
+
+#[cfg(test)]
+mod tests;

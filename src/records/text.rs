@@ -2,12 +2,33 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
+
 use crate::model::ServiceView;
 use crate::rollout::{Outcome, Track, Version};
 
+/// A string of `_rollout`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RolloutText {
+    /// Facts without spaces inside, as `key=value`.
+    pub facts: String,
+    /// What stands behind all facts, since it has spaces.
+    pub note: Option<String>,
+}
+
+impl RolloutText {
+    /// The whole string; `generation` is the one that last changed the service.
+    pub fn line(&self, generation: u64) -> String {
+        let mut line = self.facts.clone();
+        push(&mut line, "generation", Some(generation));
+        push(&mut line, "note", self.note.as_ref());
+        line
+    }
+}
+
 /// One string a version, in the outcome's order:
-/// `version=v2 alias=v2 revision=12 hash=7d9f share=10.00% policy=25.00% cap=10.00% ready=3 role=canary reason=…`.
-/// Keys without a value are left out.
+/// `version=v2 alias=v2 revision=12 hash=7d9f share=10.00% policy=25.00% cap=10.00% ready=3 role=canary reason=… failed=…`.
+/// Keys without a value are left out. The cause of a failure has spaces, so it is last.
 pub(super) fn versions(outcome: &Outcome, view: &ServiceView) -> Vec<String> {
     let line = |version: &Version| {
         let Version {
@@ -31,32 +52,49 @@ pub(super) fn versions(outcome: &Outcome, view: &ServiceView) -> Vec<String> {
         push(&mut text, "ready", Some(ready));
         push(&mut text, "role", version.role.map(|role| role.as_str()));
         push(&mut text, "reason", Some(reason));
+        push(&mut text, "failed", version.failed.map(|c| c.as_str()));
         text
     };
     outcome.versions.iter().map(line).collect()
 }
 
 /// One string a track; one for the whole service where nothing is known to roll behind it.
-pub(super) fn rollout(outcome: &Outcome, view: &ServiceView, ttl: u32) -> Vec<String> {
+pub(super) fn rollout(outcome: &Outcome, view: &ServiceView, ttl: u32) -> Vec<RolloutText> {
     let strategy = outcome.policy.strategy.as_str();
     // Whole seconds: nothing about a roll-out is known more exactly.
-    let tail = format!("strategy={strategy} since={:.0} ttl={ttl}", outcome.since);
+    let seconds = |at: Timestamp| format!("{at:.0}");
     let line = |track: &Track| {
         let alias = |version: Option<usize>| version.map(|v| &outcome.versions[v].alias);
-        let workload = track
-            .workload
-            .map_or("backends", |index| &view.workloads[index].key.name);
-        let mut text = format!(
-            "workload={workload} state={:?} kind={}",
-            track.state,
+        let workload = track.workload_in(view).map(|workload| &*workload.key.name);
+        let mut facts = format!(
+            "workload={} state={} kind={}",
+            workload.unwrap_or("backends"),
+            track.state.as_str(),
             track.kind.as_str()
         );
-        push(&mut text, "target", alias(track.target));
-        push(&mut text, "stable", alias(track.stable));
-        format!("{text} {tail}")
+        push(&mut facts, "target", alias(track.target));
+        push(&mut facts, "stable", alias(track.stable));
+        push(&mut facts, "strategy", Some(strategy));
+        push(&mut facts, "since", Some(seconds(track.since)));
+        push(&mut facts, "wanted", track.wanted);
+        let step = track.step.map(|(step, of)| format!("{step}/{of}"));
+        push(&mut facts, "step", step);
+        push(&mut facts, "next", track.next_move.map(seconds));
+        // Zero is what a track has before anything was digested.
+        let digest = (track.digest != 0).then(|| format!("{:016x}", track.digest));
+        push(&mut facts, "digest", digest);
+        push(&mut facts, "ttl", Some(ttl));
+        RolloutText {
+            facts,
+            note: track.note.clone(),
+        }
     };
     if outcome.tracks.is_empty() {
-        return vec![format!("state={:?} {tail}", outcome.state)];
+        let (state, since) = (outcome.state.as_str(), seconds(outcome.since));
+        return vec![RolloutText {
+            facts: format!("state={state} strategy={strategy} since={since} ttl={ttl}"),
+            note: None,
+        }];
     }
     outcome.tracks.iter().map(line).collect()
 }

@@ -1,9 +1,10 @@
 //! Views: the address and SRV sets of one name, over some of a service's versions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::compile::Compiler;
+use super::compile::{Compiler, FACTOR_WHOLE};
 use super::{Addresses, Choice, Member, PortName, Srv, SrvTarget, View};
 use crate::model::{AnswerMode, Family, Protocol};
 
@@ -30,14 +31,23 @@ impl PlainViews {
 }
 
 impl Compiler<'_> {
+    /// Whether shares choose among versions, or factors among endpoints.
+    pub(super) fn is_weighted(&self) -> bool {
+        self.outcome.weighted || !self.outcome.factors.is_empty()
+    }
+
+    /// What a version carries, in basis points.
+    pub(super) fn share(&self, version: usize) -> u32 {
+        u32::from(self.outcome.versions[version].share.basis_points())
+    }
+
     /// The service's own name: endpoints by the split.
     pub(super) fn split_view(&self, ports: &[PortName], plain: &mut PlainViews) -> View {
-        let weighted = self.outcome.weighted;
-        let share = |version: usize| u32::from(self.outcome.versions[version].share.basis_points());
-        if !weighted {
+        if !self.is_weighted() {
             return plain.of(self, ports, |_| true);
         }
-        let mut view = self.weighted_view(ports, |version| share(version) > 0);
+        let share = |version| self.share(version);
+        let mut view = self.view_of(ports, |version| share(version) > 0, |i| self.factor(i));
         let records = self.outcome.policy.records;
         for set in [&mut view.a, &mut view.aaaa] {
             let mut shares: Vec<(u16, u32)> = Vec::new();
@@ -69,7 +79,7 @@ impl Compiler<'_> {
 
     /// All counting endpoints of the versions that `include` takes, each with the same weight.
     fn plain_view(&self, ports: &[PortName], include: impl Fn(usize) -> bool) -> View {
-        let mut view = self.weighted_view(ports, include);
+        let mut view = self.view_of(ports, include, |_| FACTOR_WHOLE);
         if self.shared_addresses {
             view.a.keep_first_of_each_address();
             view.aaaa.keep_first_of_each_address();
@@ -77,8 +87,14 @@ impl Compiler<'_> {
         view
     }
 
-    /// The same, an address of two versions being a member of both: each has its share there.
-    fn weighted_view(&self, ports: &[PortName], include: impl Fn(usize) -> bool) -> View {
+    /// The same with the factor of each endpoint; an address of two versions is a member of both: each has its share
+    /// there.
+    fn view_of(
+        &self,
+        ports: &[PortName],
+        include: impl Fn(usize) -> bool,
+        factor: impl Fn(usize) -> u8,
+    ) -> View {
         let chosen: Vec<usize> = self
             .counting
             .iter()
@@ -86,32 +102,32 @@ impl Compiler<'_> {
             .filter(|index| include(self.version_of(*index)))
             .collect();
         let family = |family: Family| {
-            let mut seen = BTreeSet::new();
-            let of_family = chosen
-                .iter()
-                .filter(|index| self.endpoint(**index).family() == family);
-            let members = of_family.map(|index| Member {
-                address: self.endpoint(*index).address,
-                version: u16::try_from(self.version_of(*index)).unwrap_or(u16::MAX),
-            });
+            let of_family = chosen.iter().copied();
+            let of_family = of_family.filter(|index| self.endpoint(*index).family() == family);
+            let member = |index| Member {
+                address: self.endpoint(index).address,
+                version: u16::try_from(self.version_of(index)).unwrap_or(u16::MAX),
+                factor: factor(index),
+            };
             Addresses {
-                // Pods of a node's own network share its address.
-                members: members
-                    .filter(|member| {
-                        !self.shared_addresses || seen.insert((member.version, member.address))
-                    })
-                    .collect(),
+                members: match self.shared_addresses {
+                    true => once_a_version(of_family.map(member)),
+                    false => of_family.map(member).collect(),
+                },
                 choice: Choice::Rotated,
             }
+        };
+        let srv = |wanted: &dyn Fn(Option<&Arc<str>>, Protocol) -> bool| {
+            self.srv(&chosen, wanted, &factor)
         };
         View {
             a: family(Family::V4),
             aaaa: family(Family::V6),
             srv: ports
                 .iter()
-                .map(|port| self.srv(&chosen, |name, protocol| port.is(name, protocol)))
+                .map(|port| srv(&|name, protocol| port.is(name, protocol)))
                 .collect(),
-            srv_bare: self.srv(&chosen, |_, _| true),
+            srv_bare: srv(&|_, _| true),
             text: Vec::new(),
         }
     }
@@ -120,7 +136,8 @@ impl Compiler<'_> {
     fn srv(
         &self,
         chosen: &[usize],
-        wanted: impl Fn(Option<&Arc<str>>, Protocol) -> bool,
+        wanted: &dyn Fn(Option<&Arc<str>>, Protocol) -> bool,
+        factor: impl Fn(usize) -> u8,
     ) -> Vec<Srv> {
         let mut records: Vec<Srv> = Vec::with_capacity(chosen.len());
         // Where every endpoint is a host of its own, only its own records may repeat.
@@ -144,6 +161,7 @@ impl Compiler<'_> {
                         port: port.number,
                         version,
                         share: 0,
+                        factor: factor(*index),
                     });
                 }
             }
@@ -160,8 +178,31 @@ impl Addresses {
     }
 }
 
-/// Whether every member weighs the same: share divided by count is one ratio for all versions.
+/// Members, an address once a version: pods of a node's own network share it, and the one that is ready longest
+/// speaks for it.
+fn once_a_version(members: impl Iterator<Item = Member>) -> Vec<Member> {
+    let mut kept: Vec<Member> = Vec::new();
+    let mut places: BTreeMap<(u16, IpAddr), usize> = BTreeMap::new();
+    for member in members {
+        let place = *places
+            .entry((member.version, member.address))
+            .or_insert(kept.len());
+        match kept.get_mut(place) {
+            Some(known) => known.factor = known.factor.max(member.factor),
+            None => kept.push(member),
+        }
+    }
+    kept
+}
+
+/// Whether every member weighs the same: within each version, and share divided by count is one ratio for all.
 fn equal_weights(set: &Addresses, shares: &[(u16, u32)]) -> bool {
+    let mut neighbours = set.members.windows(2);
+    if neighbours.any(|pair| {
+        matches!(pair, [one, other] if one.version == other.version && one.factor != other.factor)
+    }) {
+        return false;
+    }
     let count = |version: u16| set.members.iter().filter(|m| m.version == version).count() as u64;
     let mut ratios = shares
         .iter()

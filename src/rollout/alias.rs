@@ -32,6 +32,12 @@ pub(super) struct Alias {
 /// Names of roles and of the whole: beside `stable.web.shop...` there is no room for a version of that name.
 const ROLE_WORDS: [&str; 5] = ["stable", "canary", "active", "preview", "all"];
 
+/// Whether `label` is kept for a role or for the whole. It is under every strategy: another one should not turn a
+/// version's name into a role's.
+pub fn is_role_word(label: &str) -> bool {
+    ROLE_WORDS.contains(&label)
+}
+
 /// The most labels of a service that have names, as many as weights can name. Each costs a view of the service, made
 /// anew at every change of it, and one tenant's labels should not keep the others waiting.
 const LABELS_MAX: usize = 32;
@@ -58,7 +64,7 @@ pub(super) fn aliases(versions: &[Named<'_>]) -> (Vec<Alias>, Vec<String>) {
         .iter()
         .map(|version| {
             let alias = plain(version);
-            let is_role = ROLE_WORDS.contains(&&*alias);
+            let is_role = is_role_word(&alias);
             let is_shared = labels_by_alias.get(&alias).is_some_and(|l| l.len() > 1);
             let hashed = labels_by_hash.get(&alias).into_iter().flatten();
             let is_hash = hashed.into_iter().any(|label| *label != version.label);
@@ -278,6 +284,15 @@ mod tests {
             &[
                 "version `stable` is called `stable-aaa`: `stable` is the name of a role",
                 "version `ALL` is called `all-bbb`: `all` is the name of a role",
+            ],
+        );
+        // Those of blue/green are kept also where the strategy is another.
+        check(
+            "active aaa, Preview bbb",
+            "active-aaa, preview-bbb",
+            &[
+                "version `active` is called `active-aaa`: `active` is the name of a role",
+                "version `Preview` is called `preview-bbb`: `preview` is the name of a role",
             ],
         );
     }

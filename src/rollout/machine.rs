@@ -111,10 +111,11 @@ pub(super) fn advance(scene: &Scene<'_>, known: Option<&TrackMemory>) -> Stand {
         memory.state = state;
     }
     let acts = scene.acts(latched);
-    let is_rollback = scene.is_rollback();
+    let is_rolling = scene.is_rolling() && state != State::Healthy;
+    let is_rollback = scene.is_rollback() && state != State::Healthy;
     Stand {
         wanted: wish.share,
-        is_canary: state != State::Healthy && scene.is_rolling() && !is_rollback && !acts,
+        is_canary: is_rolling && !is_rollback && !acts,
         uncapped: is_rollback && scene.policy.rollback == RollbackMode::Immediate,
         step: wish.step,
         note,
@@ -520,15 +521,17 @@ impl Scene<'_> {
         if self.soaked_at.is_empty() {
             return (State::Pending, self.stalled());
         }
-        if wish.waits {
+        // Where the workload has replaced every pod there is nothing left to wait for, nor to grow.
+        let is_full = match wish.share {
+            Some(share) => is_done || share == Share::WHOLE,
+            None => !self.others_up,
+        };
+        if wish.waits && !is_full {
             return (State::Paused, Some("waits to be promoted".to_owned()));
         }
         if let Some(note) = self.stands_by_spec() {
             return (State::Paused, Some(note));
         }
-        let is_full = wish
-            .share
-            .map_or(!self.others_up, |share| share == Share::WHOLE);
         if !is_full {
             return (State::Progressing, self.stalled());
         }

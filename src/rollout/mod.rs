@@ -39,6 +39,7 @@ mod played;
 #[cfg(test)]
 mod testing;
 
+pub use alias::is_role_word;
 pub use evaluate::{Basis, Outcome, Version, evaluate};
 pub use explain::explain;
 pub use history::{RolloutResult, Transition, transitions};

@@ -4,7 +4,7 @@
 //! workload web N=10 unavailable=2 paused complete        the default: `web`, N as many as there are pods
 //! v1 rev1 9 ready 1 unready 2 terminating                a revision of the last workload named
 //! v1 rev3 hash=bbb born=1 dual 2 ready                   born: minutes; rev by default. dual, v6: its addresses
-//! v1 bare 2 ready                                        a version without a workload
+//! v1 bare declares=9 2 ready                             a version without a workload; what its owner declares
 //! unversioned 1 ready                                    endpoints without a version
 //! service clusterip | external | publish                 what else is true of the service
 //! ```
@@ -125,6 +125,7 @@ fn version(view: &mut ServiceView, words: &[&str]) {
     let (mut number, mut born, mut hash) = (None, None, label.to_lowercase());
     let mut workload = view.workloads.len().checked_sub(1);
     let (mut dual, mut v6) = (false, false);
+    let mut declared = None;
     let mut count = 0;
     let mut pods = 0;
     for word in &words[1..] {
@@ -134,6 +135,8 @@ fn version(view: &mut ServiceView, words: &[&str]) {
             born = Some(value.parse::<i64>().unwrap());
         } else if let Some(value) = word.strip_prefix("hash=") {
             value.clone_into(&mut hash);
+        } else if let Some(value) = word.strip_prefix("declares=") {
+            declared = Some(value.parse::<u32>().unwrap());
         } else if let Ok(value) = word.parse::<u32>() {
             count = value;
         } else {
@@ -165,7 +168,7 @@ fn version(view: &mut ServiceView, words: &[&str]) {
             reused: false,
             template: None,
             images: None,
-            declared: None,
+            declared,
             deadline_exceeded: false,
             stalled: None,
             troubles: Vec::new(),

@@ -42,7 +42,7 @@ impl Body {
     }
 
     /// Where record `index` starts, which is where the one before it ends.
-    fn start(&self, index: usize) -> usize {
+    pub(super) fn start(&self, index: usize) -> usize {
         match &self.ends {
             Ends::Every(len) => (*len as usize).saturating_mul(index),
             Ends::At(_) if index == 0 => 0,

@@ -19,12 +19,14 @@ mod body;
 mod name;
 mod query;
 mod reply;
+mod subnet;
 
 pub use body::{AddressRecord, Body, BodyBuilder, Glue, Srv, SrvBuilder};
 pub use name::{Name, NameError, QueryName};
 pub use query::{Edns, Header, Query, Rejection};
 pub(crate) use reply::header_only;
 pub use reply::{Ede, Owner, Reply};
+pub use subnet::{ClientSubnet, MalformedSubnet};
 
 /// Numbers of the record types that ShiftDNS treats by name (IANA, DNS parameters).
 pub mod rtype {

@@ -69,7 +69,7 @@ pub struct Edns<'m> {
     pub nsid: bool,
     /// The first COOKIE (RFC 7873), 8 or 16 to 40 octets.
     pub cookie: Option<&'m [u8]>,
-    /// Client subnet (RFC 7871), unread.
+    /// The first client subnet (RFC 7871), unread: see [`super::ClientSubnet`].
     pub client_subnet: Option<&'m [u8]>,
     /// TCP keepalive (RFC 7828).
     pub keepalive: bool,
@@ -231,7 +231,9 @@ impl<'m> Edns<'m> {
             let data = rest.get(4..end)?;
             match code {
                 option::NSID => edns.nsid = true,
-                option::CLIENT_SUBNET => edns.client_subnet = Some(data),
+                option::CLIENT_SUBNET => {
+                    edns.client_subnet = edns.client_subnet.or(Some(data));
+                }
                 option::EXPIRE => edns.expire = true,
                 option::COOKIE => {
                     // RFC 7873, section 5.2.2: other lengths are FORMERR.

@@ -8,14 +8,18 @@
 //! and TC is set; OPT always stays (RFC 2181, section 9; RFC 6891, section 7). Not an octet follows the last
 //! record.
 
-use super::body::{AddressRecord, Body, Glue, QUESTION_POINTER, fixed_part};
+use super::body::{AddressRecord, Body, Glue, GlueUnit, QUESTION_POINTER, Srv, fixed_part};
 use super::query::{Header, Query};
-use super::{Rcode, rtype};
+use super::{ClientSubnet, Rcode, rtype};
 
 /// An OPT record without options: owner, type, size, flags, RDATA length.
 const OPT_LEN: usize = 11;
 /// Code and length in front of an option's data.
 const OPTION_HEAD_LEN: usize = 4;
+/// The length of a record without its RDATA, its owner being a pointer; the TTL and the length of the RDATA inside.
+const RECORD_HEAD_LEN: usize = 12;
+const TTL_AT: usize = 6;
+const RDATA_LEN_AT: usize = 10;
 /// Pointers have 14 bits (RFC 1035, section 4.1.4).
 const POINTER_MAX: usize = 0x3FFF;
 
@@ -44,6 +48,8 @@ pub enum Owner {
 #[derive(Debug)]
 pub struct Reply<'o> {
     out: &'o mut Vec<u8>,
+    /// Where the question ends.
+    records_at: usize,
     header: Header,
     limit: usize,
     rcode: Rcode,
@@ -62,12 +68,19 @@ struct Opt<'o> {
     dnssec_ok: bool,
     udp_size: u16,
     nsid: Option<&'o [u8]>,
+    subnet: Option<ClientSubnet>,
 }
 
 impl Opt<'_> {
+    /// The length of what must not be left out: OPT itself, and for whom the answer is good.
+    fn len_min(&self) -> usize {
+        let subnet = self.subnet.map_or(0, |s| OPTION_HEAD_LEN + s.len());
+        OPT_LEN + subnet
+    }
+
     fn len(&self, ede: Option<Ede>) -> usize {
         let nsid = self.nsid.map_or(0, |nsid| OPTION_HEAD_LEN + nsid.len());
-        OPT_LEN
+        self.len_min()
             + nsid
             + if ede.is_some() {
                 OPTION_HEAD_LEN + 2
@@ -101,6 +114,7 @@ impl<'o> Reply<'o> {
         out.extend_from_slice(&[0; 12]);
         out.extend_from_slice(query.question);
         Self {
+            records_at: out.len(),
             out,
             header: query.header,
             limit,
@@ -112,6 +126,7 @@ impl<'o> Reply<'o> {
                 dnssec_ok: edns.dnssec_ok,
                 udp_size,
                 nsid: nsid.filter(|_| edns.nsid),
+                subnet: None,
             }),
             ede: None,
             answers: 0,
@@ -140,6 +155,44 @@ impl<'o> Reply<'o> {
         self.ede = Some(ede);
     }
 
+    /// Tells for whom the answer is good. To be called before records are added: a resolver that is not told would
+    /// give one client's answer to all, so room is set aside for it.
+    pub fn set_subnet(&mut self, subnet: ClientSubnet) {
+        if let Some(opt) = &mut self.opt {
+            opt.subnet = Some(subnet);
+        }
+        if !self.fits(0) {
+            // Only where aliases have filled the message; over TCP there is room.
+            if let Some(opt) = &mut self.opt {
+                opt.subnet = None;
+            }
+            self.truncated = true;
+        }
+    }
+
+    /// Takes back what was added: the question cannot be answered as it stands.
+    pub fn reject(&mut self, rcode: Rcode) {
+        self.out.truncate(self.records_at);
+        [self.answers, self.authorities, self.additionals] = [0; 3];
+        (self.authoritative, self.truncated) = (false, false);
+        self.rcode = rcode;
+    }
+
+    /// Lowers the times to live of all records from the offset `from` on that are above `ttl`.
+    pub fn limit_ttls(&mut self, from: usize, ttl: u32) {
+        let mut records = self.out.get_mut(from..).unwrap_or_default();
+        while let Some(len) = super::u16_at(records, RDATA_LEN_AT) {
+            if let Some(place) = records.get_mut(TTL_AT..RDATA_LEN_AT)
+                && let Ok(own) = <[u8; 4]>::try_from(&*place)
+            {
+                let least = u32::from_be_bytes(own).min(ttl);
+                place.copy_from_slice(&least.to_be_bytes());
+            }
+            let end = RECORD_HEAD_LEN + usize::from(len);
+            records = records.get_mut(end..).unwrap_or_default();
+        }
+    }
+
     /// Where the next record will stand.
     pub fn offset(&self) -> usize {
         self.out.len()
@@ -152,7 +205,7 @@ impl<'o> Reply<'o> {
             return;
         }
         let run = body.run(first, count);
-        if owner == Owner::Question && self.fits(run.len(), OPT_LEN) {
+        if owner == Owner::Question && self.fits(run.len()) {
             self.out.extend_from_slice(run);
             self.answers = self
                 .answers
@@ -199,9 +252,26 @@ impl<'o> Reply<'o> {
     /// Adds addresses of targets to the additional section, whole targets while they fit. `answers_at` is where
     /// the answers they belong to begin in the message. Targets past the reach of a pointer are left out as well.
     pub fn additional(&mut self, glue: &Glue, answers_at: usize) {
+        self.add_units(glue, &glue.units, answers_at, 0);
+    }
+
+    /// Adds `count` SRV records from `first` on to the answers, and the addresses of their targets.
+    pub fn answer_srv(&mut self, srv: &Srv, first: usize, count: usize, owner: Owner) {
+        let answers_at = self.offset();
+        self.answer(&srv.answers, first, count, owner);
+        let [start, end] = [first, first.saturating_add(count)].map(|i| srv.answers.start(i));
+        let units = &*srv.glue.units;
+        let [from, to] =
+            [start, end].map(|at| units.partition_point(|unit| (unit.target as usize) < at));
+        let units = units.get(from..to).unwrap_or_default();
+        self.add_units(&srv.glue, units, answers_at, start);
+    }
+
+    /// `skipped` is how many octets of the answers that the units count from are not in the message.
+    fn add_units(&mut self, glue: &Glue, units: &[GlueUnit], answers_at: usize, skipped: usize) {
         let reserve = self.opt.as_ref().map_or(0, |opt| opt.len(self.ede));
-        for unit in &*glue.units {
-            let target = answers_at.saturating_add(unit.target as usize);
+        for unit in units {
+            let target = answers_at.saturating_add((unit.target as usize).saturating_sub(skipped));
             let records = glue.bytes.get(unit.start as usize..unit.end as usize);
             let Some(mut records) = records.filter(|_| target <= POINTER_MAX && !self.truncated)
             else {
@@ -251,8 +321,8 @@ impl<'o> Reply<'o> {
         (rcode, self.truncated)
     }
 
-    fn fits(&self, more: usize, reserve: usize) -> bool {
-        let reserve = if self.opt.is_some() { reserve } else { 0 };
+    fn fits(&self, more: usize) -> bool {
+        let reserve = self.opt.as_ref().map_or(0, Opt::len_min);
         self.out.len() + more + reserve <= self.limit
     }
 
@@ -262,7 +332,7 @@ impl<'o> Reply<'o> {
         self.push_owner(owner);
         self.out
             .extend_from_slice(record.get(QUESTION_POINTER.len()..).unwrap_or_default());
-        let fits = self.fits(0, OPT_LEN);
+        let fits = self.fits(0);
         if !fits {
             self.out.truncate(before);
         }
@@ -279,7 +349,7 @@ impl<'o> Reply<'o> {
         for piece in rdata {
             self.out.extend_from_slice(piece);
         }
-        if self.truncated || !self.fits(0, OPT_LEN) {
+        if self.truncated || !self.fits(0) {
             self.out.truncate(before);
             self.truncated = true;
         }
@@ -312,6 +382,12 @@ impl<'o> Reply<'o> {
         self.out
             .extend_from_slice(&[u8::from(opt.dnssec_ok) << 7, 0]);
         self.out.extend_from_slice(&rdata_len.to_be_bytes());
+        if let Some(subnet) = opt.subnet {
+            self.out.extend_from_slice(&8_u16.to_be_bytes());
+            let len = u16::try_from(subnet.len()).unwrap_or(0);
+            self.out.extend_from_slice(&len.to_be_bytes());
+            subnet.write(self.out);
+        }
         if let Some(nsid) = nsid {
             self.out.extend_from_slice(&3_u16.to_be_bytes());
             self.out

@@ -1,17 +1,15 @@
 //! Encoding: the records of a service become its Node in one zone.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::node::{Below, Drawn, Labelled, Node, Set, Sets, ViewNode};
-use super::sample::{Sampler, endpoint_weights, srv_weights};
-use crate::model::{Problem, ServiceKey};
-use crate::records::{self, Addresses, Choice, Content, Names, Records, SrvTarget, View};
-use crate::wire::{AddressRecord, Body, BodyBuilder, Name, QueryName, Srv, SrvBuilder, rtype};
+use super::addresses::{address_sets, encode_addresses, kept_addresses};
+use super::node::{Below, Labelled, Node, PortSet, Set, Sets, ViewNode};
+use super::ports::{encode_srv, kept_srv};
+use crate::model::{Family, Problem, ServiceKey};
+use crate::records::{self, Addresses, Content, Names, Records, SrvTarget, View};
+use crate::wire::{Body, BodyBuilder, Name, QueryName, Srv, rtype};
 
-/// SRV sets stay below this many octets, so that header, question and OPT still fit in a message of 65,535.
-const SRV_BYTES_MAX: usize = 65_000;
 /// A string of a TXT record (RFC 1035, section 3.3.14).
 const STRING_LEN_MAX: usize = 255;
 
@@ -78,9 +76,7 @@ pub fn stamped(mut node: Node, records: &Records, generation: u64) -> Node {
 
 fn rollout_text(names: &Names, generation: u64) -> Sets {
     let strings = names.rollout_text.iter();
-    let strings: Vec<String> = strings
-        .map(|text| format!("{text} generation={generation}"))
-        .collect();
+    let strings: Vec<String> = strings.map(|text| text.line(generation)).collect();
     texts(&strings, names.ttl_text)
 }
 
@@ -148,12 +144,11 @@ impl Encoder<'_> {
         };
         let mut views: Vec<ViewNode> = Vec::with_capacity(names.views.len());
         for (index, view) in names.views.iter().enumerate() {
-            let slots = if index == 0 {
-                self.slots
-            } else {
-                &Slots::default()
-            };
-            views.push(cache.view(view, slots));
+            views.push(match (index, &names.sticky) {
+                (0, Some(sticky)) => cache.kept_view(sticky, view, &self.slots.versions),
+                (0, None) => cache.view(view, self.slots),
+                _ => cache.view(view, &Slots::default()),
+            });
         }
         let left_out = cache.left_out;
         if left_out > 0 {
@@ -182,6 +177,7 @@ impl Encoder<'_> {
         Node {
             sets,
             below: Some(Box::new(below)),
+            cut_over: names.cut_over.unwrap_or(0),
         }
     }
 }
@@ -209,7 +205,10 @@ where
     G: Fn(SrvTarget) -> Option<(&'a Name, &'a [IpAddr])>,
 {
     fn view(&mut self, view: &'a View, slots: &Slots) -> ViewNode {
-        let srv = view.srv.iter().map(|records| self.srv(records)).collect();
+        let ports = view.srv.iter();
+        let srv = ports
+            .map(|records| self.srv(records).map(PortSet::All))
+            .collect();
         let mut sets = Vec::with_capacity(4);
         for (of, addresses, slot) in [
             (rtype::A, &view.a, slots.a),
@@ -247,185 +246,32 @@ where
         if let Some((_, srv)) = self.srv.iter().find(|(known, _)| *known == records) {
             return srv.clone();
         }
-        let srv = self.encode_srv(records);
+        let hosts = self.names.hosts.len();
+        let (srv, left_out) = encode_srv(records, self.names.ttl, hosts, self.glue);
+        let srv = srv.map(Arc::new);
+        self.left_out += left_out;
         self.srv.push((records, srv.clone()));
         srv
     }
 
-    fn encode_srv(&mut self, records: &[records::Srv]) -> Option<Arc<Srv>> {
+    /// The service's own name where a client keeps its endpoint.
+    fn kept_view(&mut self, sticky: &records::Sticky, view: &View, counts: &[u32]) -> ViewNode {
         let ttl = self.names.ttl;
-        let targets = records
-            .iter()
-            .filter_map(|record| (self.glue)(record.target));
-        let targets_len = targets.map(|(target, _)| target.as_wire().len()).sum();
-        let mut builder = SrvBuilder::with_capacity(records.len(), targets_len);
-        let mut with_glue = vec![false; self.names.hosts.len().max(1)];
-        for (record, weight) in records.iter().zip(record_weights(records)) {
-            let Some((target, addresses)) = (self.glue)(record.target) else {
-                continue;
-            };
-            if builder.len() + target.as_wire().len() + 18 > SRV_BYTES_MAX {
-                self.left_out += 1;
-                continue;
-            }
-            let host = match record.target {
-                SrvTarget::Service => 0,
-                SrvTarget::Host(index) => index,
-            };
-            let first = with_glue
-                .get_mut(host)
-                .is_some_and(|seen| !std::mem::replace(seen, true));
-            let glue = if first { addresses } else { &[] };
-            builder.push(ttl, weight, record.port, target, glue, ttl);
+        let mut sets = Vec::with_capacity(4);
+        for (of, family) in [(rtype::A, Family::V4), (rtype::AAAA, Family::V6)] {
+            let set = kept_addresses(sticky, family, ttl, counts);
+            sets.extend(set.map(|set| (of, set)));
         }
-        (!builder.is_empty()).then(|| Arc::new(builder.build()))
-    }
-}
-
-/// The weight of each SRV record: its version's share divided by the number of the version's records.
-fn record_weights(records: &[records::Srv]) -> Vec<u16> {
-    let mut shares: Vec<(Option<u16>, u32, u32)> = Vec::new();
-    for record in records {
-        let share = record.share.max(1);
-        match shares
-            .iter_mut()
-            .find(|(version, ..)| *version == record.version)
-        {
-            Some((_, _, count)) => *count += 1,
-            None => shares.push((record.version, share, 1)),
+        let srv = |port| kept_srv(sticky, port, ttl, counts, self.glue).map(Arc::new);
+        sets.extend(srv(None).map(|srv| (rtype::SRV, Set::Kept(srv))));
+        sets.extend(text_body(&view.text, self.names.ttl_text).map(|set| (rtype::TXT, set)));
+        ViewNode {
+            srv: (0..self.names.ports.len())
+                .map(|port| srv(Some(port)).map(PortSet::Kept))
+                .collect(),
+            sets: Sets::new(sets),
         }
     }
-    // Without shares every record weighs the same, however the versions divide them.
-    let of = |index: usize| (u64::from(shares[index].1), u64::from(shares[index].2));
-    let even = records.iter().all(|record| record.share == 0)
-        || (1..shares.len()).all(|index| records::weigh_alike(of(0), of(index)));
-    let per_version: Vec<u64> = if even {
-        vec![1; shares.len()]
-    } else {
-        let of = |(_, share, count): &(Option<u16>, u32, u32)| (*share, *count);
-        endpoint_weights(&shares.iter().map(of).collect::<Vec<_>>())
-    };
-    let weights: Vec<u64> = records
-        .iter()
-        .map(|record| {
-            let index = shares
-                .iter()
-                .position(|(version, ..)| *version == record.version);
-            index
-                .and_then(|index| per_version.get(index).copied())
-                .unwrap_or(1)
-        })
-        .collect();
-    srv_weights(&weights)
-}
-
-fn encode_addresses(addresses: &Addresses, ttl: u32, slot: Option<u32>, counts: &[u32]) -> Set {
-    let uncounted = addresses.choice == Choice::Fixed || counts.is_empty();
-    if let ([only], true) = (&*addresses.members, uncounted) {
-        return Set::Address(AddressRecord::new(ttl, only.address));
-    }
-    let mut members: Vec<&records::Member> = addresses.members.iter().collect();
-    let sampler = match &addresses.choice {
-        Choice::Fixed => None,
-        Choice::Rotated => Some(Sampler::all(members.len())),
-        Choice::Mixed { shares, records } => {
-            let weights = merge_addresses(&mut members, member_weights(addresses, shares));
-            Some(Sampler::mixed(&weights, *records))
-        }
-        Choice::Pure { shares, records } => {
-            let groups: Vec<(u32, u64)> = shares
-                .iter()
-                .map(|(version, share)| (count_of(addresses, *version), u64::from(*share)))
-                .collect();
-            Some(Sampler::pure(&groups, *records))
-        }
-    };
-    let octets = |member: &&records::Member| if member.address.is_ipv4() { 4 } else { 16 };
-    let mut body = BodyBuilder::with_capacity(members.len(), members.iter().map(octets).sum());
-    for member in &members {
-        body.push_address(ttl, member.address);
-    }
-    let body = body.build();
-    let Some(sampler) = sampler else {
-        return Set::Fixed(Arc::new(body));
-    };
-    let counts = members
-        .iter()
-        .filter_map(|member| counts.get(usize::from(member.version)).copied())
-        .collect();
-    Set::Drawn(Arc::new(Drawn {
-        body,
-        sampler,
-        slot,
-        counts,
-    }))
-}
-
-/// Makes one member of those of one address, with the sum of their weights: a sample across versions must not hold
-/// a record twice (RFC 2181, section 5). It is counted as the first one's version.
-fn merge_addresses(members: &mut Vec<&records::Member>, weights: Vec<u64>) -> Vec<u64> {
-    let mut places: BTreeMap<IpAddr, usize> = BTreeMap::new();
-    let mut merged: Vec<u64> = Vec::with_capacity(weights.len());
-    let mut weights = weights.into_iter();
-    members.retain(|member| {
-        let weight = weights.next().unwrap_or(0);
-        let place = *places.entry(member.address).or_insert(merged.len());
-        match merged.get_mut(place) {
-            Some(sum) => {
-                *sum += weight;
-                false
-            }
-            None => {
-                merged.push(weight);
-                true
-            }
-        }
-    });
-    merged
-}
-
-/// Address sets in the order given, one a family.
-pub(super) fn address_sets(addresses: &[IpAddr], ttl: u32) -> Vec<(u16, Set)> {
-    let family = |(of, v4): (u16, bool)| {
-        let mut addresses = addresses.iter().filter(|address| address.is_ipv4() == v4);
-        let first = addresses.next()?;
-        let Some(second) = addresses.next() else {
-            return Some((of, Set::Address(AddressRecord::new(ttl, *first))));
-        };
-        let mut body = BodyBuilder::default();
-        for address in [first, second].into_iter().chain(addresses) {
-            body.push_address(ttl, *address);
-        }
-        Some((of, Set::Fixed(Arc::new(body.build()))))
-    };
-    let families = [(rtype::A, true), (rtype::AAAA, false)];
-    families.into_iter().filter_map(family).collect()
-}
-
-fn count_of(addresses: &Addresses, version: u16) -> u32 {
-    let members = addresses
-        .members
-        .iter()
-        .filter(|member| member.version == version);
-    u32::try_from(members.count()).unwrap_or(u32::MAX)
-}
-
-/// The weight of each member: its version's share divided equally among the version's members in this family.
-fn member_weights(addresses: &Addresses, shares: &[(u16, u32)]) -> Vec<u64> {
-    let counted: Vec<(u32, u32)> = shares
-        .iter()
-        .map(|(version, share)| (*share, count_of(addresses, *version)))
-        .collect();
-    let weights = endpoint_weights(&counted);
-    let of = |member: &records::Member| {
-        let index = shares
-            .iter()
-            .position(|(version, _)| *version == member.version);
-        index
-            .and_then(|index| weights.get(index).copied())
-            .unwrap_or(0)
-    };
-    addresses.members.iter().map(of).collect()
 }
 
 fn hosts(names: &Names, targets: &[Option<Name>]) -> Labelled<Sets> {
@@ -465,7 +311,7 @@ fn texts(strings: &[String], ttl: u32) -> Sets {
     )
 }
 
-/// A TXT set of one record a string; `None` without strings. Longer strings are cut at their limit.
+/// A TXT set of one record a text; `None` without texts.
 fn text_body(strings: &[String], ttl: u32) -> Option<Set> {
     let mut body = BodyBuilder::default();
     for string in strings {
@@ -474,13 +320,17 @@ fn text_body(strings: &[String], ttl: u32) -> Option<Set> {
     (!body.is_empty()).then(|| Set::Fixed(Arc::new(body.build())))
 }
 
-/// One string as TXT RDATA.
-pub(super) fn text_rdata(string: &str) -> Vec<u8> {
-    let octets = string.as_bytes();
-    let octets = octets.get(..STRING_LEN_MAX).unwrap_or(octets);
-    let mut rdata = Vec::with_capacity(octets.len() + 1);
-    rdata.push(u8::try_from(octets.len()).unwrap_or(u8::MAX));
-    rdata.extend_from_slice(octets);
+/// One text as TXT RDATA: where it is too long for one string it goes on in a second, which readers join to the first.
+pub(super) fn text_rdata(text: &str) -> Vec<u8> {
+    let octets = text.as_bytes();
+    if octets.is_empty() {
+        return vec![0];
+    }
+    let mut rdata = Vec::with_capacity(octets.len() + octets.len().div_ceil(STRING_LEN_MAX));
+    for string in octets.chunks(STRING_LEN_MAX) {
+        rdata.push(u8::try_from(string.len()).unwrap_or(u8::MAX));
+        rdata.extend_from_slice(string);
+    }
     rdata
 }
 
@@ -494,4 +344,27 @@ pub(super) fn text_set(string: &str, ttl: u32) -> Set {
 /// An empty body is never stored; this is its type for callers that build sets by hand.
 pub(super) fn fixed_set(body: Body) -> Set {
     Set::Fixed(Arc::new(body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text_rdata;
+
+    #[test]
+    fn a_text_of_more_than_255_octets_is_several_strings() {
+        for (len, lens) in [
+            (0, &[0_u8][..]),
+            (255, &[255]),
+            (256, &[255, 1]),
+            (600, &[255, 255, 90]),
+        ] {
+            let mut rdata = &text_rdata(&"a".repeat(len))[..];
+            for expected in lens {
+                let (found, rest) = rdata.split_first().unwrap();
+                assert_eq!(found, expected, "{len}");
+                rdata = &rest[usize::from(*found)..];
+            }
+            assert!(rdata.is_empty());
+        }
+    }
 }

@@ -2,17 +2,25 @@
 //!
 //! Given [`crate::records::Records`] and the name of a zone, [`encode()`] returns a [`Node`]: everything that stands
 //! at and below a service's name, in bytes that fit behind any question. [`Zones`] knows which names are ours, and
-//! what a negative answer carries. [`sample`] and [`draw`](mod@draw) turn weights and chance into the choice of an
-//! answer; nothing here makes chance itself.
+//! what a negative answer carries. [`weights`], [`sample`] and [`draw`](mod@draw) turn weights and chance into the choice of an
+//! answer, and [`Kept`] a client into one that stays; nothing here makes chance itself.
 
+// What a record weighs, and which records are in an answer.
 pub mod draw;
+mod kept;
+pub mod sample;
+pub mod weights;
+
+// What is published, and how it is encoded.
+mod addresses;
 mod encode;
 mod node;
-pub mod sample;
+mod ports;
 mod zones;
 
 pub use encode::{Encoded, Slots, encode, service_name, stamped};
-pub use node::{Drawn, Found, Node, Set, Sets};
+pub use kept::{Keeps, Kept, Sticky};
+pub use node::{Drawn, Found, Node, PortSet, Set, Sets};
 pub use zones::{
     Authority, Place, Reverse, Soa, Zone, ZoneKind, Zones, address_node, pointer_node,
     reverse_name, reverse_zones,

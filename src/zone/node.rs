@@ -13,6 +13,7 @@
 
 use std::sync::Arc;
 
+use super::kept::Kept;
 use super::sample::Sampler;
 use crate::model::Protocol;
 use crate::wire::{AddressRecord, Body, QueryName, Srv, rtype};
@@ -24,6 +25,9 @@ pub struct Node {
     pub sets: Sets,
     /// What stands below, where the node owns the whole subtree.
     pub(super) below: Option<Box<Below>>,
+    /// The second since the epoch in which its views change by themselves; 0: none is known. Here rather than below,
+    /// since every answer looks at it.
+    pub(super) cut_over: u64,
 }
 
 /// The record sets of one name, at most one a type.
@@ -41,6 +45,8 @@ pub enum Set {
     Srv(Arc<Srv>),
     /// Records chosen, or rotated, by a draw.
     Drawn(Arc<Drawn>),
+    /// Records that a client keeps, of any type.
+    Kept(Arc<Kept>),
     /// A CNAME, whose target is followed where it is ours.
     Alias {
         /// The CNAME record.
@@ -63,13 +69,24 @@ pub struct Drawn {
     pub counts: Box<[u32]>,
 }
 
+/// The SRV set of one port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PortSet {
+    /// All records.
+    All(Arc<Srv>),
+    /// Those of the target that a client keeps.
+    Kept(Arc<Kept>),
+}
+
 /// What a look-up found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found<'n> {
     /// The name exists and has these sets, perhaps none.
     Sets(&'n Sets),
+    /// The same, and it is the name of one target: no share and no role moves it.
+    Host(&'n Sets),
     /// The name exists and has this SRV set alone.
-    Srv(&'n Arc<Srv>),
+    Srv(&'n PortSet),
     /// The name exists without sets.
     Empty,
     /// The name does not exist.
@@ -129,7 +146,7 @@ pub(super) type Labelled<T> = Box<[(Box<[u8]>, T)]>;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ViewNode {
     pub(super) sets: Sets,
-    pub(super) srv: Box<[Option<Arc<Srv>>]>,
+    pub(super) srv: Box<[Option<PortSet>]>,
 }
 
 impl Node {
@@ -137,8 +154,17 @@ impl Node {
     pub fn of(sets: Vec<(u16, Set)>) -> Self {
         Self {
             sets: Sets::new(sets),
-            below: None,
+            ..Self::default()
         }
+    }
+
+    /// How many seconds from `now` on its views are sure to stay, where it is known when they change; at least 1.
+    ///
+    /// Before that moment no answer may promise to be good beyond it; after it, they are what they will be.
+    #[inline]
+    pub fn secs_to_cut_over(&self, now_secs: u64) -> Option<u32> {
+        (self.cut_over > now_secs)
+            .then(|| u32::try_from(self.cut_over - now_secs).unwrap_or(u32::MAX))
     }
 
     /// Whether names below are this node's alone.
@@ -164,7 +190,7 @@ impl Below {
         if label.first() != Some(&b'_') {
             if let Some(sets) = get(&self.hosts, label) {
                 return if rest == 0 {
-                    Found::Sets(sets)
+                    Found::Host(sets)
                 } else {
                     Found::Missing
                 };
@@ -252,7 +278,7 @@ impl Found<'_> {
     /// The type numbers of the sets found, for people.
     pub fn types(&self) -> Vec<u16> {
         match self {
-            Self::Sets(sets) => sets.0.iter().map(|(of, _)| *of).collect(),
+            Self::Sets(sets) | Self::Host(sets) => sets.0.iter().map(|(of, _)| *of).collect(),
             Self::Srv(_) => vec![rtype::SRV],
             Self::Empty | Self::Missing => Vec::new(),
         }

@@ -27,9 +27,7 @@
 use std::num::NonZero;
 
 use super::draw::pick;
-
-/// The sum of all weights is below `2^TOTAL_BITS`, so that times 255 records (a `u8`) it is below 2^64.
-const TOTAL_BITS: u32 = 56;
+use super::weights::{Group, TOTAL_BITS, weights_per_piece};
 
 /// How the answers of one record set are composed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +43,8 @@ pub enum Sampler {
     Mixed(Mixed),
 }
 
-/// Chooses a version by its share, then a window of its records that starts anywhere with the same chance.
+/// Chooses a version by its share, then a window of its records that starts anywhere with the same chance; or, where
+/// its records differ in weight, a systematic sample of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pure {
     total: u64,
@@ -53,13 +52,15 @@ pub struct Pure {
     runs: Vec<WeightedRun>,
 }
 
-/// The records of one version, all of the same weight; `end` is where its stretch of `[0, total)` ends.
+/// The records of one version; `end` is where its stretch of `[0, total)` ends, which is cut into pieces of `weight`.
+/// A piece is a record, or a point of the `circle` of those that differ in weight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct WeightedRun {
     end: u64,
     weight: NonZero<u64>,
     start: u32,
     len: u32,
+    circle: Option<Box<Mixed>>,
 }
 
 /// All variants of a systematic sample.
@@ -97,64 +98,60 @@ impl Sampler {
     /// a debug build insists; they would never be picked, unless nothing else is there: then all records are equal.
     pub fn mixed(weights: &[u64], records: u8) -> Self {
         debug_assert!(!weights.contains(&0), "records of weight zero are left out");
-        let weights = scaled_down(weights);
-        let total = weights.iter().sum();
-        let weight_max = weights.iter().copied().max().and_then(NonZero::new);
-        let (Some(step), Some(weight_max)) = (NonZero::new(total), weight_max) else {
-            return Self::all(weights.len());
-        };
-        let count = u64::from(records).min(total / weight_max).max(1);
-
-        let record_ends: Vec<u64> = running_sums(weights.iter().map(|weight| weight * count));
-        // A border between two records is where the last phase of one variant ends and the next one begins. The end of
-        // the circle is phase 0, and so `step`, the end of the last variant.
-        let mut ends: Vec<u64> = record_ends
-            .iter()
-            .map(|end| *end % step)
-            .filter(|phase| *phase > 0)
-            .collect();
-        ends.push(total);
-        ends.sort_unstable();
-        ends.dedup();
-
-        let phases = std::iter::once(0).chain(ends.iter().copied());
-        let members = phases
-            .take(ends.len())
-            .flat_map(|phase| (0..count).map(move |j| phase + j * total))
-            .map(|point| index(record_ends.partition_point(|end| *end <= point)))
-            .collect();
-        Self::Mixed(Mixed {
-            step,
-            count: count as usize,
-            ends,
-            members,
-        })
+        match Mixed::new(weights, records, 0) {
+            Some(mixed) => Self::Mixed(mixed),
+            None => Self::all(weights.len()),
+        }
     }
 
     /// Up to `records` records per answer, all of one version.
     ///
-    /// Records are ordered by version; `groups` gives for each version how many there are and the version's share, in
-    /// any unit. A version without records or without share is never chosen; if no version has a share, all records are
-    /// equal. Shares are exact as far as those of [`endpoint_weights`].
-    pub fn pure(groups: &[(u32, u64)], records: u8) -> Self {
-        let mut weights = weights_per_record(groups.iter().map(|(len, share)| (*share, *len)));
+    /// Records are ordered by version; `groups` tells each version's. A version without records or without share is
+    /// never chosen; if no version has a share, they are all taken to have one by their size. Shares are exact as far
+    /// as [`record_weights`](super::weights::record_weights) are; of a version whose records differ, the pieces are as many as its answer has records
+    /// times the sum of their factors, 800,000 for a thousand records with factors up to 100.
+    pub fn pure(groups: &[Group<'_>], records: u8) -> Self {
+        let circles: Vec<Option<Mixed>> = groups
+            .iter()
+            .zip(starts(groups))
+            .map(|(group, start)| {
+                let parts: Vec<u64> = group.parts().collect();
+                (!group.is_even())
+                    .then(|| Mixed::new(&parts, records, start))
+                    .flatten()
+            })
+            .collect();
+        let pieces = |(group, circle): (&Group<'_>, &Option<Mixed>)| match circle {
+            Some(circle) => circle.points(),
+            None => group.factors.len() as u64,
+        };
+        let pieces: Vec<u64> = groups.iter().zip(&circles).map(pieces).collect();
+        let shared = groups.iter().map(|group| group.share).zip(pieces.clone());
+        let mut weights = weights_per_piece(shared);
         if weights.iter().all(|weight| *weight == 0) {
-            weights.fill(1);
+            let sizes = groups.iter().map(|group| group.factors.len() as u64);
+            weights = weights_per_piece(sizes.zip(pieces.clone()));
         }
         let mut total = 0;
-        let mut start = 0;
         let mut runs = Vec::with_capacity(groups.len());
-        for (&(len, _), weight) in groups.iter().zip(weights) {
+        let circles = circles.into_iter().map(|circle| circle.map(Box::new));
+        for ((((group, start), circle), pieces), weight) in groups
+            .iter()
+            .zip(starts(groups))
+            .zip(circles)
+            .zip(pieces)
+            .zip(weights)
+        {
             if let Some(weight) = NonZero::new(weight) {
-                total += weight.get() * u64::from(len);
+                total += weight.get() * pieces;
                 runs.push(WeightedRun {
                     end: total,
                     weight,
                     start,
-                    len,
+                    len: index(group.factors.len()),
+                    circle,
                 });
             }
-            start += len;
         }
         Self::Pure(Pure {
             total,
@@ -183,31 +180,69 @@ impl Pure {
     fn select(&self, x: u64) -> Picks<'_> {
         let u = pick(x, self.total);
         let run = self.runs.partition_point(|run| run.end <= u);
-        let Some(&WeightedRun {
-            end,
-            weight,
-            start,
-            len,
-        }) = self.runs.get(run)
-        else {
+        let Some(run) = self.runs.get(run) else {
             return Picks::default();
         };
-        // Counted from the run's end, which saves keeping its beginning: the last record is `len - 1`.
-        let from_end = (end - 1 - u) / weight;
-        let first = (len - 1).saturating_sub(from_end as u32);
+        // Counted from the run's end, which saves keeping its beginning: the last piece is 0.
+        let from_end = (run.end - 1 - u) / run.weight;
+        if let Some(circle) = &run.circle {
+            return circle.at(circle.points().saturating_sub(1 + from_end));
+        }
         Picks(Shape::Window {
-            base: start,
-            len,
-            next: first,
-            count: len.min(self.count_max),
+            base: run.start,
+            len: run.len,
+            next: (run.len - 1).saturating_sub(from_end as u32),
+            count: run.len.min(self.count_max),
         })
     }
 }
 
 impl Mixed {
+    /// All variants of records with these weights, whose indices begin at `base`; `None` if they have none.
+    fn new(weights: &[u64], records: u8, base: u32) -> Option<Self> {
+        let weights = scaled_down(weights);
+        let total = weights.iter().sum();
+        let weight_max = weights.iter().copied().max().and_then(NonZero::new);
+        let (step, weight_max) = (NonZero::new(total)?, weight_max?);
+        let count = u64::from(records).min(total / weight_max).max(1);
+
+        let record_ends: Vec<u64> = running_sums(weights.iter().map(|weight| weight * count));
+        // A border between two records is where the last phase of one variant ends and the next one begins. The end of
+        // the circle is phase 0, and so `step`, the end of the last variant.
+        let mut ends: Vec<u64> = record_ends
+            .iter()
+            .map(|end| *end % step)
+            .filter(|phase| *phase > 0)
+            .collect();
+        ends.push(total);
+        ends.sort_unstable();
+        ends.dedup();
+
+        let phases = std::iter::once(0).chain(ends.iter().copied());
+        let members = phases
+            .take(ends.len())
+            .flat_map(|phase| (0..count).map(move |j| phase + j * total))
+            .map(|point| base + index(record_ends.partition_point(|end| *end <= point)))
+            .collect();
+        Some(Self {
+            step,
+            count: count as usize,
+            ends,
+            members,
+        })
+    }
+
+    /// The length of the whole circle. Below 2^64: `TOTAL_BITS` and a count below 256.
+    fn points(&self) -> u64 {
+        self.step.get() * self.count as u64
+    }
+
     fn select(&self, x: u64) -> Picks<'_> {
-        // Below 2^64: `TOTAL_BITS` and a count below 256.
-        let u = pick(x, self.step.get() * self.count as u64);
+        self.at(pick(x, self.points()))
+    }
+
+    /// The answer at the point `u` of the circle.
+    fn at(&self, u: u64) -> Picks<'_> {
         let phase = u % self.step;
         let first = (u / self.step) as usize;
 
@@ -337,114 +372,13 @@ impl Default for Shape<'_> {
     }
 }
 
-/// For each version the weight of *one* of its records, from `(share, number of records)` of all versions.
-///
-/// Weights are in the ratio of `share / number`, as integers without a common divisor; 0 for a version without share or
-/// without records. Zero shares are kept apart from small ones: a version with a share has a weight.
-///
-/// The ratio is exact while the sum of all weights, `lcm(numbers) * sum(shares)` in the worst case, is below 2^56: that
-/// is what [`Sampler::mixed`] can multiply by 255 records. Shares in basis points leave 42 bits to the common multiple,
-/// enough for any four versions of up to 1600 records each. Beyond that, weights are the nearest integers where the sum
-/// is 2^55, and at least 1. A record whose chance is one in 2^24 or more (one of 1600 records that have a basis point
-/// between them) is then off by at most 2^-32 of its weight, and a rarer one by at most 2^-55 of the whole.
-///
-/// ```
-/// use shiftdns::zone::sample::endpoint_weights;
-///
-/// // 90 % on three records and 10 % on one: 30 to 10.
-/// assert_eq!(endpoint_weights(&[(9000, 3), (1000, 1)]), [3, 1]);
-/// assert_eq!(endpoint_weights(&[(10_000, 3), (0, 1)]), [1, 0]);
-/// ```
-pub fn endpoint_weights(shares: &[(u32, u32)]) -> Vec<u64> {
-    weights_per_record(shares.iter().map(|(share, len)| (u64::from(*share), *len)))
-}
-
-/// SRV weights in the ratio of `weights`, from 1 to 65535.
-///
-/// The smallest unit is 256, because 0 means down to some clients and a small weight loses against RFC 2782's own
-/// selection. Where that does not fit, the largest weight becomes 65535 and the others the nearest integer: equal
-/// weights stay equal, and none becomes 0.
-///
-/// ```
-/// use shiftdns::zone::sample::srv_weights;
-///
-/// assert_eq!(srv_weights(&[90, 10]), [2304, 256]);
-/// assert_eq!(srv_weights(&[1_000_000, 10, 1]), [65535, 1, 1]);
-/// ```
-pub fn srv_weights(weights: &[u64]) -> Vec<u16> {
-    let divisor = weights
-        .iter()
-        .fold(0, |divisor, weight| gcd(divisor, u128::from(*weight)));
-    let weight_max = weights.iter().copied().max().map_or(0, u128::from);
-    if weight_max == 0 {
-        return vec![256; weights.len()];
-    }
-    let largest = u128::from(u16::MAX);
-    let exact = 256 * weight_max / divisor <= largest;
-    let scaled = |weight| {
-        if exact {
-            256 * weight / divisor
-        } else {
-            (2 * largest * weight + weight_max) / (2 * weight_max)
-        }
-    };
-    weights
-        .iter()
-        .map(|weight| u16::try_from(scaled(u128::from(*weight)).max(1)).unwrap_or(u16::MAX))
-        .collect()
-}
-
-/// [`endpoint_weights`] for shares in any unit.
-fn weights_per_record(shares: impl Iterator<Item = (u64, u32)>) -> Vec<u64> {
-    let shares: Vec<(u128, u128)> = shares
-        .map(|(share, len)| {
-            if len == 0 {
-                (0, 1)
-            } else {
-                (u128::from(share), u128::from(len))
-            }
-        })
-        .collect();
-    exact_weights(&shares).unwrap_or_else(|| nearest_weights(&shares))
-}
-
-/// `None` if the sum of the weights would pass [`TOTAL_BITS`].
-fn exact_weights(shares: &[(u128, u128)]) -> Option<Vec<u64>> {
-    let multiple = shares.iter().try_fold(1, |multiple, (share, len)| {
-        let denominator = len / gcd(*share, *len);
-        denominator.checked_mul(multiple / gcd(multiple, denominator))
-    })?;
-    let total = shares
-        .iter()
-        .map(|(share, _)| share)
-        .sum::<u128>()
-        .checked_mul(multiple)?;
-    let weights: Vec<u128> = shares
-        .iter()
-        .map(|(share, len)| multiple * share / len)
-        .collect();
-    let divisor = weights.iter().copied().fold(0, gcd).max(1);
-    if (total / divisor) >> TOTAL_BITS > 0 {
-        return None;
-    }
-    weights
-        .iter()
-        .map(|weight| u64::try_from(weight / divisor).ok())
-        .collect()
-}
-
-/// The nearest integers where the sum is `2^(TOTAL_BITS - 1)`, which leaves the other half to what rounding adds.
-fn nearest_weights(shares: &[(u128, u128)]) -> Vec<u64> {
-    let whole: u128 = shares.iter().map(|(share, _)| share).sum();
-    shares
-        .iter()
-        .map(|(share, len)| match share {
-            0 => 0,
-            share => ((share << TOTAL_BITS) + len * whole) / (2 * len * whole),
-        })
-        .zip(shares)
-        .map(|(weight, (share, _))| u64::try_from(weight.max((*share).min(1))).unwrap_or(u64::MAX))
-        .collect()
+/// Where the records of each version begin.
+fn starts<'g>(groups: &'g [Group<'_>]) -> impl Iterator<Item = u32> + use<'g> {
+    groups.iter().scan(0, |next, group| {
+        let start = *next;
+        *next += index(group.factors.len());
+        Some(start)
+    })
 }
 
 /// The weights, halved as often as it takes for their sum to be about [`TOTAL_BITS`] long.
@@ -464,13 +398,6 @@ fn running_sums(lengths: impl Iterator<Item = u64>) -> Vec<u64> {
             Some(*end)
         })
         .collect()
-}
-
-fn gcd(mut a: u128, mut b: u128) -> u128 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }
 
 fn index(of: usize) -> u32 {

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
-use super::encode::{address_sets, fixed_set, text_set};
+use super::addresses::address_sets;
+use super::encode::{fixed_set, text_set};
 use super::node::Node;
 use crate::wire::{BodyBuilder, Name, NameError, QueryName, rtype};
 

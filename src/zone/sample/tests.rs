@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::draw::draw;
+use super::super::weights::record_weights;
 use super::*;
 
 /// The smallest position that `pick` scales to `u`.
@@ -59,6 +60,27 @@ fn hits(weights: &[u64], count: u64, u: u64) -> Vec<u32> {
                     None => true,
                 });
             hit.expect("the point is on the circle") as u32
+        })
+        .collect()
+}
+
+/// Versions as share and factors: up to `max` of them, of up to six records, of three where they differ; small numbers, so that every point of the
+/// whole circle can be asked for.
+fn groups(max: usize) -> impl Strategy<Value = Vec<(u64, Vec<u8>)>> {
+    let factors = prop_oneof![
+        (1..=100u8, 0..=6usize).prop_map(|(factor, len)| vec![factor; len]),
+        prop::collection::vec(1..=3u8, 0..=3)
+            .prop_map(|parts| parts.iter().map(|p| p * 25).collect()),
+    ];
+    prop::collection::vec((0..=6u64, factors), 0..=max)
+}
+
+fn borrowed(groups: &[(u64, Vec<u8>)]) -> Vec<Group<'_>> {
+    groups
+        .iter()
+        .map(|(share, factors)| Group {
+            share: *share,
+            factors,
         })
         .collect()
 }
@@ -187,72 +209,42 @@ proptest! {
         }
     }
 
-    /// A version's chance is its share and its records are first equally often; an answer is a window of them.
+    /// A version's chance is its share, and a record's its factor's part of that; an answer is of one version. Records
+    /// that weigh the same are a window of their version's, others what the definition of a mixed answer hits.
     #[test]
-    fn pure_gives_every_version_its_exact_share(
-        groups in prop::collection::vec((0..=6u32, 0..=20u64), 1..=5),
+    fn pure_gives_every_record_its_exact_share(
+        groups in groups(3),
         records in 1..=8u8,
     ) {
-        let whole: u64 = groups.iter().map(|(len, share)| if *len > 0 { *share } else { 0 }).sum();
+        let whole: u64 = groups.iter().map(|(share, factors)| if factors.is_empty() { 0 } else { *share }).sum();
         prop_assume!(whole > 0);
-        let sampler = Sampler::pure(&groups, records);
+        let sampler = Sampler::pure(&borrowed(&groups), records);
         let Sampler::Pure(Pure { total, .. }) = sampler else { panic!("{sampler:?} is not pure") };
         let answers = answers(&sampler, total);
 
         let mut start = 0;
-        for (len, share) in groups {
-            let window = |first: u32| -> Vec<u32> {
-                (0..len.min(u32::from(records))).map(|i| start + (first + i) % len).collect()
-            };
-            for first in 0..len {
-                // times / total == share / whole / len
-                let times = answers.iter().filter(|answer| **answer == window(first)).count() as u64;
-                prop_assert_eq!(times * whole * u64::from(len), share * total);
+        for (share, factors) in groups {
+            let len = factors.len() as u32;
+            let sum: u64 = factors.iter().copied().map(u64::from).sum();
+            let is_even = factors.windows(2).all(|pair| pair[0] == pair[1]);
+            let of_version: Vec<&Vec<u32>> =
+                answers.iter().filter(|answer| (start..start + len).contains(&answer[0])).collect();
+            let count = u64::from(records).min(factors.iter().max().map_or(0, |max| sum / u64::from(*max))).max(1);
+            for answer in &of_version {
+                prop_assert_eq!(answer.len() as u64, count);
+                prop_assert!(answer.iter().all(|record| (start..start + len).contains(record)));
+                prop_assert_eq!(answer.iter().collect::<std::collections::BTreeSet<_>>().len() as u64, count);
+                let window = (0..answer.len() as u32).map(|i| start + (answer[0] - start + i) % len);
+                prop_assert!(!is_even || answer.iter().copied().eq(window));
+            }
+            for (record, factor) in (start..).zip(&factors) {
+                // times / total == share / whole * factor / sum; and k times that are included.
+                let first = of_version.iter().filter(|answer| answer[0] == record).count() as u64;
+                let included = of_version.iter().filter(|answer| answer.contains(&record)).count() as u64;
+                prop_assert_eq!(first * whole * sum, share * u64::from(*factor) * total);
+                prop_assert_eq!(included, first * count);
             }
             start += len;
-        }
-    }
-
-    #[test]
-    fn endpoint_weights_are_exact(shares in prop::collection::vec((0..=10_000u32, 1..=1600u32), 1..=4)) {
-        let weights = endpoint_weights(&shares);
-        for (a, (share_a, len_a)) in weights.iter().zip(&shares) {
-            for (b, (share_b, len_b)) in weights.iter().zip(&shares) {
-                prop_assert_eq!(
-                    u128::from(*a) * u128::from(*len_a) * u128::from(*share_b),
-                    u128::from(*b) * u128::from(*len_b) * u128::from(*share_a)
-                );
-            }
-        }
-        let total: u128 = weights.iter().zip(&shares).map(|(w, (_, len))| u128::from(*w) * u128::from(*len)).sum();
-        prop_assert!(total < 1 << TOTAL_BITS);
-    }
-
-    /// Too many different numbers of records for a common multiple.
-    #[test]
-    fn endpoint_weights_are_near_where_they_cannot_be_exact(
-        shares in prop::collection::vec((1..=10_000u32, 1..=65_536u32), 20..=40),
-    ) {
-        let weights = endpoint_weights(&shares);
-        let whole: u128 = shares.iter().map(|(share, _)| u128::from(*share)).sum();
-        let total: u128 = weights.iter().zip(&shares).map(|(w, (_, len))| u128::from(*w) * u128::from(*len)).sum();
-        prop_assert!(total * 255 < 1 << 64);
-        for (weight, (share, len)) in weights.iter().zip(&shares) {
-            // |weight - 2^55 * share / (len * whole)| <= 1/2
-            let (numerator, denominator) = (u128::from(*share) << 55, u128::from(*len) * whole);
-            prop_assert!(2 * (u128::from(*weight) * denominator).abs_diff(numerator) <= denominator);
-        }
-    }
-
-    #[test]
-    fn srv_weights_are_in_range_and_in_order(weights in prop::collection::vec(1..=u64::MAX, 1..=20)) {
-        let srv = srv_weights(&weights);
-        for (a, srv_a) in weights.iter().zip(&srv) {
-            prop_assert!(*srv_a > 0);
-            for (b, srv_b) in weights.iter().zip(&srv) {
-                prop_assert!(a != b || srv_a == srv_b);
-                prop_assert!(a > b || srv_a <= srv_b);
-            }
         }
     }
 
@@ -260,13 +252,13 @@ proptest! {
     #[test]
     fn runs_are_the_picks(
         weights in prop::collection::vec(1..=9u64, 1..=12),
-        groups in prop::collection::vec((0..=6u32, 0..=3u64), 0..=4),
+        groups in groups(3),
         records in 1..=8u8,
         x in any::<u64>(),
     ) {
         let samplers = [
             (Sampler::all(weights.len()), 2),
-            (Sampler::pure(&groups, records), 2),
+            (Sampler::pure(&borrowed(&groups), records), usize::from(records).max(2)),
             (Sampler::mixed(&weights, records), usize::from(records)),
         ];
         for (sampler, runs_max) in samplers {
@@ -301,7 +293,8 @@ fn mixed_counts_stay_near_their_weights() {
 
 #[test]
 fn pure_without_shares_gives_every_record_the_same() {
-    let sampler = Sampler::pure(&[(2, 0), (0, 0), (1, 0)], 8);
+    let groups = [(0, vec![9; 2]), (0, vec![]), (0, vec![5])];
+    let sampler = Sampler::pure(&borrowed(&groups), 8);
     assert_eq!(answers(&sampler, 3), [vec![0, 1], vec![1, 0], vec![2]]);
 }
 
@@ -336,43 +329,18 @@ fn mixed_wants_zero_weights_left_out() {
     Sampler::mixed(&[1, 0], 8);
 }
 
+/// Nine tenths on three endpoints of which one has just come, a tenth on one: by enumeration, each is in the answer and
+/// first by exactly its part.
 #[test]
-fn endpoint_weights_of_nothing_are_zero() {
-    assert_eq!(endpoint_weights(&[]), Vec::<u64>::new());
-    assert_eq!(endpoint_weights(&[(0, 3), (0, 0)]), [0, 0]);
-    assert_eq!(endpoint_weights(&[(9000, 0), (1000, 7)]), [0, 1]);
-    assert_eq!(endpoint_weights(&[(u32::MAX, 1), (u32::MAX, 1)]), [1, 1]);
-}
-
-/// A share that is too small for the approximation is not lost.
-#[test]
-fn endpoint_weights_are_zero_only_without_share() {
-    let mut shares = vec![(u32::MAX, 1); 100];
-    shares.push((1, u32::MAX - 4));
-    assert_eq!(endpoint_weights(&shares).last(), Some(&1));
-}
-
-#[test]
-fn srv_weights_are_multiples_of_256_while_they_fit() {
-    let one_each = endpoint_weights(&[(9000, 1), (1000, 1)]);
-    assert_eq!(srv_weights(&one_each), [2304, 256]);
-    assert_eq!(srv_weights(&[7, 7, 7]), [256, 256, 256]);
-    assert_eq!(srv_weights(&[255, 1]), [65_280, 256]);
-}
-
-#[test]
-fn srv_weights_beyond_65535_are_scaled() {
-    assert_eq!(srv_weights(&[256, 1, 1]), [65_535, 256, 256]);
-    assert_eq!(
-        srv_weights(&[u64::MAX, 1, u64::MAX, 1]),
-        [65_535, 1, 65_535, 1]
-    );
-}
-
-/// 0 means down to HAProxy: neither a lone zero nor all zeros may come out.
-#[test]
-fn srv_weights_are_never_zero() {
-    assert_eq!(srv_weights(&[0, 0]), [256, 256]);
-    assert_eq!(srv_weights(&[0, 5]), [1, 256]);
-    assert_eq!(srv_weights(&[]), Vec::<u16>::new());
+fn mixed_divides_a_share_by_factors() {
+    let groups = [(9000, vec![100, 100, 50]), (1000, vec![30])];
+    let weights = record_weights(&borrowed(&groups));
+    assert_eq!(weights, [18, 18, 9, 5]);
+    let answers = answers(&Sampler::mixed(&weights, 2), 100);
+    for (record, part) in [(0, 36), (1, 36), (2, 18), (3, 10)] {
+        let first = answers.iter().filter(|answer| answer[0] == record);
+        assert_eq!(first.count(), part, "record {record}");
+        let included = answers.iter().filter(|answer| answer.contains(&record));
+        assert_eq!(included.count(), 2 * part, "record {record}");
+    }
 }
