@@ -58,7 +58,7 @@ use schedule::Schedule;
 use slots::ServiceSlots;
 
 pub use drains::Drain;
-pub use history::{DURATION_BOUNDS, Duration, Durations, ResultCount};
+pub use history::{DURATION_BOUNDS, Durations, ResultCount, Took};
 pub use intents::{Acted, Intent, IntentError};
 pub use slots::CountedVersions;
 pub use told::{Detail, Summary, Totals, TrackSummary, VersionSummary};
