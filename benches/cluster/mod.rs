@@ -124,6 +124,9 @@ impl Service {
 
     fn deployment(self) -> Value {
         let version = self.versions().last().expect("at least one");
+        let updated = (0..ENDPOINTS)
+            .filter(|pod| self.version(*pod) == *version)
+            .count();
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {"name": self.name(), "namespace": self.namespace(), "uid": self.uid("00000002"),
@@ -131,7 +134,7 @@ impl Service {
             "spec": {"replicas": ENDPOINTS, "selector": {"matchLabels": {"app": self.name()}},
                 "template": {"metadata": {"labels": {"app": self.name(), "app.kubernetes.io/version": version}}}},
             "status": {"observedGeneration": 1, "replicas": ENDPOINTS, "readyReplicas": ENDPOINTS,
-                "availableReplicas": ENDPOINTS, "updatedReplicas": ENDPOINTS},
+                "availableReplicas": ENDPOINTS, "updatedReplicas": updated},
         })
     }
 
