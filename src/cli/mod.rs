@@ -37,7 +37,7 @@ struct Cli {
 enum Command {
     /// Answer DNS for the services of a cluster.
     Serve(Box<Flags>),
-    /// Play a rolling update and its undo over built-in manifests: no cluster, no set-up.
+    /// Play roll-outs over built-in manifests (steps, a failure, an undo, a flip): no cluster, no set-up.
     Demo(Box<Flags>),
     /// Check manifests, directories of them, and configuration files; exit code 1 if anything is wrong.
     Check {
