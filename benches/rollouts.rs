@@ -24,8 +24,10 @@ use shiftdns::rollout::{self, Memory};
 const ROLLING: usize = 1000;
 const TICKS: usize = 200;
 
+/// So many seconds after the clusters' pods became ready.
 fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_second(1_800_000_000).expect("a time") + SignedDuration::from_secs(seconds)
+    let created: Timestamp = cluster::CREATED.parse().expect("a time");
+    created + SignedDuration::from_secs(seconds)
 }
 
 fn median(mut times: Vec<Duration>) -> (Duration, Duration) {

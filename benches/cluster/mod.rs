@@ -22,7 +22,8 @@ use shiftdns::objects::{Change, Kind, Object};
 /// Endpoints of every service.
 pub const ENDPOINTS: usize = 10;
 const SERVICES_A_NAMESPACE: usize = 50;
-const CREATED: &str = "2026-03-02T09:00:00Z";
+/// When every object was created, and every pod became ready.
+pub const CREATED: &str = "2026-03-02T09:00:00Z";
 
 /// One service of the cluster, by its number.
 #[derive(Clone, Copy, Debug)]
