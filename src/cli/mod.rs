@@ -7,6 +7,9 @@
 mod check;
 mod client;
 mod demo;
+mod documents;
+mod lint;
+mod recipe;
 mod rollouts;
 mod serve;
 mod simulate;
@@ -44,6 +47,12 @@ enum Command {
     },
     /// Show what an update of manifests would do to a service's shares, second by second.
     Simulate(simulate::Flags),
+    /// Tell what of manifests cannot work, or not as it was meant; exit code 1 if anything is wrong.
+    Lint {
+        /// Files, and directories of them.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
     /// Print the configuration that would be in force.
     Config(Box<Flags>),
     /// Ask a running server what it answers.
@@ -148,6 +157,16 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         },
+        Command::Lint { paths } => {
+            let findings = lint::lint(&paths)?;
+            for finding in &findings {
+                writeln!(out, "{finding}")?;
+            }
+            if findings.iter().any(|finding| !finding.is_note) {
+                return Ok(ExitCode::FAILURE);
+            }
+            writeln!(out, "no warnings")?;
+        }
         Command::Config(flags) => {
             let config = config::load(None, &flags)?;
             write!(out, "{}", config::render(&config))?;

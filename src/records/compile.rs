@@ -42,7 +42,7 @@ pub fn compile(view: &ServiceView, outcome: &Outcome, settings: &Settings) -> Re
                 return records;
             }
             let compiler = Compiler::new(view, outcome, settings);
-            records.content = Content::Names(compiler.endpoint_names(&mut records));
+            records.content = Content::Names(Box::new(compiler.endpoint_names(&mut records)));
         }
         ServiceKind::ClusterIp { addresses } => {
             for address in addresses {
@@ -55,7 +55,7 @@ pub fn compile(view: &ServiceView, outcome: &Outcome, settings: &Settings) -> Re
             } else {
                 compiler.cluster_ip_names(addresses, &mut records)
             };
-            records.content = Content::Names(names);
+            records.content = Content::Names(Box::new(names));
         }
     }
     records.reverse.sort();

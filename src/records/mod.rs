@@ -81,7 +81,7 @@ pub enum Content {
         ttl: u32,
     },
     /// Addresses, hosts, ports and views.
-    Names(Names),
+    Names(Box<Names>),
 }
 
 /// The names at and below a service that has addresses.

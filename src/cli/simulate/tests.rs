@@ -77,7 +77,8 @@ pods are ready after 10 s
   rest  10/0 (10/0)         Healthy       100.00%         -  follow
      0  8/5 (8/0)           Pending       100.00%     0.00%  follow  <- version v1 -> v2
     10  3/10 (3/5)          Progressing    37.50%    62.50%  follow
-    20  0/10 (0/10)         Healthy         0.00%   100.00%  follow
+    20  0/10 (0/10)         Draining        0.00%   100.00%  follow
+    25  0/10 (0/10)         Healthy         0.00%   100.00%  follow
 
 The capacity of v2 moves in 2 steps: 0% -> 62.50% -> 100%.
 The Deployment sets the pace: at most 3 more and 2 fewer than 10 pods.
@@ -112,18 +113,20 @@ The Deployment sets the pace: at most 3 more and 2 fewer than 10 pods.
 fn a_version_that_never_gets_ready_gets_nothing_3a() {
     check(
         &web("replicas: 10"),
-        "--fail --update image",
+        "--fail=never-ready --update image",
         "
 service shop/web: deployment shop/web, 10 pods; 8 ready pods carry the whole load
 pods are ready after 10 s
 
-     t  pods v1#1/v1#2 (ready)  state    share v1#1  share v1#2  reason
-  rest  10/0 (10/0)             Healthy     100.00%           -  follow
-     0  8/5 (8/0)               Pending     100.00%       0.00%  follow  <- image 1.0.9 -> 1.0.10; its pods never get ready
+     t  pods v1#1/v1#2 (ready)  state     share v1#1  share v1#2  reason
+  rest  10/0 (10/0)             Healthy      100.00%           -  follow
+     0  8/5 (8/0)               Pending      100.00%       0.00%  follow  <- image 1.0.9 -> 1.0.10; its pods never get ready
+   600  8/5 (8/0)               Degraded     100.00%       0.00%  follow  ProgressDeadlineExceeded
 
 The capacity of v1#2 stays at 0%.
 The Deployment sets the pace: at most 3 more and 2 fewer than 10 pods.
 v1#2 never gets a ready pod, so the roll-out stops where no more old pods may be missing.
+v1#2 fails at 600 s: ProgressDeadlineExceeded. Nobody asked for a strategy, so shares follow its pods; `shiftdns.io/on-failure: shift-back` keeps it out.
 ",
     );
 }
@@ -141,17 +144,190 @@ pods are ready after 10 s and available 60 s later
   rest  10/0 (10/0)         Healthy       100.00%         -  follow
      0  8/5 (8/0)           Pending       100.00%     0.00%  follow  <- version v1 -> v2; its pods crash after 5 s
     10  8/5 (8/5)           Progressing    61.54%    38.46%  follow
-    15  8/5 (8/0)           Pending       100.00%     0.00%  follow
-    25  8/5 (8/5)           Progressing    61.54%    38.46%  follow
-    30  8/5 (8/0)           Pending       100.00%     0.00%  follow
-    50  8/5 (8/5)           Progressing    61.54%    38.46%  follow
-    55  8/5 (8/0)           Pending       100.00%     0.00%  follow
-    85  8/5 (8/5)           Progressing    61.54%    38.46%  follow
-    90  8/5 (8/0)           Pending       100.00%     0.00%  follow
+    15  8/5 (8/0)           Degraded      100.00%     0.00%  follow  container restarts
+    25  8/5 (8/5)           Degraded       61.54%    38.46%  follow  container restarts
+    30  8/5 (8/0)           Degraded      100.00%     0.00%  follow  container restarts
+    50  8/5 (8/5)           Degraded       61.54%    38.46%  follow  container restarts
+    55  8/5 (8/0)           Degraded      100.00%     0.00%  follow  container restarts
+    85  8/5 (8/5)           Degraded       61.54%    38.46%  follow  container restarts
+    90  8/5 (8/0)           Degraded      100.00%     0.00%  follow  container restarts
 
 The capacity of v2 moves in 8 steps: 0% -> 62.50% -> 0% -> 62.50% -> 0% -> ... -> 62.50% -> 0%.
 The Deployment sets the pace: at most 3 more and 2 fewer than 10 pods.
 A crash loop has no end; this is its first 120 s.
+v2 fails at 15 s: container restarts. Nobody asked for a strategy, so shares follow its pods; `shiftdns.io/on-failure: shift-back` keeps it out.
+",
+    );
+}
+
+/// What a controller needs so that a strategy has its time.
+const RECIPE: &str = "replicas: 4\n  minReadySeconds: 70\n  strategy: {rollingUpdate: {maxSurge: 100%, maxUnavailable: 0}}";
+
+fn with(annotations: &str, spec: &str) -> String {
+    service(annotations) + &workload("Deployment", "web", "v1", spec)
+}
+
+#[test]
+fn a_ramp_over_a_plain_deployment_is_a_no_op_and_the_recipe_is_told_1b() {
+    check(
+        &with(
+            "shiftdns.io/ramp: 60s, shiftdns.io/soak: 5s",
+            "replicas: 10",
+        ),
+        "",
+        "
+service shop/web: deployment shop/web, 10 pods; 8 ready pods carry the whole load
+pods are ready after 10 s
+
+     t  pods v1/v2 (ready)  state        policy %    capacity %  share v1  share v2  reason
+  rest  10/0 (10/0)         Healthy      100/-       100/-        100.00%         -  policy
+     0  8/5 (8/0)           Pending      100/0       100/0        100.00%     0.00%  policy                           <- version v1 -> v2
+    10  3/10 (3/5)          Pending      100/0       37.5/62.5     37.50%    62.50%  v1 capacity-capped, v2 fills-in
+    15  3/10 (3/5)          Progressing  100/0       37.5/62.5     37.50%    62.50%  v1 capacity-capped, v2 fills-in
+    20  0/10 (0/10)         Progressing  91.67/8.33  0/100          0.00%   100.00%  fills-in
+    75  0/10 (0/10)         Draining     0/100       0/100          0.00%   100.00%  policy
+    80  0/10 (0/10)         Healthy      0/100       0/100          0.00%   100.00%  policy
+
+The capacity of v2 moves in 2 steps: 0% -> 62.50% -> 100%.
+The Deployment sets the pace: at most 3 more and 2 fewer than 10 pods.
+The ramp of 1m is a no-op: at 20 s v2 has 100% where the strategy gives it 8.33% (fills-in), because the old pods are gone.
+
+To make it real, old pods have to stay until it is done:
+  spec:
+    minReadySeconds: 75  # soak 5s + ramp 1m + TTL 5s + 5s for ticks
+    progressDeadlineSeconds: 675  # must be above minReadySeconds
+    strategy: {rollingUpdate: {maxSurge: 100%, maxUnavailable: 0}}
+That runs twice the pods, 20 instead of 10, for 1m15s of every roll-out. Without that:
+  pause the Deployment when the first new pods are there;
+  make it a StatefulSet with a partition;
+  have two workloads behind the service, and `shiftdns.io/weights`.
+",
+    );
+}
+
+#[test]
+fn a_ramp_that_kubernetes_overtakes_is_cut_short_1c() {
+    let got = told(
+        &with(
+            "shiftdns.io/ramp: 60s, shiftdns.io/soak: 5s",
+            "replicas: 10\n  minReadySeconds: 30",
+        ),
+        "",
+    );
+    let line = "The ramp of 1m is cut short: at 40 s v2 has 62.50% where the strategy gives it 41.66% (fills-in)";
+    assert!(got.contains(line), "{got}");
+}
+
+#[test]
+fn the_recipe_makes_a_strategy_real() {
+    for (annotations, what) in [
+        ("shiftdns.io/ramp: 60s", "The ramp of 1m is real"),
+        (
+            "shiftdns.io/ramp: 61s, shiftdns.io/soak: 7s",
+            "The ramp of 1m1s is real",
+        ),
+        (
+            "shiftdns.io/ramp: 60s, shiftdns.io/strategy: exponential",
+            "The ramp of 1m is real",
+        ),
+        (
+            "shiftdns.io/steps: '10@11s,50@7s,100'",
+            "The steps of 28s are real",
+        ),
+        (
+            "shiftdns.io/strategy: blue-green, shiftdns.io/auto-promotion: 33s",
+            "The promotion after 33s is real",
+        ),
+    ] {
+        for ready_after in ["--ready-after 3s", "--ready-after 11s"] {
+            let plain = told(&with(annotations, "replicas: 10"), ready_after);
+            assert!(plain.contains(" a no-op: "), "{annotations}\n{plain}");
+            // As it was printed, without its comments.
+            let lines = plain.lines().skip_while(|line| *line != "  spec:").skip(1);
+            let lines = lines.take_while(|line| line.starts_with("    "));
+            let recipe = lines.map(|line| line.split("  #").next().unwrap().trim());
+            let spec: Vec<&str> = ["replicas: 10"].into_iter().chain(recipe).collect();
+            let cooked = told(&with(annotations, &spec.join("\n  ")), ready_after);
+            assert!(cooked.contains(what), "{annotations}\n{cooked}");
+        }
+    }
+}
+
+#[test]
+fn a_long_ramp_is_told_by_some_of_its_rows() {
+    let spec = RECIPE.replace("70", "4000\n  progressDeadlineSeconds: 5000");
+    let got = told(&with("shiftdns.io/ramp: 1h", &spec), "");
+    let rows = got.lines().filter(|line| line.contains(" Progressing "));
+    // The first is that of the first ready pods.
+    assert_eq!(rows.count(), 1 + 19, "{got}");
+    for row in [
+        "  3610  4/4 (4/4)           Draining",
+        "  4010  0/4 (0/4)           Healthy",
+    ] {
+        assert!(got.contains(row), "{got}");
+    }
+}
+
+#[test]
+fn steps_and_what_they_wait_for_are_told() {
+    check(
+        &with(
+            "shiftdns.io/steps: '10@10s,50', shiftdns.io/ttl: 'endpoints=30,rollout=5'",
+            RECIPE,
+        ),
+        "",
+        "
+service shop/web: deployment shop/web, 4 pods; 4 ready pods carry the whole load
+pods are ready after 10 s and available 70 s later
+
+     t  pods v1/v2 (ready)  state        policy %  capacity %  share v1  share v2  TTL  reason
+  rest  4/0 (4/0)           Healthy      100/-     100/-        100.00%         -   30  policy
+     0  4/4 (4/0)           Pending      100/0     100/0        100.00%     0.00%    5  policy    <- version v1 -> v2
+    10  4/4 (4/4)           Progressing  90/10     100/100       90.00%    10.00%    5  policy    step 1 of 2
+    25  4/4 (4/4)           Paused       50/50     100/100       50.00%    50.00%    5  policy    step 2 of 2, waits to be promoted
+    80  0/4 (0/4)           Paused       50/50     0/100          0.00%   100.00%    5  fills-in  step 2 of 2, waits to be promoted
+
+The capacity of v2 moves in 1 step: 0% -> 100%.
+The Deployment sets the pace: at most 4 more and 0 fewer than 4 pods.
+The steps of 20s are cut short: at 80 s v2 has 100% where the strategy gives it 50% (fills-in), because the old pods are gone.
+
+To make it real, old pods have to stay until it is done:
+  spec:
+    minReadySeconds: 640  # steps 20s + a person 10m + TTL 5s + 15s for ticks
+    progressDeadlineSeconds: 1240  # must be above minReadySeconds
+    strategy: {rollingUpdate: {maxSurge: 100%, maxUnavailable: 0}}
+That runs twice the pods, 8 instead of 4, for 10m40s of every roll-out. Without that:
+  pause the Deployment when the first new pods are there;
+  make it a StatefulSet with a partition;
+  have two workloads behind the service, and `shiftdns.io/weights`.
+v2 waits: `shiftdns promote` goes on.
+",
+    );
+}
+
+#[test]
+fn a_version_that_fails_is_shifted_back_and_stays_so() {
+    check(
+        &with("shiftdns.io/steps: '10@30s,100'", RECIPE),
+        "--fail --undo-at 60s",
+        "
+service shop/web: deployment shop/web, 4 pods; 4 ready pods carry the whole load
+pods are ready after 10 s and available 70 s later
+
+     t  pods v1/v2 (ready)  state        policy %  capacity %  share v1  share v2  reason
+  rest  4/0 (4/0)           Healthy      100/-     100/-        100.00%         -  policy
+     0  4/4 (4/0)           Pending      100/0     100/0        100.00%     0.00%  policy                     <- version v1 -> v2; its pods crash after 5 s
+    10  4/4 (4/4)           Progressing  90/10     100/100       90.00%    10.00%  policy                     step 1 of 2
+    15  4/4 (4/0)           Aborted      100/0     100/0        100.00%     0.00%  policy                     container restarts
+    25  4/4 (4/4)           Aborted      100/0     100/100      100.00%     0.00%  v1 policy, v2 quarantined  container restarts
+    30  4/4 (4/0)           Aborted      100/0     100/0        100.00%     0.00%  policy                     container restarts
+    50  4/4 (4/4)           Aborted      100/0     100/100      100.00%     0.00%  v1 policy, v2 quarantined  container restarts
+    55  4/4 (4/0)           Aborted      100/0     100/0        100.00%     0.00%  policy                     container restarts
+    60  4/0 (4/0)           Healthy      100/0     100/0        100.00%     0.00%  policy                     <- undo
+
+The capacity of v1 stays at 100%.
+The Deployment sets the pace: at most 4 more and 0 fewer than 4 pods.
+v2 fails at 15 s: container restarts. Its share is shifted back, and stays there although its pods get ready again, until someone undoes it, or asks for it by `shiftdns retry` or `shiftdns promote`.
 ",
     );
 }
@@ -169,10 +345,10 @@ service shop/web: deployment shop/web-v2, 2 pods; 9 ready pods carry the whole l
 deployment shop/web-v1 stands still, 9 pods
 pods are ready after 10 s
 
-     t  pods v1/v2 (ready)  state    share v1  share v2  reason
-  rest  9/0 (9/0)           Healthy   100.00%         -  policy
-     0  9/2 (9/0)           Healthy   100.00%     0.00%  fills-in  <- created
-    10  9/2 (9/2)           Healthy    90.00%    10.00%  policy
+     t  pods v1/v2 (ready)  state    policy %  capacity %  share v1  share v2  reason
+  rest  9/0 (9/0)           Healthy  100/-     100/-        100.00%         -  policy
+     0  9/2 (9/0)           Healthy  90/10     100/0        100.00%     0.00%  fills-in  <- created
+    10  9/2 (9/2)           Healthy  90/10     100/22.22     90.00%    10.00%  policy
 
 The capacity of v2 moves in 1 step: 0% -> 22.22%.
 The Deployment sets the pace: at most 1 more and 0 fewer than 2 pods.
@@ -187,11 +363,12 @@ service shop/web: deployment shop/web-v2, 2 pods; 9 ready pods carry the whole l
 deployment shop/web-v1 stands still, 9 pods
 pods are ready after 10 s
 
-     t  pods v1/v2/v3 (ready)  state        share v1  share v2  share v3  reason
-  rest  9/2/0 (9/2/0)          Healthy        90.00%    10.00%         -  policy
-     0  9/2/1 (9/2/0)          Pending        90.00%    10.00%     0.00%  policy                             <- version v2 -> v3
-    10  9/1/2 (9/1/1)          Progressing    90.00%    10.00%     0.00%  v1 policy, v2 policy, v3 excluded
-    20  9/0/2 (9/0/2)          Healthy       100.00%     0.00%     0.00%  v1 fills-in, v3 excluded
+     t  pods v1/v2/v3 (ready)  state        policy %  capacity %       share v1  share v2  share v3  reason
+  rest  9/2/0 (9/2/0)          Healthy      90/10/-   100/22.22/-        90.00%    10.00%         -  policy
+     0  9/2/1 (9/2/0)          Pending      90/10/-   100/22.22/0        90.00%    10.00%     0.00%  policy                             <- version v2 -> v3
+    10  9/1/2 (9/1/1)          Progressing  90/10/-   100/11.11/11.11    90.00%    10.00%     0.00%  v1 policy, v2 policy, v3 excluded
+    20  9/0/2 (9/0/2)          Draining     90/10/-   100/0/22.22       100.00%     0.00%     0.00%  v1 fills-in, v3 excluded
+    25  9/0/2 (9/0/2)          Healthy      90/10/-   100/0/22.22       100.00%     0.00%     0.00%  v1 fills-in, v3 excluded
 
 The capacity of v3 moves in 2 steps: 0% -> 11.11% -> 22.22%.
 The Deployment sets the pace: at most 1 more and 0 fewer than 2 pods.
@@ -212,16 +389,16 @@ fn a_partition_holds_a_canary_and_capacity_forces_shares_6() {
 service shop/web: statefulset shop/web, 5 pods; 4 ready pods carry the whole load
 pods are ready after 10 s and available 5 s later
 
-     t  pods v1/v2 (ready)  state        share v1  share v2  reason
-  rest  5/0 (5/0)           Healthy       100.00%         -  policy
-     0  4/1 (4/0)           Pending       100.00%     0.00%  fills-in                         <- version v1 -> v2
-    10  4/1 (4/1)           Progressing    90.00%    10.00%  policy
-    15  3/2 (3/1)           Progressing    75.00%    25.00%  v1 capacity-capped, v2 fills-in
-    25  3/2 (3/2)           Progressing    75.00%    25.00%  v1 capacity-capped, v2 fills-in
-    40  4/1 (3/1)           RollingBack    75.00%    25.00%  v1 capacity-capped, v2 fills-in  <- undo
-    50  4/1 (4/1)           RollingBack    90.00%    10.00%  policy
-    55  5/0 (4/0)           Healthy       100.00%     0.00%  fills-in
-    65  5/0 (5/0)           Healthy       100.00%     0.00%  fills-in
+     t  pods v1/v2 (ready)  state        policy %  capacity %  share v1  share v2  reason
+  rest  5/0 (5/0)           Healthy      100/-     100/-        100.00%         -  policy
+     0  4/1 (4/0)           Pending      90/10     100/0        100.00%     0.00%  fills-in                         <- version v1 -> v2
+    10  4/1 (4/1)           Progressing  90/10     100/25        90.00%    10.00%  policy
+    15  3/2 (3/1)           Progressing  90/10     75/25         75.00%    25.00%  v1 capacity-capped, v2 fills-in
+    25  3/2 (3/2)           Paused       90/10     75/50         75.00%    25.00%  v1 capacity-capped, v2 fills-in  partition 3 stands
+    40  4/1 (3/1)           RollingBack  90/10     75/25         75.00%    25.00%  v1 capacity-capped, v2 fills-in  <- undo
+    50  4/1 (4/1)           RollingBack  90/10     100/25        90.00%    10.00%  policy
+    55  5/0 (4/0)           Healthy      90/10     100/0        100.00%     0.00%  fills-in
+    65  5/0 (5/0)           Healthy      90/10     100/0        100.00%     0.00%  fills-in
 
 The capacity of v1 moves in 1 step: 75% -> 100%.
 The StatefulSet sets the pace: at most 1 of 5 pods missing, the highest ordinal first; each pod waits for those before it.
@@ -251,7 +428,8 @@ pods are ready after 60 s
   rest  2/0 (2/0)           Healthy       100.00%         -  follow
      0  2/1 (2/0)           Pending       100.00%     0.00%  follow  <- image v7 -> v8
     60  1/2 (1/1)           Progressing    50.00%    50.00%  follow
-   120  0/2 (0/2)           Healthy         0.00%   100.00%  follow
+   120  0/2 (0/2)           Draining        0.00%   100.00%  follow
+   125  0/2 (0/2)           Healthy         0.00%   100.00%  follow
 
 The capacity of v8 moves in 2 steps: 0% -> 50% -> 100%.
 The DaemonSet sets the pace: at most 1 of 2 nodes run both versions.
@@ -271,7 +449,8 @@ pods are ready after 10 s
      t  pods v1/v2 (ready)  state        share v1  share v2  reason
   rest  2/0 (2/0)           Healthy       100.00%         -  follow
      0  0/2 (0/0)           Unavailable     0.00%     0.00%  no-endpoints  <- version v1 -> v2
-    10  0/2 (0/2)           Healthy         0.00%   100.00%  follow
+    10  0/2 (0/2)           Draining        0.00%   100.00%  follow
+    15  0/2 (0/2)           Healthy         0.00%   100.00%  follow
 
 The capacity of v2 moves in 1 step: 0% -> 100%.
 The Deployment is recreated: no new pod starts before the last old one is gone.
