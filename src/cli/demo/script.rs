@@ -143,7 +143,7 @@ pub(super) const ACTS: [Act; 4] = [
             (
                 "v4._version.web",
                 "A",
-                "the pods of v4, until the undo; then NXDOMAIN",
+                "the pods of v4, until the undo; then none",
             ),
         ],
     },
