@@ -41,9 +41,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::answer::View;
-use crate::model::{Policy, Problem, ServiceKey};
+use crate::model::{Policy, Problem, ServiceKey, ServiceView};
 use crate::objects::{self, Change, Index, Kind};
-use crate::records;
+use crate::records::{self, Records};
 use crate::rollout::{self, Memory, Transition};
 use crate::store::{Changed, Publisher};
 use crate::wire::NameError;
@@ -142,6 +142,18 @@ struct Service {
     answered: Answered,
     drains: Drains,
     history: History,
+    /// What it was made of, while it moves with time.
+    moving: Option<Box<Moving>>,
+}
+
+/// What a service was last made of.
+#[derive(Debug)]
+struct Moving {
+    /// Its objects, joined, and what is wrong with them; `None` when one of them changed. As long as they stay, a tick
+    /// need not join them again.
+    seen: Option<(ServiceView, Vec<Problem>)>,
+    /// What stays of its records need not be encoded again; `None` where not everything could be encoded.
+    records: Option<Records>,
 }
 
 /// What a batch did.
@@ -226,6 +238,12 @@ impl Engine {
         let also: Vec<ServiceKey> = moved.chain(lost_pods).cloned().collect();
         let compiled = dirty.services.len();
         dirty.services.extend(also);
+        for key in dirty.services.iter().chain(&dirty.moved) {
+            let service = self.services.get_mut(key);
+            if let Some(moving) = service.and_then(|service| service.moving.as_mut()) {
+                moving.seen = None;
+            }
+        }
         let applied = self.publish(dirty.services, changed, now, |engine| {
             let mut changed = Changed::default();
             for (namespace, address) in &dirty.pods {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::hold::Answered;
 use super::reverse::{Claims, ReverseNames};
-use super::{Engine, Happened, Pods, Service, history, intents, sorted, told};
+use super::{Engine, Happened, Moving, Pods, Service, history, intents, sorted, told};
 use crate::model::{Problem, ServiceKey, ServiceView};
 use crate::records::{self, Content, Records, address_label};
 use crate::rollout::{self, Outcome};
@@ -23,18 +23,24 @@ impl Engine {
         generation: u64,
         now: Timestamp,
     ) -> Changed {
-        let Some(joined) = self.index.view(key) else {
-            return self.withdraw_service(key);
+        let known = self.services.get_mut(key);
+        let mut moving = known.and_then(|service| service.moving.take());
+        let seen = moving.as_mut().and_then(|moving| moving.seen.take());
+        let (view, flaws) = match seen {
+            Some((view, flaws)) => (Some(view), flaws),
+            None => match self.index.view(key) {
+                Some(joined) => (joined.view, joined.problems),
+                None => return self.withdraw_service(key),
+            },
         };
-        let mut problems = joined.problems;
-        let Some(view) = joined.view else {
+        let Some(view) = view else {
             let memory = self.services.get(key).map(|service| service.memory.clone());
             let changed = self.withdraw_service(key);
             let mut service = Service {
                 memory: memory.unwrap_or_default(),
                 ..Service::default()
             };
-            self.set_problems(&mut service, problems);
+            self.set_problems(&mut service, flaws);
             self.services.insert(key.clone(), service);
             return changed;
         };
@@ -48,6 +54,7 @@ impl Engine {
             self.services.insert(key.clone(), service);
             return Changed::default();
         }
+        let before = moving.and_then(|moving| moving.records);
         self.held.remove(key);
         let mut records = records::compile(&view, &outcome, &self.settings.records);
         let zones = self.view.zones.clusters().count();
@@ -57,15 +64,24 @@ impl Engine {
             }
             _ => vec![Slots::default(); zones],
         };
-        problems.append(&mut outcome.problems);
+        let mut problems = std::mem::take(&mut outcome.problems);
         problems.append(&mut records.problems);
-        let mut changed =
-            self.publish_names(&mut service, &records, &slots, generation, &mut problems);
+        let mut unencoded = Vec::new();
+        let mut changed = self.publish_names(
+            &mut service,
+            (&records, before.as_ref()),
+            &slots,
+            generation,
+            &mut unencoded,
+        );
+        let is_whole = unencoded.is_empty();
+        problems.append(&mut unencoded);
+        problems.extend(flaws.iter().cloned());
         self.note_answered(&mut service, &view, &outcome, &records, now);
         let claims = match self.has_reverse {
             true => Claims {
                 created: view.created,
-                list: records.reverse,
+                list: records.reverse.clone(),
             },
             false => Claims::default(),
         };
@@ -79,6 +95,12 @@ impl Engine {
         let results = service.history.results();
         let summary = told::summary(&view, &outcome, results, service.generation);
         service.summary = Some(Arc::new(summary));
+        service.moving = service.due.map(|_| {
+            Box::new(Moving {
+                seen: Some((view, flaws)),
+                records: is_whole.then_some(records),
+            })
+        });
         self.services.insert(key.clone(), service);
         changed
     }
@@ -177,7 +199,7 @@ impl Engine {
     fn publish_names(
         &mut self,
         service: &mut Service,
-        records: &Records,
+        (records, before): (&Records, Option<&Records>),
         slots: &[Slots],
         generation: u64,
         problems: &mut Vec<Problem>,
@@ -185,7 +207,17 @@ impl Engine {
         let view = Arc::clone(&self.view);
         let mut nodes = Vec::with_capacity(1);
         for (zone, slots) in view.zones.clusters().zip(slots) {
-            match zone::encode(records, &zone.name, slots, service.generation) {
+            let encode = |node: Option<&Node>| {
+                let before = before.zip(node);
+                let before = before.map(|(records, node)| zone::Before { records, node });
+                zone::encode(records, &zone.name, slots, service.generation, before)
+            };
+            let name = before.and_then(|_| zone::service_name(&records.key, &zone.name));
+            let encoded = match name {
+                Some(name) => self.publisher.read(&name, encode),
+                None => encode(None),
+            };
+            match encoded {
                 Some(encoded) => {
                     problems.extend(encoded.problems);
                     nodes.push((zone, encoded.name, encoded.node));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::addresses::{address_sets, encode_addresses, kept_addresses};
 use super::node::{Below, Labelled, Node, PortSet, Set, Sets, ViewNode};
 use super::ports::{encode_srv, kept_srv};
-use crate::model::{Family, Problem, ServiceKey};
+use crate::model::{Family, Problem, Protocol, ServiceKey};
 use crate::records::{self, Addresses, Content, Names, Records, SrvTarget, View};
 use crate::wire::{Body, BodyBuilder, Name, QueryName, Srv, rtype};
 
@@ -42,15 +42,31 @@ pub fn service_name(key: &ServiceKey, origin: &Name) -> Option<Name> {
     origin.below(labels).ok()
 }
 
+/// What was encoded before for the same zone, without problems: where records stay, so do their octets.
+#[derive(Clone, Copy, Debug)]
+pub struct Before<'a> {
+    /// The records.
+    pub records: &'a Records,
+    /// The node that they became.
+    pub node: &'a Node,
+}
+
 /// Encodes `records` for the zone `origin`; `None` if the service's name does not fit in a DNS name there.
-/// `generation` is the one that last changed them: what `_rollout` tells.
-pub fn encode(records: &Records, origin: &Name, slots: &Slots, generation: u64) -> Option<Encoded> {
+/// `generation` is the one that last changed them: what `_rollout` tells. The result does not depend on `before`.
+pub fn encode(
+    records: &Records,
+    origin: &Name,
+    slots: &Slots,
+    generation: u64,
+    before: Option<Before<'_>>,
+) -> Option<Encoded> {
     let name = service_name(&records.key, origin)?;
     let mut encoder = Encoder {
         key: &records.key,
         name: &name,
         slots,
         generation,
+        before: before.filter(|before| before.records.key == records.key),
         problems: Vec::new(),
     };
     let node = match &records.content {
@@ -85,10 +101,11 @@ struct Encoder<'a> {
     name: &'a Name,
     slots: &'a Slots,
     generation: u64,
+    before: Option<Before<'a>>,
     problems: Vec<Problem>,
 }
 
-impl Encoder<'_> {
+impl<'a> Encoder<'a> {
     fn problem(&mut self, text: String) {
         self.problems.push(Problem::of_service(self.key, text));
     }
@@ -110,7 +127,22 @@ impl Encoder<'_> {
         Some(Node::of(vec![(rtype::CNAME, set)]))
     }
 
+    /// The names and the node from before, where a view that stays has the same octets: its hosts, ports and times to
+    /// live are those of the names.
+    fn kept(&self, names: &Names) -> Option<(&'a Names, &'a Below)> {
+        let before = self.before?;
+        let Content::Names(known) = &before.records.content else {
+            return None;
+        };
+        let stays = known.hosts == names.hosts
+            && known.ports == names.ports
+            && (known.ttl, known.ttl_hosts, known.ttl_text)
+                == (names.ttl, names.ttl_hosts, names.ttl_text);
+        stays.then_some((&**known, before.node.below.as_deref()?))
+    }
+
     fn names(&mut self, names: &Names) -> Node {
+        let kept = self.kept(names);
         let targets: Vec<Option<Name>> = names
             .hosts
             .iter()
@@ -144,10 +176,15 @@ impl Encoder<'_> {
         };
         let mut views: Vec<ViewNode> = Vec::with_capacity(names.views.len());
         for (index, view) in names.views.iter().enumerate() {
-            views.push(match (index, &names.sticky) {
-                (0, Some(sticky)) => cache.kept_view(sticky, view, &self.slots.versions),
-                (0, None) => cache.view(view, self.slots),
-                _ => cache.view(view, &Slots::default()),
+            let kept = kept.and_then(|(known, below)| {
+                let stays = known.views.get(index)? == view;
+                below.views.get(index).filter(|_| stays)
+            });
+            views.push(match (index, &names.sticky, kept) {
+                (0, Some(sticky), _) => cache.kept_view(sticky, view, &self.slots.versions),
+                (0, None, _) => cache.view(view, self.slots),
+                (_, _, Some(kept)) => kept.clone(),
+                (_, _, None) => cache.view(view, &Slots::default()),
             });
         }
         let left_out = cache.left_out;
@@ -161,16 +198,29 @@ impl Encoder<'_> {
             .map(|own| own.sets.clone())
             .unwrap_or_default();
         let below = Below {
-            hosts: hosts(names, &targets),
-            ports: names
-                .ports
-                .iter()
-                .map(|p| (p.protocol, label(&p.name)))
-                .collect(),
+            hosts: match kept {
+                Some((_, below)) => Arc::clone(&below.hosts),
+                None => hosts(names, &targets),
+            },
+            ports: match kept {
+                Some((_, below)) => Arc::clone(&below.ports),
+                None => ports(names),
+            },
             views: views.into(),
-            plain: labelled(&names.plain),
-            versions: labelled(&names.versions),
-            roles: labelled(&names.roles),
+            plain: match kept {
+                Some((known, below)) if known.plain == names.plain => Arc::clone(&below.plain),
+                _ => labelled(&names.plain),
+            },
+            versions: match kept {
+                Some((known, below)) if known.versions == names.versions => {
+                    Arc::clone(&below.versions)
+                }
+                _ => labelled(&names.versions),
+            },
+            roles: match kept {
+                Some((known, below)) if known.roles == names.roles => Arc::clone(&below.roles),
+                _ => labelled(&names.roles),
+            },
             versions_text: texts(&names.versions_text, names.ttl_text),
             rollout_text: rollout_text(names, self.generation),
         };
@@ -288,6 +338,13 @@ fn hosts(names: &Names, targets: &[Option<Name>]) -> Labelled<Sets> {
         .collect();
     hosts.sort_by(|(one, _), (other, _)| one.cmp(other));
     hosts.into()
+}
+
+fn ports(names: &Names) -> Arc<[(Protocol, Box<[u8]>)]> {
+    let ports = names.ports.iter();
+    ports
+        .map(|port| (port.protocol, label(&port.name)))
+        .collect()
 }
 
 fn labelled(views: &[(Arc<str>, usize)]) -> Labelled<u32> {
