@@ -200,7 +200,7 @@ fn sticky_view(factors: Vec<u8>) -> View {
     outcome.cut_over = Some(Timestamp::MAX);
     let records = records::compile(&service, &outcome, &records::Settings::default());
     let zone = || Name::parse("z").expect("a name");
-    let encoded = zone::encode(&records, &zone(), &Slots::default(), 1, None).expect("it fits");
+    let encoded = zone::encode(&records, &zone(), &Slots::default(), 1).expect("it fits");
     let (store, mut publisher) = store::new();
     publisher.publish(&encoded.name, &zone(), encoded.node);
     let authority = Authority {

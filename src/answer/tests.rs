@@ -69,7 +69,7 @@ impl Server {
             aaaa: Some(1),
             versions: (0..).take(split.outcome.versions.len()).collect(),
         };
-        let encoded = zone::encode(&records, &name("z"), &slots, 1, None).unwrap();
+        let encoded = zone::encode(&records, &name("z"), &slots, 1).unwrap();
         assert_eq!(encoded.problems, []);
         self.publisher
             .publish(&encoded.name, &name("z"), encoded.node);

@@ -43,7 +43,7 @@ use jiff::Timestamp;
 use crate::answer::View;
 use crate::model::{Policy, Problem, ServiceKey, ServiceView};
 use crate::objects::{self, Change, Index, Kind};
-use crate::records::{self, Records};
+use crate::records::{self, Records, Shape};
 use crate::rollout::{self, Memory, Transition};
 use crate::store::{Changed, Publisher};
 use crate::wire::NameError;
@@ -146,14 +146,16 @@ struct Service {
     moving: Option<Box<Moving>>,
 }
 
-/// What a service was last made of.
+/// What a service was last made of, while it moves with time.
 #[derive(Debug)]
 struct Moving {
-    /// Its objects, joined, and what is wrong with them; `None` when one of them changed. As long as they stay, a tick
-    /// need not join them again.
-    seen: Option<(ServiceView, Vec<Problem>)>,
-    /// What stays of its records need not be encoded again; `None` where not everything could be encoded.
-    records: Option<Records>,
+    /// Its objects, joined; all of this is dropped when one of them changes.
+    view: ServiceView,
+    /// What is wrong with them.
+    flaws: Vec<Problem>,
+    /// Its records and the shape of the outcome they were compiled of: as long as that stays, shares are all that moves.
+    /// `None` where not everything could be encoded.
+    made: Option<(Records, Shape)>,
 }
 
 /// What a batch did.
@@ -240,8 +242,8 @@ impl Engine {
         dirty.services.extend(also);
         for key in dirty.services.iter().chain(&dirty.moved) {
             let service = self.services.get_mut(key);
-            if let Some(moving) = service.and_then(|service| service.moving.as_mut()) {
-                moving.seen = None;
+            if let Some(service) = service {
+                service.moving = None;
             }
         }
         let applied = self.publish(dirty.services, changed, now, |engine| {

@@ -53,7 +53,7 @@ impl Engine {
                 .slots
                 .known(&outcome, self.view.zones.clusters().count());
             for (zone, slots) in self.view.zones.clusters().zip(&slots) {
-                let encoded = zone::encode(&records, &zone.name, slots, service.generation, None);
+                let encoded = zone::encode(&records, &zone.name, slots, service.generation);
                 nodes.extend(encoded.and_then(|e| Some((e.name, e.node?))));
             }
         }

@@ -42,31 +42,15 @@ pub fn service_name(key: &ServiceKey, origin: &Name) -> Option<Name> {
     origin.below(labels).ok()
 }
 
-/// What was encoded before for the same zone, without problems: where records stay, so do their octets.
-#[derive(Clone, Copy, Debug)]
-pub struct Before<'a> {
-    /// The records.
-    pub records: &'a Records,
-    /// The node that they became.
-    pub node: &'a Node,
-}
-
 /// Encodes `records` for the zone `origin`; `None` if the service's name does not fit in a DNS name there.
-/// `generation` is the one that last changed them: what `_rollout` tells. The result does not depend on `before`.
-pub fn encode(
-    records: &Records,
-    origin: &Name,
-    slots: &Slots,
-    generation: u64,
-    before: Option<Before<'_>>,
-) -> Option<Encoded> {
+/// `generation` is the one that last changed them: what `_rollout` tells.
+pub fn encode(records: &Records, origin: &Name, slots: &Slots, generation: u64) -> Option<Encoded> {
     let name = service_name(&records.key, origin)?;
     let mut encoder = Encoder {
         key: &records.key,
         name: &name,
         slots,
         generation,
-        before: before.filter(|before| before.records.key == records.key),
         problems: Vec::new(),
     };
     let node = match &records.content {
@@ -90,6 +74,78 @@ pub fn stamped(mut node: Node, records: &Records, generation: u64) -> Node {
     node
 }
 
+/// The node of records of which nothing but shares and strings moved ([`records::reshare`]) since `node` was encoded of
+/// them without problems for the same zone and slots: only what moved is encoded again. `None` if it is not a
+/// service's node.
+pub fn reshared(
+    node: &Node,
+    records: &Records,
+    origin: &Name,
+    slots: &Slots,
+    generation: u64,
+) -> Option<Node> {
+    let (Content::Names(names), Some(below)) = (&records.content, &node.below) else {
+        return None;
+    };
+    let name = service_name(&records.key, origin)?;
+    let own = names.views.first()?;
+    let targets = Targets::of(names, &name);
+    let own = Bodies::new(&targets).view(own, slots);
+    let sets = own.sets.clone();
+    let others = names.views.iter().zip(&*below.views).skip(1);
+    let others =
+        others.map(|(view, known)| known.with_text(text_body(names.texts(view), names.ttl_text)));
+    Some(Node {
+        sets,
+        below: Some(Box::new(Below {
+            views: std::iter::once(own).chain(others).collect(),
+            versions_text: texts(&names.versions_text, names.ttl_text),
+            rollout_text: rollout_text(names, generation),
+            ..(**below).clone()
+        })),
+        cut_over: node.cut_over,
+    })
+}
+
+/// What SRV records point to.
+struct Targets<'a> {
+    names: &'a Names,
+    service: &'a Name,
+    /// By host; `None` for one that no DNS name fits.
+    hosts: Vec<Option<Name>>,
+    /// Those that a record pointing to the service itself brings along.
+    own_addresses: Vec<IpAddr>,
+}
+
+impl<'a> Targets<'a> {
+    fn of(names: &'a Names, service: &'a Name) -> Self {
+        let hosts = names.hosts.iter();
+        let own = names.views.first();
+        let members = own
+            .into_iter()
+            .flat_map(|view| view.a.members.iter().chain(&view.aaaa.members));
+        Self {
+            names,
+            service,
+            hosts: hosts
+                .map(|host| service.below([host.label.as_bytes()]).ok())
+                .collect(),
+            own_addresses: members.map(|member| member.address).collect(),
+        }
+    }
+
+    /// What a target is called, and its addresses.
+    fn get(&self, target: SrvTarget) -> Option<(&Name, &[IpAddr])> {
+        match target {
+            SrvTarget::Service => Some((self.service, &*self.own_addresses)),
+            SrvTarget::Host(index) => {
+                let host = self.names.hosts.get(index)?;
+                Some((self.hosts.get(index)?.as_ref()?, &*host.addresses))
+            }
+        }
+    }
+}
+
 fn rollout_text(names: &Names, generation: u64) -> Sets {
     let strings = names.rollout_text.iter();
     let strings: Vec<String> = strings.map(|text| text.line(generation)).collect();
@@ -101,11 +157,10 @@ struct Encoder<'a> {
     name: &'a Name,
     slots: &'a Slots,
     generation: u64,
-    before: Option<Before<'a>>,
     problems: Vec<Problem>,
 }
 
-impl<'a> Encoder<'a> {
+impl Encoder<'_> {
     fn problem(&mut self, text: String) {
         self.problems.push(Problem::of_service(self.key, text));
     }
@@ -127,31 +182,12 @@ impl<'a> Encoder<'a> {
         Some(Node::of(vec![(rtype::CNAME, set)]))
     }
 
-    /// The names and the node from before, where a view that stays has the same octets: its hosts, ports and times to
-    /// live are those of the names.
-    fn kept(&self, names: &Names) -> Option<(&'a Names, &'a Below)> {
-        let before = self.before?;
-        let Content::Names(known) = &before.records.content else {
-            return None;
-        };
-        let stays = known.hosts == names.hosts
-            && known.ports == names.ports
-            && (known.ttl, known.ttl_hosts, known.ttl_text)
-                == (names.ttl, names.ttl_hosts, names.ttl_text);
-        stays.then_some((&**known, before.node.below.as_deref()?))
-    }
-
     fn names(&mut self, names: &Names) -> Node {
-        let kept = self.kept(names);
-        let targets: Vec<Option<Name>> = names
-            .hosts
-            .iter()
-            .map(|host| self.name.below([host.label.as_bytes()]).ok())
-            .collect();
+        let targets = Targets::of(names, self.name);
         for (host, _) in names
             .hosts
             .iter()
-            .zip(&targets)
+            .zip(&targets.hosts)
             .filter(|(_, target)| target.is_none())
         {
             self.problem(format!(
@@ -159,32 +195,13 @@ impl<'a> Encoder<'a> {
                 host.label
             ));
         }
-        let own_addresses = own_addresses(names);
-        let glue = |target: SrvTarget| match target {
-            SrvTarget::Service => Some((self.name, &*own_addresses)),
-            SrvTarget::Host(index) => {
-                let host = names.hosts.get(index)?;
-                Some((targets.get(index)?.as_ref()?, &*host.addresses))
-            }
-        };
-        let mut cache = Bodies {
-            names,
-            glue: &glue,
-            left_out: 0,
-            srv: Vec::new(),
-            drawn: Vec::new(),
-        };
+        let mut cache = Bodies::new(&targets);
         let mut views: Vec<ViewNode> = Vec::with_capacity(names.views.len());
         for (index, view) in names.views.iter().enumerate() {
-            let kept = kept.and_then(|(known, below)| {
-                let stays = known.views.get(index)? == view;
-                below.views.get(index).filter(|_| stays)
-            });
-            views.push(match (index, &names.sticky, kept) {
-                (0, Some(sticky), _) => cache.kept_view(sticky, view, &self.slots.versions),
-                (0, None, _) => cache.view(view, self.slots),
-                (_, _, Some(kept)) => kept.clone(),
-                (_, _, None) => cache.view(view, &Slots::default()),
+            views.push(match (index, &names.sticky) {
+                (0, Some(sticky)) => cache.kept_view(sticky, view, &self.slots.versions),
+                (0, None) => cache.view(view, self.slots),
+                _ => cache.view(view, &Slots::default()),
             });
         }
         let left_out = cache.left_out;
@@ -198,29 +215,12 @@ impl<'a> Encoder<'a> {
             .map(|own| own.sets.clone())
             .unwrap_or_default();
         let below = Below {
-            hosts: match kept {
-                Some((_, below)) => Arc::clone(&below.hosts),
-                None => hosts(names, &targets),
-            },
-            ports: match kept {
-                Some((_, below)) => Arc::clone(&below.ports),
-                None => ports(names),
-            },
+            hosts: hosts(names, &targets.hosts),
+            ports: ports(names),
             views: views.into(),
-            plain: match kept {
-                Some((known, below)) if known.plain == names.plain => Arc::clone(&below.plain),
-                _ => labelled(&names.plain),
-            },
-            versions: match kept {
-                Some((known, below)) if known.versions == names.versions => {
-                    Arc::clone(&below.versions)
-                }
-                _ => labelled(&names.versions),
-            },
-            roles: match kept {
-                Some((known, below)) if known.roles == names.roles => Arc::clone(&below.roles),
-                _ => labelled(&names.roles),
-            },
+            plain: labelled(&names.plain),
+            versions: labelled(&names.versions),
+            roles: labelled(&names.roles),
             versions_text: texts(&names.versions_text, names.ttl_text),
             rollout_text: rollout_text(names, self.generation),
         };
@@ -232,28 +232,26 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// The addresses that an SRV record pointing to the service itself brings along.
-fn own_addresses(names: &Names) -> Vec<IpAddr> {
-    let own = names.views.first();
-    let members = own
-        .into_iter()
-        .flat_map(|view| view.a.members.iter().chain(&view.aaaa.members));
-    members.map(|member| member.address).collect()
-}
-
 /// The bodies of one Node, each encoded once however many views have it: the views of a service mostly agree.
-struct Bodies<'a, G> {
+struct Bodies<'a> {
     names: &'a Names,
-    glue: &'a G,
+    targets: &'a Targets<'a>,
     left_out: usize,
     srv: Vec<(&'a [records::Srv], Option<Arc<Srv>>)>,
     drawn: Vec<(&'a Addresses, Set)>,
 }
 
-impl<'a, G> Bodies<'a, G>
-where
-    G: Fn(SrvTarget) -> Option<(&'a Name, &'a [IpAddr])>,
-{
+impl<'a> Bodies<'a> {
+    fn new(targets: &'a Targets<'a>) -> Self {
+        Self {
+            names: targets.names,
+            targets,
+            left_out: 0,
+            srv: Vec::new(),
+            drawn: Vec::new(),
+        }
+    }
+
     fn view(&mut self, view: &'a View, slots: &Slots) -> ViewNode {
         let ports = view.srv.iter();
         let srv = ports
@@ -271,7 +269,7 @@ where
         if let Some(srv) = self.srv(&view.srv_bare) {
             sets.push((rtype::SRV, Set::Srv(srv)));
         }
-        if let Some(body) = text_body(&view.text, self.names.ttl_text) {
+        if let Some(body) = text_body(self.names.texts(view), self.names.ttl_text) {
             sets.push((rtype::TXT, body));
         }
         ViewNode {
@@ -297,7 +295,9 @@ where
             return srv.clone();
         }
         let hosts = self.names.hosts.len();
-        let (srv, left_out) = encode_srv(records, self.names.ttl, hosts, self.glue);
+        let (srv, left_out) = encode_srv(records, self.names.ttl, hosts, |target| {
+            self.targets.get(target)
+        });
         let srv = srv.map(Arc::new);
         self.left_out += left_out;
         self.srv.push((records, srv.clone()));
@@ -312,9 +312,12 @@ where
             let set = kept_addresses(sticky, family, ttl, counts);
             sets.extend(set.map(|set| (of, set)));
         }
-        let srv = |port| kept_srv(sticky, port, ttl, counts, self.glue).map(Arc::new);
+        let srv = |port| {
+            kept_srv(sticky, port, ttl, counts, |target| self.targets.get(target)).map(Arc::new)
+        };
         sets.extend(srv(None).map(|srv| (rtype::SRV, Set::Kept(srv))));
-        sets.extend(text_body(&view.text, self.names.ttl_text).map(|set| (rtype::TXT, set)));
+        let text = text_body(self.names.texts(view), self.names.ttl_text);
+        sets.extend(text.map(|set| (rtype::TXT, set)));
         ViewNode {
             srv: (0..self.names.ports.len())
                 .map(|port| srv(Some(port)).map(PortSet::Kept))
@@ -369,7 +372,7 @@ fn texts(strings: &[String], ttl: u32) -> Sets {
 }
 
 /// A TXT set of one record a text; `None` without texts.
-fn text_body(strings: &[String], ttl: u32) -> Option<Set> {
+fn text_body<'s>(strings: impl IntoIterator<Item = &'s String>, ttl: u32) -> Option<Set> {
     let mut body = BodyBuilder::default();
     for string in strings {
         body.push(rtype::TXT, ttl, &text_rdata(string));

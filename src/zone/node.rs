@@ -149,6 +149,18 @@ pub(super) struct ViewNode {
     pub(super) srv: Box<[Option<PortSet>]>,
 }
 
+impl ViewNode {
+    /// The same with another TXT set, or none.
+    pub(super) fn with_text(&self, text: Option<Set>) -> Self {
+        let sets = self.sets.0.iter().filter(|(of, _)| *of != rtype::TXT);
+        let text = text.map(|set| (rtype::TXT, set));
+        Self {
+            sets: Sets(sets.cloned().chain(text).collect()),
+            srv: self.srv.clone(),
+        }
+    }
+}
+
 impl Node {
     /// A node without a subtree of its own.
     pub fn of(sets: Vec<(u16, Set)>) -> Self {
