@@ -60,7 +60,7 @@ impl Engine {
         let (records, changed) = match known {
             Some((records, Moved::Nothing)) => (records, Changed::default()),
             Some((records, _)) => {
-                let changed = self.publish_shares(&mut service, &records, &outcome, generation);
+                let changed = self.publish_shares(&mut service, &records, generation);
                 (records, changed)
             }
             None => {
@@ -124,20 +124,17 @@ impl Engine {
         &mut self,
         service: &mut Service,
         records: &Records,
-        outcome: &Outcome,
         generation: u64,
     ) -> Changed {
         let view = Arc::clone(&self.view);
-        let slots = service.slots.known(outcome, view.zones.clusters().count());
         service.generation = generation;
         let mut changed = Changed::default();
-        for (zone, slots) in view.zones.clusters().zip(&slots) {
+        for zone in view.zones.clusters() {
             let Some(name) = zone::service_name(&records.key, &zone.name) else {
                 continue;
             };
-            let node = self.publisher.read(&name, |node| {
-                zone::reshared(node?, records, &zone.name, slots, generation)
-            });
+            let reshared = |node: Option<&Node>| zone::reshared(node?, records, generation);
+            let node = self.publisher.read(&name, reshared);
             if let Some(node) = node {
                 changed.add(self.publisher.publish(&name, &zone.name, Some(node)));
             }

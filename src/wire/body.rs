@@ -5,6 +5,7 @@
 //! ends: an answer is cut between records, never inside one.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::name::Name;
 use super::{class, rtype};
@@ -193,11 +194,30 @@ pub struct Srv {
     pub glue: Glue,
 }
 
+impl Srv {
+    /// The same records with other weights, in their order; a record without one keeps its own.
+    #[must_use]
+    pub fn with_weights(&self, weights: &[u16]) -> Self {
+        let mut answers = self.answers.clone();
+        for (index, weight) in weights.iter().enumerate().take(answers.count()) {
+            // Behind the owner (2 octets), the fixed part (10) and the priority (2).
+            let at = answers.start(index) + 14;
+            if let Some(octets) = answers.bytes.get_mut(at..at + 2) {
+                octets.copy_from_slice(&weight.to_be_bytes());
+            }
+        }
+        Self {
+            answers,
+            glue: self.glue.clone(),
+        }
+    }
+}
+
 /// Addresses of targets; each owner is a pointer to the target's name inside the answer, set while copied.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Glue {
-    pub(super) bytes: Box<[u8]>,
-    pub(super) units: Box<[GlueUnit]>,
+    pub(super) bytes: Arc<[u8]>,
+    pub(super) units: Arc<[GlueUnit]>,
 }
 
 /// All addresses of one target: sent together or not at all.

@@ -23,19 +23,7 @@ pub(super) fn encode_addresses(
     if let ([only], true) = (&*addresses.members, uncounted) {
         return Set::Address(AddressRecord::new(ttl, only.address));
     }
-    let mut members: Vec<&Member> = addresses.members.iter().collect();
-    let sampler = match &addresses.choice {
-        Choice::Fixed => None,
-        Choice::Rotated => Some(Sampler::all(members.len())),
-        Choice::Mixed { shares, records } => {
-            let weights = by_version(addresses, shares, record_weights);
-            let weights = merge_addresses(&mut members, weights);
-            Some(Sampler::mixed(&weights, *records))
-        }
-        Choice::Pure { shares, records } => Some(by_version(addresses, shares, |groups| {
-            Sampler::pure(groups, *records)
-        })),
-    };
+    let (members, sampler) = sampled(addresses);
     let octets = |member: &&Member| if member.address.is_ipv4() { 4 } else { 16 };
     let mut body = BodyBuilder::with_capacity(members.len(), members.iter().map(octets).sum());
     for member in &members {
@@ -55,6 +43,35 @@ pub(super) fn encode_addresses(
         slot,
         counts,
     }))
+}
+
+/// A drawn set of which nothing but shares moved since it was encoded as `known`.
+pub(super) fn redrawn(known: &Set, addresses: &Addresses) -> Set {
+    match (known, sampled(addresses)) {
+        (Set::Drawn(known), (_, Some(sampler))) => Set::Drawn(Arc::new(Drawn {
+            sampler,
+            ..(**known).clone()
+        })),
+        _ => known.clone(),
+    }
+}
+
+/// The records of a set, and how answers are drawn from them.
+fn sampled(addresses: &Addresses) -> (Vec<&Member>, Option<Sampler>) {
+    let mut members: Vec<&Member> = addresses.members.iter().collect();
+    let sampler = match &addresses.choice {
+        Choice::Fixed => None,
+        Choice::Rotated => Some(Sampler::all(members.len())),
+        Choice::Mixed { shares, records } => {
+            let weights = by_version(addresses, shares, record_weights);
+            let weights = merge_addresses(&mut members, weights);
+            Some(Sampler::mixed(&weights, *records))
+        }
+        Choice::Pure { shares, records } => Some(by_version(addresses, shares, |groups| {
+            Sampler::pure(groups, *records)
+        })),
+    };
+    (members, sampler)
 }
 
 /// Hands the members' factors to `weigh`, a group for each run of members of one version: members are ordered by

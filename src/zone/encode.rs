@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::addresses::{address_sets, encode_addresses, kept_addresses};
+use super::addresses::{address_sets, encode_addresses, kept_addresses, redrawn};
 use super::node::{Below, Labelled, Node, PortSet, Set, Sets, ViewNode};
-use super::ports::{encode_srv, kept_srv};
+use super::ports::{encode_srv, kept_srv, reweighted};
 use crate::model::{Family, Problem, Protocol, ServiceKey};
 use crate::records::{self, Addresses, Content, Names, Records, SrvTarget, View};
 use crate::wire::{Body, BodyBuilder, Name, QueryName, Srv, rtype};
@@ -74,37 +74,66 @@ pub fn stamped(mut node: Node, records: &Records, generation: u64) -> Node {
     node
 }
 
-/// The node of records of which nothing but shares and strings moved ([`records::reshare`]) since `node` was encoded of
-/// them without problems for the same zone and slots: only what moved is encoded again. `None` if it is not a
-/// service's node.
-pub fn reshared(
-    node: &Node,
-    records: &Records,
-    origin: &Name,
-    slots: &Slots,
-    generation: u64,
-) -> Option<Node> {
+/// The node of records of which nothing but shares and strings moved ([`records::reshare()`]) since `node` was encoded of
+/// them without problems: only weights and strings are written again. `None` if it is not a service's node.
+pub fn reshared(node: &Node, records: &Records, generation: u64) -> Option<Node> {
     let (Content::Names(names), Some(below)) = (&records.content, &node.below) else {
         return None;
     };
-    let name = service_name(&records.key, origin)?;
-    let own = names.views.first()?;
-    let targets = Targets::of(names, &name);
-    let own = Bodies::new(&targets).view(own, slots);
-    let sets = own.sets.clone();
+    let (view, known) = (names.views.first()?, below.views.first()?);
+    let own = Arc::new(reshared_view(view, known));
     let others = names.views.iter().zip(&*below.views).skip(1);
-    let others =
-        others.map(|(view, known)| known.with_text(text_body(names.texts(view), names.ttl_text)));
+    let others = others.map(|(view, known)| match view.text.is_empty() {
+        true => Arc::clone(known),
+        false => Arc::new(known.with_text(text_body(names.texts(view), names.ttl_text))),
+    });
     Some(Node {
-        sets,
+        sets: own.sets.clone(),
         below: Some(Box::new(Below {
             views: std::iter::once(own).chain(others).collect(),
             versions_text: texts(&names.versions_text, names.ttl_text),
             rollout_text: rollout_text(names, generation),
-            ..(**below).clone()
+            hosts: Arc::clone(&below.hosts),
+            ports: Arc::clone(&below.ports),
+            plain: Arc::clone(&below.plain),
+            versions: Arc::clone(&below.versions),
+            roles: Arc::clone(&below.roles),
         })),
         cut_over: node.cut_over,
     })
+}
+
+/// The service's own name with other shares.
+fn reshared_view(view: &View, known: &ViewNode) -> ViewNode {
+    // Ports mostly have the same targets, so their sets are one.
+    let mut weighed: Vec<(&[records::Srv], Arc<Srv>)> = Vec::with_capacity(2);
+    let mut reweighted = |srv: &Arc<Srv>, records| {
+        if let Some((_, done)) = weighed.iter().find(|(known, _)| *known == records) {
+            return Arc::clone(done);
+        }
+        let done = Arc::new(reweighted(srv, records));
+        weighed.push((records, Arc::clone(&done)));
+        done
+    };
+    let sets = known.sets.0.iter().map(|(of, set)| {
+        let set = match (*of, set) {
+            (rtype::A, set) => redrawn(set, &view.a),
+            (rtype::AAAA, set) => redrawn(set, &view.aaaa),
+            (_, Set::Srv(srv)) => Set::Srv(reweighted(srv, &view.srv_bare)),
+            (_, set) => set.clone(),
+        };
+        (*of, set)
+    });
+    let sets = Sets::new(sets.collect());
+    let ports = known.srv.iter().zip(&view.srv);
+    let srv = ports.map(|(set, records)| match set {
+        Some(PortSet::All(srv)) => Some(PortSet::All(reweighted(srv, records))),
+        set => set.clone(),
+    });
+    ViewNode {
+        srv: srv.collect(),
+        sets,
+    }
 }
 
 /// What SRV records point to.
@@ -196,13 +225,13 @@ impl Encoder<'_> {
             ));
         }
         let mut cache = Bodies::new(&targets);
-        let mut views: Vec<ViewNode> = Vec::with_capacity(names.views.len());
+        let mut views: Vec<Arc<ViewNode>> = Vec::with_capacity(names.views.len());
         for (index, view) in names.views.iter().enumerate() {
-            views.push(match (index, &names.sticky) {
+            views.push(Arc::new(match (index, &names.sticky) {
                 (0, Some(sticky)) => cache.kept_view(sticky, view, &self.slots.versions),
                 (0, None) => cache.view(view, self.slots),
                 _ => cache.view(view, &Slots::default()),
-            });
+            }));
         }
         let left_out = cache.left_out;
         if left_out > 0 {

@@ -126,7 +126,7 @@ pub(super) struct Below {
     /// Sorted by protocol, then name; [`ViewNode::srv`] is parallel to it.
     pub(super) ports: Arc<[(Protocol, Box<[u8]>)]>,
     /// View 0 is the service's own name; its sets are the Node's.
-    pub(super) views: Box<[ViewNode]>,
+    pub(super) views: Box<[Arc<ViewNode>]>,
     /// Views without underscores, sorted.
     pub(super) plain: Labelled<u32>,
     /// Views below `_version`, sorted.
@@ -146,7 +146,7 @@ pub(super) type Labelled<T> = Arc<[(Box<[u8]>, T)]>;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ViewNode {
     pub(super) sets: Sets,
-    pub(super) srv: Box<[Option<PortSet>]>,
+    pub(super) srv: Arc<[Option<PortSet>]>,
 }
 
 impl ViewNode {
@@ -156,7 +156,7 @@ impl ViewNode {
         let text = text.map(|set| (rtype::TXT, set));
         Self {
             sets: Sets(sets.cloned().chain(text).collect()),
-            srv: self.srv.clone(),
+            srv: Arc::clone(&self.srv),
         }
     }
 }
