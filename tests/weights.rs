@@ -7,11 +7,9 @@ mod rig;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::UdpSocket;
 use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use hickory_proto::rr::RData;
 use rig::{NODATA, NXDOMAIN, Rig, answers, cluster, firsts, of_version, serve, version};

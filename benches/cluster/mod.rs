@@ -22,7 +22,8 @@ use shiftdns::objects::{Change, Kind, Object};
 /// Endpoints of every service.
 pub const ENDPOINTS: usize = 10;
 const SERVICES_A_NAMESPACE: usize = 50;
-const CREATED: &str = "2026-03-02T09:00:00Z";
+/// When every object was created, and every pod became ready.
+pub const CREATED: &str = "2026-03-02T09:00:00Z";
 
 /// One service of the cluster, by its number.
 #[derive(Clone, Copy, Debug)]
@@ -100,11 +101,14 @@ impl Service {
         json!({"app": self.name(), "app.kubernetes.io/version": version, "pod-template-hash": self.hash(version)})
     }
 
-    fn service(self) -> Value {
-        let annotations = match self.is_weighted() {
+    fn annotations(self) -> Value {
+        match self.is_weighted() {
             true => json!({"shiftdns.io/weights": "v1=90,v2=10"}),
             false => json!({}),
-        };
+        }
+    }
+
+    fn service(self, annotations: &Value) -> Value {
         let address = match self.is_headless() {
             true => "None".to_owned(),
             false => self.cluster_ip(),
@@ -121,6 +125,9 @@ impl Service {
 
     fn deployment(self) -> Value {
         let version = self.versions().last().expect("at least one");
+        let updated = (0..ENDPOINTS)
+            .filter(|pod| self.version(*pod) == *version)
+            .count();
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {"name": self.name(), "namespace": self.namespace(), "uid": self.uid("00000002"),
@@ -128,7 +135,7 @@ impl Service {
             "spec": {"replicas": ENDPOINTS, "selector": {"matchLabels": {"app": self.name()}},
                 "template": {"metadata": {"labels": {"app": self.name(), "app.kubernetes.io/version": version}}}},
             "status": {"observedGeneration": 1, "replicas": ENDPOINTS, "readyReplicas": ENDPOINTS,
-                "availableReplicas": ENDPOINTS, "updatedReplicas": ENDPOINTS},
+                "availableReplicas": ENDPOINTS, "updatedReplicas": updated},
         })
     }
 
@@ -198,20 +205,41 @@ fn read(value: Value) -> Object {
 }
 
 /// All services of a cluster of `count`.
-pub fn services(count: usize) -> impl Iterator<Item = Service> {
+pub fn services(count: usize) -> impl Iterator<Item = Service> + Clone {
     (0..count).map(Service)
 }
 
 /// A whole list of every kind for a cluster of `count` services.
 pub fn lists(count: usize) -> Vec<Change> {
+    lists_of(services(count), Service::annotations)
+}
+
+/// The same for `count` services of two versions, all of them in an even ramp that goes as far as it is asked to.
+pub fn rolling(count: usize) -> Vec<Change> {
+    let two_versions = (0..count).map(|number| Service(number * 100 + 99));
+    lists_of(
+        two_versions,
+        |_| json!({"shiftdns.io/strategy": "linear", "shiftdns.io/ramp": "1h", "shiftdns.io/clamp": "off"}),
+    )
+}
+
+fn lists_of(
+    services: impl Iterator<Item = Service> + Clone,
+    annotations: impl Fn(Service) -> Value,
+) -> Vec<Change> {
+    let count = services
+        .clone()
+        .map(|service| service.0 + 1)
+        .max()
+        .unwrap_or(0);
     let namespaces = (0..count.div_ceil(SERVICES_A_NAMESPACE)).map(|number| {
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": format!("team-{number:03}")}})
     });
     let list = |kind: Kind| -> Vec<Object> {
-        let all = services(count);
+        let all = services.clone();
         match kind {
             Kind::Namespace => namespaces.clone().map(read).collect(),
-            Kind::Service => all.map(|s| read(s.service())).collect(),
+            Kind::Service => all.map(|s| read(s.service(&annotations(s)))).collect(),
             Kind::EndpointSlice => all.map(|s| read(s.slice(None))).collect(),
             Kind::Deployment => all.map(|s| read(s.deployment())).collect(),
             Kind::Pod => all

@@ -3,38 +3,52 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde::Serialize;
 use tokio::{task, time};
 
+use super::answered::Answered;
 use super::guard::{Guard, Refusal};
 use super::resolve::{NoAnswer, Params, Question, Resolver};
 use super::{door, now_secs, shapes};
 use crate::answer::{View, Worker};
-use crate::engine::control::{Handle, Stopped};
+use crate::engine::control::{Handle, Request as Asked, Stopped};
+use crate::engine::{Intent, IntentError};
 use crate::model::ServiceKey;
 
-/// No request has a body that is read; this is for the first that will.
-const BODY_MAX: usize = 64 * 1024;
+/// The bodies that are read name a workload: names of objects have at most 253 octets.
+const BODY_MAX: usize = 4 * 1024;
 
 /// Whom to ask.
 pub(super) struct Api {
     engine: Handle,
     view: Arc<View>,
     resolver: Resolver,
+    answered: Arc<Answered>,
+    /// Whether anything may be changed.
+    actions: bool,
 }
 
 impl Api {
-    pub(super) fn new(engine: Handle, view: Arc<View>, resolver: Worker) -> Self {
+    pub(super) fn new(
+        engine: Handle,
+        view: Arc<View>,
+        resolver: Worker,
+        answered: Arc<Answered>,
+        actions: bool,
+    ) -> Self {
         Self {
             engine,
             view,
             resolver: Resolver::new(resolver),
+            answered,
+            actions,
         }
     }
 }
@@ -43,6 +57,8 @@ pub(super) fn router(api: Api, guard: Guard) -> Router {
     Router::new()
         .route("/api/v1/services", get(services))
         .route("/api/v1/services/{namespace}/{name}", get(service))
+        .route("/api/v1/services/{namespace}/{name}/history", get(history))
+        .route("/api/v1/services/{namespace}/{name}/{action}", post(act))
         .route("/api/v1/resolve", get(resolve))
         .route("/api/v1/problems", get(problems))
         .fallback(not_found)
@@ -94,12 +110,96 @@ async fn service(
     let Path((namespace, name)) = path.map_err(|rejection| bad(&rejection.body_text()))?;
     let key = ServiceKey::new(&namespace, &name);
     match api.engine.detail(key.clone()).await? {
-        Some(detail) => json(move || shapes::Service::from(&*detail)).await,
-        None => {
-            let text = format!("there is no service `{key}`");
-            Err(Failure(StatusCode::NOT_FOUND, text))
+        Some(detail) => {
+            json(move || shapes::Service::of(&detail, &api.answered.lately(&key))).await
         }
+        None => Err(missing(&key)),
     }
+}
+
+async fn history(
+    State(api): State<Arc<Api>>,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Answer {
+    let Path((namespace, name)) = path.map_err(|rejection| bad(&rejection.body_text()))?;
+    let key = ServiceKey::new(&namespace, &name);
+    match api.engine.history(key.clone()).await? {
+        Some(transitions) => json(move || shapes::History::of(key, &transitions)).await,
+        None => Err(missing(&key)),
+    }
+}
+
+/// Does what somebody asks of a roll-out; answered when it is published.
+async fn act(
+    State(api): State<Arc<Api>>,
+    path: Result<Path<(String, String, String)>, PathRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
+    let Path((namespace, name, action)) = path.map_err(|rejection| bad(&rejection.body_text()))?;
+    let body = body.map_err(|rejection| Failure(rejection.status(), rejection.body_text()))?;
+    let ask = read_ask(&headers, &body)?;
+    let intent = match (&*action, ask.full) {
+        ("promote", full) => Intent::Promote { full },
+        ("abort", false) => Intent::Abort,
+        ("pause", false) => Intent::Pause,
+        ("resume", false) => Intent::Resume,
+        ("retry", false) => Intent::Retry,
+        ("abort" | "pause" | "resume" | "retry", true) => {
+            return Err(bad("`full` is for `promote` alone"));
+        }
+        _ => return Err(not_found().await),
+    };
+    if !api.actions {
+        let text = "actions are off; set `api.actions: true` in the configuration";
+        return Err(Failure(StatusCode::FORBIDDEN, text.to_owned()));
+    }
+    let service = ServiceKey::new(&namespace, &name);
+    let asked = Asked {
+        service: service.clone(),
+        workload: ask.workload,
+        intent,
+    };
+    let acted = api.engine.act(asked).await?.map_err(refused)?;
+    json(move || shapes::Done::of(service, acted)).await
+}
+
+/// A form of a web page cannot say that it is JSON.
+fn read_ask(headers: &HeaderMap, body: &[u8]) -> Result<shapes::Ask, Failure> {
+    if body.is_empty() {
+        return Ok(shapes::Ask::default());
+    }
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/json") {
+        let text = "the body is read as JSON only: `content-type: application/json`";
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Err(Failure(status, text.to_owned()));
+    }
+    serde_json::from_slice(body).map_err(|error| bad(&format!("the body cannot be read: {error}")))
+}
+
+fn refused(error: IntentError) -> Failure {
+    let status = match error {
+        IntentError::NotSynced => StatusCode::SERVICE_UNAVAILABLE,
+        IntentError::NoService(_) | IntentError::NoWorkload { .. } => StatusCode::NOT_FOUND,
+        IntentError::NotKept(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        IntentError::NothingRolls
+        | IntentError::SeveralRoll { .. }
+        | IntentError::NoSteps { .. }
+        | IntentError::Failed { .. }
+        | IntentError::Annotated { .. }
+        | IntentError::NotPaused { .. } => StatusCode::CONFLICT,
+    };
+    Failure(status, error.to_string())
+}
+
+fn missing(key: &ServiceKey) -> Failure {
+    Failure(
+        StatusCode::NOT_FOUND,
+        IntentError::NoService(key.clone()).to_string(),
+    )
 }
 
 async fn resolve(
@@ -132,7 +232,7 @@ async fn not_found() -> Failure {
 }
 
 async fn not_allowed() -> Failure {
-    let text = "only GET is answered: the api changes nothing";
+    let text = "not with this method: what is read is asked for with GET, and actions with POST";
     Failure(StatusCode::METHOD_NOT_ALLOWED, text.to_owned())
 }
 
@@ -155,7 +255,7 @@ async fn json<T: Serialize>(make: impl FnOnce() -> T + Send + 'static) -> Answer
 
 /// Before anything else is told, also which paths there are.
 async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    match guard.check(request.headers()) {
+    match guard.check(request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(Refusal::Token) => {
             let text = "a token is wanted: `authorization: Bearer <token>`";
@@ -168,6 +268,10 @@ async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Resp
         }
         Err(Refusal::Host) => {
             let text = "without a token, the api answers only under `localhost` or an address";
+            Failure(StatusCode::FORBIDDEN, text.to_owned()).into_response()
+        }
+        Err(Refusal::Origin) => {
+            let text = "a page of another origin may ask nothing here";
             Failure(StatusCode::FORBIDDEN, text.to_owned()).into_response()
         }
     }

@@ -3,12 +3,13 @@
 //! With a token, whoever bears it. Without one, whoever reaches the listener, unless the request names the server by
 //! something else than `localhost` or an address: a page on the web can make a browser connect here by pointing a name of
 //! its own at 127.0.0.1 (DNS rebinding), but then the browser sends that name as the Host. Reading the answer of a request
-//! to another origin is what browsers forbid by themselves, as long as no CORS header allows it; none is ever sent.
+//! to another origin is what browsers forbid by themselves, as long as no CORS header allows it; none is ever sent. Sending
+//! one that changes something they do not forbid, but they say who sends it: the Origin, which then has to be this server.
 
 use std::hint;
 use std::net::{IpAddr, Ipv6Addr};
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 
 /// Who may ask.
 #[derive(Clone)]
@@ -23,6 +24,8 @@ pub(super) enum Refusal {
     Token,
     /// It names a host that is not this one.
     Host,
+    /// It would change something, and a page from elsewhere sends it.
+    Origin,
 }
 
 impl std::fmt::Debug for Guard {
@@ -44,18 +47,34 @@ impl Guard {
         self.token.is_some()
     }
 
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub(super) fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
         match &self.token {
             Some(token) => match bearer(headers) {
                 Some(borne) if !token.is_empty() && same(borne, token) => Ok(()),
                 _ => Err(Refusal::Token),
             },
             None => match sole(headers, header::HOST) {
-                Some(host) if host.to_str().is_ok_and(is_local) => Ok(()),
-                _ => Err(Refusal::Host),
+                Some(host) if !host.to_str().is_ok_and(is_local) => Err(Refusal::Host),
+                Some(host) if method.is_safe() || is_from(headers, host) => Ok(()),
+                Some(_) => Err(Refusal::Origin),
+                None => Err(Refusal::Host),
             },
         }
     }
+}
+
+/// No page sends the request, or one of this server does. Every browser says so of a request with another method than GET
+/// and HEAD.
+fn is_from(headers: &HeaderMap, host: &HeaderValue) -> bool {
+    let is_own = |origin: &HeaderValue| {
+        let origin = origin.as_bytes();
+        let rest = origin.strip_prefix(b"http://");
+        let rest = rest.or_else(|| origin.strip_prefix(b"https://"));
+        rest.is_some_and(|rest| rest.eq_ignore_ascii_case(host.as_bytes()))
+    };
+    let site = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
+    headers.get_all(header::ORIGIN).iter().all(is_own)
+        && headers.get_all("sec-fetch-site").iter().all(site)
 }
 
 /// The token of `authorization: Bearer <token>`; the scheme's case does not matter (RFC 9110, section 11.1).
@@ -109,12 +128,56 @@ mod tests {
     use super::*;
 
     fn check(token: Option<&str>, headers: &[(&'static str, &str)], expected: Result<(), Refusal>) {
+        for method in [Method::GET, Method::POST] {
+            check_as(&method, token, headers, expected);
+        }
+    }
+
+    fn check_as(
+        method: &Method,
+        token: Option<&str>,
+        headers: &[(&'static str, &str)],
+        expected: Result<(), Refusal>,
+    ) {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        let got = Guard::new(token).check(&map);
-        assert_eq!(got, expected, "{token:?} {headers:?}");
+        let got = Guard::new(token).check(method, &map);
+        assert_eq!(got, expected, "{method} {token:?} {headers:?}");
+    }
+
+    #[test]
+    fn a_page_from_elsewhere_changes_nothing() {
+        let host = ("host", "127.0.0.1:9154");
+        for own in [
+            ("origin", "http://127.0.0.1:9154"),
+            ("origin", "https://127.0.0.1:9154"),
+            ("sec-fetch-site", "same-origin"),
+            ("sec-fetch-site", "none"),
+        ] {
+            check(None, &[host, own], Ok(()));
+        }
+        for other in [
+            ("origin", "https://evil.example"),
+            ("origin", "http://127.0.0.1:80"),
+            ("origin", "http://127.0.0.1:9154.evil.example"),
+            ("origin", "127.0.0.1:9154"),
+            ("origin", "null"),
+            ("origin", ""),
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-site"),
+        ] {
+            check_as(&Method::POST, None, &[host, other], Err(Refusal::Origin));
+            // The answer it would not be shown.
+            check_as(&Method::GET, None, &[host, other], Ok(()));
+        }
+        let twice = [
+            host,
+            ("origin", "http://127.0.0.1:9154"),
+            ("origin", "https://evil.example"),
+        ];
+        check_as(&Method::POST, None, &twice, Err(Refusal::Origin));
     }
 
     #[test]

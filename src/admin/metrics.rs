@@ -5,10 +5,14 @@
 //! - queries: 2 transports * 10 types * 8 codes = 160, of which only those that are not zero are written;
 //! - sockets, store and engine: some 40;
 //! - zones: one each; kinds of object: 10;
-//! - one for each service (its state), and three for each version of a service (share, targets, answers).
+//! - one for each service (its state), and three for each version of a service (share, targets, answers);
+//! - of services that roll out or are weighted, ten for each track (its states, a digest) and two for each version;
+//! - one for each kind and result of roll-outs that a service has had, at most 28, and a histogram for each of these.
 //!
-//! So they grow with the cluster (1000 services of two versions: some 7200) and never with what clients ask: no name of a
-//! question is a label, and no address of a client is.
+//! So they grow with the cluster (1000 services of two versions: some 7200, and 14 more for each that rolls) and never with
+//! what clients ask: no name of a question is a label, and no address of a client is.
+
+mod services;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,7 +33,7 @@ use tokio::time;
 use super::now_secs;
 use crate::answer::{Counts, TYPES, Transport, View};
 use crate::engine::control::{Handle, Stopped};
-use crate::engine::{CountedVersions, Summary, Totals};
+use crate::engine::{CountedVersions, DURATION_BOUNDS, Summary, Took, Totals};
 use crate::model::ServiceKey;
 use crate::server;
 use crate::wire::Rcode;
@@ -281,62 +285,6 @@ impl Facts {
         }
         Ok(())
     }
-
-    fn services(&self, page: &mut Page<'_>) -> fmt::Result {
-        let mut states = page.gauges(
-            "shiftdns_track_state",
-            "1 for the state a service is in; it has no series for the others",
-        )?;
-        for service in &self.services {
-            let labels = [
-                ("namespace", &*service.key.namespace),
-                ("service", &*service.key.name),
-                ("state", service.state.as_str()),
-            ];
-            states.gauge(&labels, 1_u64)?;
-        }
-        let versions = self.versions();
-        let ratio = Unit::Other("ratio".to_owned());
-        let help = "The part of a service's answers that a version has, 0 to 1";
-        let mut shares = page.family(
-            "shiftdns_version_share",
-            help,
-            Some(&ratio),
-            MetricType::Gauge,
-        )?;
-        for (labels, (basis_points, _)) in &versions {
-            shares.gauge(labels, f64::from(*basis_points) / 10_000.0)?;
-        }
-        let mut ready = page.gauges(
-            "shiftdns_version_endpoints",
-            "Ready targets of a version; a dual-stack pod counts once",
-        )?;
-        for (labels, (_, targets)) in &versions {
-            ready.gauge(labels, *targets)?;
-        }
-        Ok(())
-    }
-
-    /// Basis points and ready targets by labels. Two workloads may have a revision of the same hash and alias; a series
-    /// that stood twice would cost the whole scrape, so they are added up.
-    fn versions(&self) -> BTreeMap<[(&'static str, &str); 5], (u32, u32)> {
-        let mut all = BTreeMap::new();
-        for service in &self.services {
-            for version in &service.versions {
-                let labels = [
-                    ("namespace", &*service.key.namespace),
-                    ("service", &*service.key.name),
-                    ("version", &*version.alias),
-                    ("revision", &*version.hash),
-                    ("role", version.role.map_or("", |role| role.as_str())),
-                ];
-                let (share, ready): &mut (u32, u32) = all.entry(labels).or_default();
-                *share += u32::from(version.share.basis_points());
-                *ready = ready.saturating_add(version.ready);
-            }
-        }
-        all
-    }
 }
 
 fn sum(counts: impl Iterator<Item = u64>) -> u64 {
@@ -390,82 +338,16 @@ impl Series<'_> {
     fn gauge(&mut self, labels: &impl EncodeLabelSet, value: impl EncodeGaugeValue) -> fmt::Result {
         self.0.encode_family(labels)?.encode_gauge(&value)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-
-    use super::*;
-    use crate::engine::{Durations, VersionSummary};
-    use crate::model::Share;
-    use crate::rollout::State;
-
-    /// The samples of one service in namespace `ns` with versions of these aliases, hashes, basis points and targets.
-    fn check(versions: &[(&str, &str, u64, u32)], expected: &[&str]) {
-        let version = |&(alias, hash, share, ready): &(&str, &str, u64, u32)| VersionSummary {
-            alias: alias.into(),
-            hash: hash.into(),
-            share: Share::from_basis_points(share),
-            policy: None,
-            capacity: None,
-            ready,
-            role: None,
-        };
-        let service = Summary {
-            key: ServiceKey::new("ns", "s"),
-            kind: "Headless",
-            state: State::Healthy,
-            since: Timestamp::UNIX_EPOCH,
-            strategy: "follow",
-            weighted: false,
-            ready: (0, 0),
-            versions: versions.iter().map(version).collect(),
-            tracks: Vec::new(),
-            results: Vec::new(),
-            generation: 1,
-        };
-        #[derive(Debug)]
-        struct Only(Facts);
-        impl Collector for Only {
-            fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-                self.0.services(&mut Page(encoder))
-            }
-        }
-        let mut registry = Registry::default();
-        registry.register_collector(Box::new(Only(Facts {
-            services: vec![Arc::new(service)],
-            totals: Totals {
-                objects: crate::objects::Kind::ALL.map(|kind| (kind, 0)),
-                problems: 0,
-                durations: Durations::default(),
-            },
-        })));
-        let mut text = String::new();
-        text::encode(&mut text, &registry).unwrap();
-        let of_versions = text.lines().filter(|l| l.starts_with("shiftdns_version"));
-        assert_eq!(of_versions.collect::<Vec<_>>(), expected);
-    }
-
-    #[test]
-    fn a_series_stands_once_also_when_two_workloads_share_a_hash() {
-        check(
-            &[("v1", "abc", 2500, 1), ("v1", "abc", 7500, 3)],
-            &[
-                r#"shiftdns_version_share_ratio{namespace="ns",service="s",version="v1",revision="abc",role=""} 1.0"#,
-                r#"shiftdns_version_endpoints{namespace="ns",service="s",version="v1",revision="abc",role=""} 4"#,
-            ],
-        );
-    }
-
-    #[test]
-    fn what_is_written_into_a_label_stays_in_it() {
-        check(
-            &[("v1", "a\"} 1\nx{y=\"\\", 10_000, 1)],
-            &[
-                r#"shiftdns_version_share_ratio{namespace="ns",service="s",version="v1",revision="a\"} 1\nx{y=\"\\",role=""} 1.0"#,
-                r#"shiftdns_version_endpoints{namespace="ns",service="s",version="v1",revision="a\"} 1\nx{y=\"\\",role=""} 1"#,
-            ],
-        );
+    fn histogram(&mut self, labels: &impl EncodeLabelSet, took: &Took) -> fmt::Result {
+        let bounds = DURATION_BOUNDS.into_iter().map(f64::from);
+        let bounds = bounds.chain([f64::INFINITY]);
+        let buckets: Vec<(f64, u64)> = bounds.zip(took.buckets).collect();
+        let count = sum(took.buckets.into_iter());
+        // Exact up to 2^53 seconds of roll-outs.
+        let total = took.total_secs as f64;
+        self.0
+            .encode_family(labels)?
+            .encode_histogram::<NoLabelSet>(total, count, &buckets, None)
     }
 }

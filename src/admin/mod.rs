@@ -1,12 +1,15 @@
-//! HTTP for people and probes, on two listeners that only read.
+//! HTTP for people and probes, on two listeners.
 //!
 //! Given the engine's [`Handle`], the published [`View`] and what the workers count, `--http` tells whether this process
 //! lives, whether it is ready, and its metrics: safe to expose in a cluster. `--api` tells who runs what, as JSON: off
-//! loopback it wants a token. No request changes anything, starts a connection to elsewhere, or has a body that is read.
+//! loopback it wants a token. No request starts a connection to elsewhere, and none changes anything but those that ask
+//! something of a roll-out, where the settings allow them.
 //!
 //! ```text
 //!  --http   /healthz /health   /readyz /ready   /metrics
-//!  --api    /api/v1/services   /api/v1/services/{namespace}/{name}   /api/v1/resolve   /api/v1/problems
+//!  --api    /api/v1/services   /api/v1/services/{namespace}/{name}   /api/v1/services/{namespace}/{name}/history
+//!           /api/v1/resolve    /api/v1/problems
+//!    POST   /api/v1/services/{namespace}/{name}/promote   .../abort   .../pause   .../resume   .../retry
 //! ```
 //!
 //! [`bind`] opens both early, so that a port in use is told before anything else is done; [`Bound::start`] begins to
@@ -27,7 +30,8 @@ mod guard;
 mod metrics;
 mod probes;
 
-// What `--api` tells.
+// What `--api` tells, and does.
+mod answered;
 mod api;
 mod resolve;
 mod shapes;
@@ -52,6 +56,7 @@ use crate::engine::CountedVersions;
 use crate::engine::control::Handle;
 use crate::server;
 
+use answered::Answered;
 use door::Door;
 use guard::Guard;
 
@@ -68,6 +73,8 @@ pub struct Settings {
     /// What a request to the API must bear. Without one, only requests that name the server by `localhost` or an
     /// address are answered. An empty token is borne by nobody.
     pub token: Option<String>,
+    /// Whether the API does what people ask of roll-outs.
+    pub actions: bool,
 }
 
 /// The token is a secret: it is told that there is one, not which.
@@ -77,6 +84,7 @@ impl fmt::Debug for Settings {
             .field("http", &self.http)
             .field("api", &self.api)
             .field("token", &self.token.as_ref().map(|_| "(secret)"))
+            .field("actions", &self.actions)
             .finish()
     }
 }
@@ -110,6 +118,7 @@ pub async fn bind(settings: &Settings) -> Result<Bound, server::BindError> {
         http: Door::open(settings.http, "http")?,
         api: Door::open(settings.api, "api")?,
         guard: Guard::new(settings.token.as_deref()),
+        actions: settings.actions,
     })
 }
 
@@ -119,6 +128,7 @@ pub struct Bound {
     http: Door,
     api: Door,
     guard: Guard,
+    actions: bool,
 }
 
 impl Bound {
@@ -150,6 +160,7 @@ impl Bound {
             resolver,
         } = sources;
         let leaving = Arc::new(AtomicBool::new(false));
+        let answered = Arc::new(Answered::new(workers.clone(), Arc::clone(&versions)));
         let probes = probes::router(probes::Probes {
             view: Arc::clone(&view),
             leaving: Arc::clone(&leaving),
@@ -161,12 +172,14 @@ impl Bound {
                 versions,
             },
         });
-        let api = api::router(api::Api::new(engine, view, resolver), self.guard);
+        let api = api::Api::new(engine, view, resolver, Arc::clone(&answered), self.actions);
+        let api = api::router(api, self.guard);
 
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(self.http, probes, stopping.clone()));
-        tasks.spawn(serve(self.api, api, stopping));
+        tasks.spawn(serve(self.api, api, stopping.clone()));
+        tasks.spawn(note(answered, stopping));
         Admin {
             tasks,
             stop,
@@ -208,6 +221,23 @@ async fn serve(door: Door, router: Router, mut stop: watch::Receiver<bool>) {
     let _never = axum::serve(door, router)
         .with_graceful_shutdown(stopped)
         .await;
+}
+
+/// Notes what was answered, until the end.
+async fn note(answered: Arc<Answered>, mut stop: watch::Receiver<bool>) {
+    let mut ticks = time::interval_at(time::Instant::now() + answered::EVERY, answered::EVERY);
+    ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                // Tens of thousands of versions take longer than a task may hold its thread.
+                let answered = Arc::clone(&answered);
+                drop(tokio::task::spawn_blocking(move || answered.note()).await);
+            }
+            // It is said once, or there is nobody left to say it.
+            _ = stop.changed() => return,
+        }
+    }
 }
 
 /// The wall clock, in whole seconds since the epoch.

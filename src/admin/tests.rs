@@ -1,5 +1,6 @@
 //! The manual of both listeners, over real sockets.
 
+mod acting;
 mod site;
 
 use std::net::Ipv4Addr;
@@ -71,7 +72,8 @@ async fn metrics_tell_what_clients_asked_and_what_is_served() {
         "shiftdns_tcp_connections 0",
         r#"shiftdns_tcp_connections_closed_total{limit="idle"} 0"#,
         r#"shiftdns_objects{kind="Pod"} 4"#,
-        r#"shiftdns_track_state{namespace="shop",service="web",state="Progressing"} 1"#,
+        r#"shiftdns_service_state{namespace="shop",service="web",state="Progressing"} 1"#,
+        r#"shiftdns_track_state{namespace="shop",service="web",workload="Deployment/web",state="Progressing"} 1"#,
         r#"shiftdns_version_share_ratio{namespace="shop",service="web",version="v1",revision="aaa",role="stable"} 0.75"#,
         r#"shiftdns_version_endpoints{namespace="shop",service="web",version="v2",revision="bbb",role="canary"} 1"#,
         concat!(
@@ -156,17 +158,28 @@ async fn a_service_is_told_in_full() {
             "share": {"basisPoints": 2500, "text": "25.00%"},
             "policy": {"basisPoints": 2500, "text": "25.00%"},
             "capacity": web["versions"][1]["capacity"],
-            "reason": "policy", "role": "canary",
+            "reason": "policy", "role": "canary", "failed": null, "answered": null,
         })
     );
+    let track = &web["tracks"][0];
     assert_eq!(
         web["tracks"],
         json!([{
             "workload": "Deployment shop/web", "replicas": 4, "maxUnavailable": 1, "paused": false,
-            "complete": false, "state": "Progressing", "change": "update",
+            "complete": false, "state": "Progressing", "since": track["since"], "kind": "update",
+            "started": track["started"],
             "target": {"alias": "v2", "hash": "bbb"}, "stable": {"alias": "v1", "hash": "aaa"},
+            "wanted": null, "step": null, "nextMove": null, "note": null,
+            "digest": track["digest"], "latches": [],
         }])
     );
+    assert_eq!(track["digest"].as_str().unwrap().len(), 16);
+    assert_eq!(web["ttl"], 5);
+    for key in ["cutOver", "held"] {
+        assert_eq!(web[key], Value::Null, "{key}");
+    }
+    assert_eq!(web["drains"], json!([]));
+    assert_eq!(web["policy"]["onFailure"], "shift-back");
     assert_eq!(
         web["endpoints"][3],
         json!({
@@ -273,17 +286,12 @@ async fn what_cannot_be_answered_is_an_error_in_json() {
             404,
             "there is no service `shop/../web`",
         ),
-        (
-            "POST",
-            "/api/v1/services",
-            405,
-            "only GET is answered: the api changes nothing",
-        ),
+        ("POST", "/api/v1/services", 405, "not with this method"),
         (
             "DELETE",
             "/api/v1/resolve?name=a",
             405,
-            "only GET is answered: the api changes nothing",
+            "not with this method",
         ),
         (
             "GET",
@@ -388,6 +396,7 @@ async fn an_address_in_use_is_told_with_the_flag_to_change() {
         http: any,
         api: any,
         token: Some("s3cret".to_owned()),
+        actions: false,
     };
     assert!(!format!("{free:?}").contains("s3cret"));
     let held = bind(&free).await.unwrap();

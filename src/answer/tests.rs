@@ -1,4 +1,5 @@
 mod cut_over;
+mod factors;
 mod kept;
 
 use std::net::Ipv4Addr;
@@ -64,8 +65,9 @@ impl Server {
         let settings = records::Settings::default();
         let records = records::compile(&split.view, &split.outcome, &settings);
         let slots = Slots {
+            a: Some(0),
+            aaaa: Some(1),
             versions: (0..).take(split.outcome.versions.len()).collect(),
-            ..Slots::default()
         };
         let encoded = zone::encode(&records, &name("z"), &slots, 1).unwrap();
         assert_eq!(encoded.problems, []);

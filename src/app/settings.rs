@@ -33,6 +33,7 @@ pub(super) fn admin(config: &Config, token: Option<String>) -> admin::Settings {
         http: config.http,
         api: config.api.listen,
         token,
+        actions: config.api.actions,
     }
 }
 

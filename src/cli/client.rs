@@ -42,43 +42,89 @@ pub(super) fn explain(server: &Server, service: &ServiceKey) -> anyhow::Result<S
     Ok(explained.explain)
 }
 
-fn get<T: for<'de> Deserialize<'de>>(
+/// What stands at a path of the API.
+pub(super) fn get<T: for<'de> Deserialize<'de>>(
     server: &Server,
     path: &str,
     parameters: &[(&str, String)],
 ) -> anyhow::Result<T> {
-    let url = format!("{}{path}", server.url.trim_end_matches('/'));
-    let agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(Some(std::time::Duration::from_secs(10)))
-        .build()
-        .new_agent();
-    let mut request = agent.get(&url);
+    let asked = Asked::new(server, path)?;
+    let mut request = asked.agent.get(&asked.url);
     for (key, value) in parameters {
         request = request.query(key, value);
     }
-    if let Some(path) = &server.token_file {
-        let read = std::fs::read_to_string(path);
-        let token = read.with_context(|| format!("cannot read `{}`", path.display()))?;
-        request = request.header("authorization", format!("Bearer {}", token.trim()));
+    if let Some(bearer) = &asked.bearer {
+        request = request.header("authorization", bearer);
     }
-    let unreachable = || {
-        format!(
-            "no answer from `{url}`; is the server running, and is that its API address (--server)"
-        )
-    };
-    let mut response = request.call().with_context(unreachable)?;
-    let status = response.status();
-    let body = response
-        .body_mut()
-        .read_to_string()
-        .with_context(unreachable)?;
-    if !status.is_success() {
-        let refusal = serde_json::from_str::<Refusal>(&body).map(|refusal| refusal.error);
-        bail!(
-            "{}",
-            refusal.unwrap_or_else(|_| format!("`{url}` answered {status}"))
-        );
+    asked.read(request.call())
+}
+
+/// Asks the server to do something.
+pub(super) fn post<T: for<'de> Deserialize<'de>>(
+    server: &Server,
+    path: &str,
+    body: &serde_json::Value,
+) -> anyhow::Result<T> {
+    let asked = Asked::new(server, path)?;
+    let mut request = asked.agent.post(&asked.url);
+    request = request.header("content-type", "application/json");
+    if let Some(bearer) = &asked.bearer {
+        request = request.header("authorization", bearer);
     }
-    serde_json::from_str(&body).with_context(|| format!("`{url}` is not the API of a ShiftDNS"))
+    asked.read(request.send(body.to_string()))
+}
+
+/// One question to a server.
+struct Asked {
+    agent: ureq::Agent,
+    url: String,
+    bearer: Option<String>,
+}
+
+impl Asked {
+    fn new(server: &Server, path: &str) -> anyhow::Result<Self> {
+        let bearer = match &server.token_file {
+            Some(path) => {
+                let read = std::fs::read_to_string(path);
+                let token = read.with_context(|| format!("cannot read `{}`", path.display()))?;
+                Some(format!("Bearer {}", token.trim()))
+            }
+            None => None,
+        };
+        Ok(Self {
+            agent: ureq::Agent::config_builder()
+                .http_status_as_error(false)
+                .timeout_global(Some(std::time::Duration::from_secs(10)))
+                .build()
+                .new_agent(),
+            url: format!("{}{path}", server.url.trim_end_matches('/')),
+            bearer,
+        })
+    }
+
+    fn read<T: for<'de> Deserialize<'de>>(
+        &self,
+        response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> anyhow::Result<T> {
+        let url = &self.url;
+        let unreachable = || {
+            format!(
+                "no answer from `{url}`; is the server running, and is that its API address (--server)"
+            )
+        };
+        let mut response = response.with_context(unreachable)?;
+        let status = response.status();
+        let body = response
+            .body_mut()
+            .read_to_string()
+            .with_context(unreachable)?;
+        if !status.is_success() {
+            let refusal = serde_json::from_str::<Refusal>(&body).map(|refusal| refusal.error);
+            bail!(
+                "{}",
+                refusal.unwrap_or_else(|_| format!("`{url}` answered {status}"))
+            );
+        }
+        serde_json::from_str(&body).with_context(|| format!("`{url}` is not the API of a ShiftDNS"))
+    }
 }

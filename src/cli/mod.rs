@@ -1,12 +1,16 @@
 //! The commands.
 //!
 //! Each command is given its arguments and a place to write to, and gives an exit code: 0 done, 1 it did not work
-//! or problems were found, 2 the command line was wrong (clap's own). What a person reads goes to standard
+//! or problems were found, 2 the command line was wrong (clap's own) or a wait took too long. What a person reads goes to standard
 //! output; what went wrong goes to standard error, with its causes, in one line.
 
 mod check;
 mod client;
 mod demo;
+mod documents;
+mod lint;
+mod recipe;
+mod rollouts;
 mod serve;
 mod simulate;
 mod stage;
@@ -33,7 +37,7 @@ struct Cli {
 enum Command {
     /// Answer DNS for the services of a cluster.
     Serve(Box<Flags>),
-    /// Play a rolling update and its undo over built-in manifests: no cluster, no set-up.
+    /// Play roll-outs over built-in manifests (steps, a failure, an undo, a flip): no cluster, no set-up.
     Demo(Box<Flags>),
     /// Check manifests, directories of them, and configuration files; exit code 1 if anything is wrong.
     Check {
@@ -43,6 +47,12 @@ enum Command {
     },
     /// Show what an update of manifests would do to a service's shares, second by second.
     Simulate(simulate::Flags),
+    /// Tell what of manifests cannot work, or not as it was meant; exit code 1 if anything is wrong.
+    Lint {
+        /// Files, and directories of them.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
     /// Print the configuration that would be in force.
     Config(Box<Flags>),
     /// Ask a running server what it answers.
@@ -66,6 +76,22 @@ enum Command {
         #[command(flatten)]
         server: Server,
     },
+    /// Ask a running server where roll-outs stand: of one service, or of all in a list.
+    Get(rollouts::Get),
+    /// Wait until a roll-out is over; exit code 0 when it is Healthy, 1 when it failed, 2 when that took too long.
+    Status(rollouts::Status),
+    /// Ask a running server what happened to a service's roll-outs.
+    History(rollouts::OfService),
+    /// Let a roll-out go on: to its next step, or in full.
+    Promote(rollouts::Promote),
+    /// Shift back to the stable revision, until it is retried.
+    Abort(rollouts::OfRollout),
+    /// Let a roll-out stand still, until it is resumed.
+    Pause(rollouts::OfRollout),
+    /// Let a paused roll-out go on.
+    Resume(rollouts::OfRollout),
+    /// Try a revision again that failed or was aborted.
+    Retry(rollouts::OfRollout),
 }
 
 /// Where the running server is.
@@ -131,6 +157,16 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         },
+        Command::Lint { paths } => {
+            let findings = lint::lint(&paths)?;
+            for finding in &findings {
+                writeln!(out, "{finding}")?;
+            }
+            if findings.iter().any(|finding| !finding.is_note) {
+                return Ok(ExitCode::FAILURE);
+            }
+            writeln!(out, "no warnings")?;
+        }
         Command::Config(flags) => {
             let config = config::load(None, &flags)?;
             write!(out, "{}", config::render(&config))?;
@@ -148,6 +184,14 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let text = client::explain(&server, &service).context("cannot explain")?;
             write!(out, "{text}")?;
         }
+        Command::Get(asked) => rollouts::get(&asked, &mut out)?,
+        Command::Status(asked) => return rollouts::status(&asked, &mut out),
+        Command::History(asked) => rollouts::history(&asked, &mut out)?,
+        Command::Promote(asked) => rollouts::promote(&asked, &mut out)?,
+        Command::Abort(asked) => rollouts::act(&asked, "abort", &mut out)?,
+        Command::Pause(asked) => rollouts::act(&asked, "pause", &mut out)?,
+        Command::Resume(asked) => rollouts::act(&asked, "resume", &mut out)?,
+        Command::Retry(asked) => rollouts::act(&asked, "retry", &mut out)?,
     }
     Ok(ExitCode::SUCCESS)
 }

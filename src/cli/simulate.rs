@@ -6,6 +6,8 @@
 
 pub(super) mod reading;
 mod table;
+mod verdict;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -17,16 +19,10 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::check::resets;
-use crate::model::{Policy, Problem, ServiceKey, ServiceView, Share, WorkloadKey};
-use crate::objects::{Index, Object, Settings};
-use crate::rollout::controllers::{
-    Controller, DaemonSetUpdate, DeploymentUpdate, Event, Failure, PodManagement, Second, Snapshot,
-    Start, StatefulSetUpdate, Template, play,
-};
-use crate::rollout::{self, Memory, Outcome};
-use reading::{Cast, Player};
-use table::{Cell, Row};
+use crate::model::{Problem, ServiceKey};
+use crate::rollout::controllers::{Event, Failure, Second, Start, Template};
+use reading::Cast;
+use watch::{Seen, watch};
 
 /// What to play.
 #[derive(Args, Clone, Debug)]
@@ -49,7 +45,7 @@ pub(super) struct Flags {
         value_enum,
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = "never-ready"
+        default_missing_value = "crash-loop"
     )]
     pub(super) fail: Option<Fail>,
     /// `kubectl rollout undo`, so long after the update
@@ -103,9 +99,8 @@ const END: Second = 1_000_000_000;
 /// A crash loop has no end; by then it has shown what it does.
 const END_OF_CRASHES: Second = 120;
 
-/// How often shares may move although no object does (an epoch tick), and for how long that is looked for at the end.
-const TICK_SECS: Second = 5;
-const SETTLE_SECS: Second = 600;
+/// After an undo a crash loop ends, unless the controller waits for the broken pods.
+const END_AFTER_UNDO: Second = 600;
 
 /// Reads the file and tells its play: the text, or what is wrong with the file.
 ///
@@ -138,9 +133,9 @@ fn tell((file, text): (&str, &str), flags: &Flags) -> Result<String, Vec<Problem
     }
     let mut told = title(&cast, rolls, flags, &seen);
     told.push('\n');
-    told += &table::table(&seen.rows);
+    told += &table::table(&table::thinned(&seen.rows));
     told.push('\n');
-    for line in conclusions(&cast.workloads[rolls], flags.fail, &seen) {
+    for line in verdict::verdict(&cast.workloads[rolls], flags, &seen) {
         told += &line;
         told.push('\n');
     }
@@ -216,7 +211,10 @@ fn plot(cast: &Cast, rolls: usize, flags: &Flags) -> Result<Plot, Problem> {
     let fail = flags.fail.map(|fail| match fail {
         Fail::NeverReady => (Failure::NeverReady, "its pods never get ready"),
         Fail::CrashLoop => {
-            until = END_OF_CRASHES;
+            let undone = flags
+                .undo_at
+                .map_or(0, |at| END_AFTER_UNDO + Second::from(at));
+            until = END_OF_CRASHES.max(undone);
             (
                 Failure::CrashLoop { after_secs: 5 },
                 "its pods crash after 5 s",
@@ -293,188 +291,6 @@ fn next(version: &str) -> String {
     }
 }
 
-/// What was seen of a play.
-#[derive(Default)]
-struct Seen {
-    rows: Vec<Row>,
-    /// The version that pods were moved to, at each row.
-    aims: Vec<Option<Aim>>,
-    /// How many ready pods carry everything.
-    basis: u32,
-    /// What could not be obeyed at the end.
-    problems: Vec<Problem>,
-}
-
-/// The target of the workload that is updated.
-#[derive(Clone, PartialEq, Eq)]
-struct Aim {
-    hash: String,
-    capacity: Share,
-}
-
-/// Plays all workloads and looks at the service at every second with a reason, and at every tick.
-fn watch(cast: &Cast, rolls: usize, plot: &Plot) -> Result<Seen, serde_json::Error> {
-    let events: Vec<(Second, Event)> = plot.events.iter().map(|(at, e, _)| (*at, *e)).collect();
-    let workloads = cast.workloads.iter().enumerate();
-    let timelines: Vec<Vec<Snapshot>> = workloads
-        .map(|(index, player)| match index == rolls {
-            true => play(&player.workload, plot.start, &events, plot.until),
-            false => play(&player.workload, Start::AtRest(OLD), &[], 0),
-        })
-        .collect();
-    let before = match plot.start {
-        Start::AtRest(_) => play(&cast.workloads[rolls].workload, plot.start, &[], 0).pop(),
-        Start::Created(_) => None,
-    };
-
-    let mut camera = Camera::new(cast, rolls);
-    if before.is_some() || cast.workloads.len() > 1 {
-        let objects = objects(cast, |index| match index == rolls {
-            true => before.as_ref(),
-            false => timelines[index].first(),
-        })?;
-        camera.set(objects);
-        camera.look(-1, "rest".to_owned(), String::new());
-    }
-    let rolled = &timelines[rolls];
-    let last = rolled.last().map_or(0, |snapshot| snapshot.at);
-    let mut snapshots = rolled.iter().peekable();
-    let mut second = 0;
-    while second <= last + SETTLE_SECS {
-        let mut changed = None;
-        while let Some(snapshot) = snapshots.next_if(|snapshot| snapshot.at <= second) {
-            changed = Some(snapshot);
-        }
-        if let Some(snapshot) = changed {
-            camera.set(objects(cast, |index| match index == rolls {
-                true => Some(snapshot),
-                false => timelines[index].first(),
-            })?);
-        }
-        let done = plot.events.iter().filter(|(at, _, _)| *at == second);
-        let done: Vec<&str> = done.map(|(_, _, what)| what.as_str()).collect();
-        camera.look(second, second.to_string(), done.join("; "));
-        let tick = (second / TICK_SECS + 1) * TICK_SECS;
-        let event = plot
-            .events
-            .iter()
-            .map(|(at, _, _)| *at)
-            .filter(|at| *at > second);
-        let next = snapshots.peek().map(|snapshot| snapshot.at);
-        // Where nothing moves by the clock yet, what lies far away is gone to directly.
-        let near = Some(tick).filter(|tick| next.is_none_or(|next| next - tick < SETTLE_SECS));
-        second = event.chain(next).chain(near).min().unwrap_or(tick);
-    }
-    Ok(camera.seen)
-}
-
-/// The objects of all workloads at a second; a workload without a snapshot does not exist yet.
-fn objects<'s>(
-    cast: &Cast,
-    snapshot: impl Fn(usize) -> Option<&'s Snapshot>,
-) -> Result<Vec<Object>, serde_json::Error> {
-    let mut objects = vec![cast.service.clone()];
-    for (index, player) in cast.workloads.iter().enumerate() {
-        if let Some(snapshot) = snapshot(index) {
-            objects.extend(player.stage.objects(snapshot)?);
-        }
-    }
-    Ok(objects)
-}
-
-/// Looks at a service as the server would.
-struct Camera<'c> {
-    cast: &'c Cast,
-    rolls: WorkloadKey,
-    index: Index,
-    memory: Memory,
-    seen: Seen,
-}
-
-impl<'c> Camera<'c> {
-    fn new(cast: &'c Cast, rolls: usize) -> Self {
-        let stage = &cast.workloads[rolls].stage;
-        Self {
-            cast,
-            rolls: WorkloadKey {
-                kind: stage.kind,
-                namespace: stage.namespace.as_str().into(),
-                name: stage.name.as_str().into(),
-            },
-            index: Index::new(Settings::default()),
-            memory: Memory::default(),
-            seen: Seen::default(),
-        }
-    }
-
-    fn set(&mut self, objects: Vec<Object>) {
-        for change in resets(objects) {
-            self.index.apply(change);
-        }
-        // The marks are for those who evaluate what changed; this is one service, looked at every time.
-        self.index.take_dirty();
-    }
-
-    fn look(&mut self, second: Second, at: String, event: String) {
-        let Some(joined) = self.index.view(&self.cast.key) else {
-            return;
-        };
-        // What is wrong for a moment (a weight for a version that has yet to come) shows in the rows.
-        self.seen.problems = joined.problems;
-        let Some(view) = joined.view else {
-            return;
-        };
-        let moment = self.cast.workloads[0].stage.moment(second);
-        let outcome = rollout::evaluate(&view, &Policy::default(), &self.memory, moment);
-        let versions = outcome.versions.iter();
-        let cells = versions.map(|version| Cell {
-            hash: version.hash.to_string(),
-            alias: version.alias.to_string(),
-            pods: version
-                .revision
-                .map_or(0, |index| view.revisions[index].pods),
-            ready: version.ready,
-            share: version.share.to_string(),
-            reason: version.reason.as_str(),
-        });
-        let row = Row {
-            at,
-            cells: cells.collect(),
-            state: outcome.state.as_str(),
-            event,
-        };
-        let workloads = view
-            .workloads
-            .iter()
-            .filter(|workload| workload.replicas > 0);
-        let basis: u32 = workloads.map(|workload| workload.capacity_basis()).sum();
-        self.seen.basis = basis.max(1);
-        self.seen.problems.extend(outcome.problems.iter().cloned());
-        let is_same = self
-            .seen
-            .rows
-            .last()
-            .is_some_and(|last| last.looks_like(&row));
-        if !is_same || !row.event.is_empty() {
-            let aim = aim(&outcome, &view, &self.rolls, self.seen.basis);
-            self.seen.aims.push(aim);
-            self.seen.rows.push(row);
-        }
-        self.memory = outcome.memory;
-    }
-}
-
-fn aim(outcome: &Outcome, view: &ServiceView, rolls: &WorkloadKey, basis: u32) -> Option<Aim> {
-    let mut tracks = outcome.tracks.iter();
-    let track = tracks.find(|track| track.workload_in(view).is_some_and(|w| w.key == *rolls))?;
-    let version = &outcome.versions[track.target?];
-    let capacity = u64::from(version.ready) * 10_000 / u64::from(basis);
-    Some(Aim {
-        hash: version.hash.to_string(),
-        capacity: Share::from_basis_points(capacity),
-    })
-}
-
 /// Who plays, and by what rules.
 fn title(cast: &Cast, rolls: usize, flags: &Flags, seen: &Seen) -> String {
     let player = &cast.workloads[rolls];
@@ -512,107 +328,28 @@ fn counted(number: u32, what: &str) -> String {
     }
 }
 
-/// What limits the roll-out, in sentences.
-fn conclusions(player: &Player, fail: Option<Fail>, seen: &Seen) -> Vec<String> {
-    let Some(last) = seen.aims.last().and_then(Option::as_ref) else {
-        return Vec::new();
+/// Whether an update of what a text describes overtakes the strategy of its service.
+#[cfg(test)]
+pub(super) fn is_forced(manifests: &str) -> bool {
+    let flags = Flags {
+        file: PathBuf::new(),
+        service: None,
+        workload: None,
+        update: None,
+        fail: None,
+        undo_at: None,
+        ready_after: 10,
     };
-    // Since pods were last sent another way.
-    let since = seen.aims.iter().rev();
-    let since = since.take_while(|aim| aim.as_ref().is_some_and(|aim| aim.hash == last.hash));
-    let mut steps: Vec<Share> = since.flatten().map(|aim| aim.capacity).collect();
-    steps.dedup();
-    steps.reverse();
-    let names = table::names(&seen.rows);
-    let name = names.iter().find(|(hash, _)| *hash == last.hash);
-    let name = name.map_or("the new version", |(_, name)| name);
-    let mut lines = vec![moves(name, &steps), pace(player)];
-    let is_stuck = last.capacity < Share::WHOLE;
-    if fail == Some(Fail::CrashLoop) {
-        lines.push(format!(
-            "A crash loop has no end; this is its first {END_OF_CRASHES} s."
-        ));
-    }
-    if player.is_paused {
-        lines.push("It is paused: nothing moves before `kubectl rollout resume`.".to_owned());
-    } else if is_stuck && steps.iter().all(|step| *step == Share::ZERO) {
-        lines.push(format!(
-            "{name} never gets a ready pod, so the roll-out stops where no more old pods may be missing."
-        ));
-    }
-    lines
-}
-
-/// More steps than that are told by their first and last.
-const STEPS_TOLD: usize = 8;
-
-fn moves(alias: &str, steps: &[Share]) -> String {
-    let told = |step: &Share| match step.basis_points() % 100 {
-        0 => format!("{}%", step.basis_points() / 100),
-        _ => step.to_string(),
-    };
-    let mut words: Vec<String> = steps.iter().map(told).collect();
-    if words.len() > STEPS_TOLD {
-        let last = words.split_off(words.len() - 2);
-        words.truncate(STEPS_TOLD - 3);
-        words.push("...".to_owned());
-        words.extend(last);
-    }
-    let path = words.join(" -> ");
-    match steps.len().saturating_sub(1) {
-        0 => format!("The capacity of {alias} stays at {path}."),
-        1 => format!("The capacity of {alias} moves in 1 step: {path}."),
-        count => format!("The capacity of {alias} moves in {count} steps: {path}."),
-    }
-}
-
-/// Who sets the pace.
-fn pace(player: &Player) -> String {
-    let workload = &player.workload;
-    let pods = workload.replicas;
-    let bounds = workload.controller.bounds(pods);
-    let (surge, unavailable) = bounds.map_or((0, 0), |b| (b.surge, b.unavailable));
-    match workload.controller {
-        Controller::Deployment(DeploymentUpdate::Rolling { .. }) => format!(
-            "The Deployment sets the pace: at most {surge} more and {unavailable} fewer than {}.",
-            counted(pods, "pod")
-        ),
-        Controller::Deployment(DeploymentUpdate::Recreate) => {
-            "The Deployment is recreated: no new pod starts before the last old one is gone.".into()
-        }
-        Controller::StatefulSet {
-            update: StatefulSetUpdate::Rolling { partition, .. },
-            management,
-        } => {
-            let order = match management {
-                PodManagement::OrderedReady => "each pod waits for those before it",
-                PodManagement::Parallel => "all at once within that",
-            };
-            let stay = match partition.min(pods) {
-                0 => String::new(),
-                stay => format!(
-                    "\nThe {} below the partition stay as they are.",
-                    counted(stay, "pod")
-                ),
-            };
-            format!(
-                "The StatefulSet sets the pace: at most {unavailable} of {} missing, the highest ordinal first; \
-                 {order}.{stay}",
-                counted(pods, "pod")
-            )
-        }
-        Controller::DaemonSet(DaemonSetUpdate::Rolling { .. }) => match surge {
-            0 => format!(
-                "The DaemonSet sets the pace: at most {unavailable} of {} without an available pod.",
-                counted(pods, "node")
-            ),
-            _ => format!(
-                "The DaemonSet sets the pace: at most {surge} of {} run both versions.",
-                counted(pods, "node")
-            ),
-        },
-        Controller::StatefulSet { .. } | Controller::DaemonSet(DaemonSetUpdate::OnDelete) => {
-            "OnDelete: a pod is replaced when someone deletes it.".into()
-        }
-    }
+    let cast = reading::read(("", manifests), None, (Timestamp::UNIX_EPOCH, 10))
+        .expect("it can be played");
+    let plot = plot(&cast, 0, &flags).expect("it has a version");
+    let mut cast = cast;
+    cast.workloads[0]
+        .stage
+        .templates
+        .extend(plot.template.clone());
+    watch(&cast, 0, &plot)
+        .expect("it has objects")
+        .forced
+        .is_some()
 }

@@ -36,11 +36,11 @@ pub struct ResultCount {
 
 /// How long roll-outs took, by kind of change and result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Durations(BTreeMap<(ChangeKind, RolloutResult), Duration>);
+pub struct Durations(BTreeMap<(ChangeKind, RolloutResult), Took>);
 
 /// The distribution of durations of one kind and result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Duration {
+pub struct Took {
     /// How many were at most as long as each of [`DURATION_BOUNDS`] and longer than the one before; a last one for
     /// the rest.
     pub buckets: [u64; DURATION_BOUNDS.len() + 1],
@@ -91,7 +91,7 @@ impl Durations {
     }
 
     /// All of them, sorted.
-    pub fn iter(&self) -> impl Iterator<Item = (ChangeKind, RolloutResult, &Duration)> {
+    pub fn iter(&self) -> impl Iterator<Item = (ChangeKind, RolloutResult, &Took)> {
         let all = self.0.iter();
         all.map(|((kind, result), duration)| (*kind, *result, duration))
     }

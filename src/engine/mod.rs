@@ -41,9 +41,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::answer::View;
-use crate::model::{Policy, Problem, ServiceKey};
+use crate::model::{Policy, Problem, ServiceKey, ServiceView};
 use crate::objects::{self, Change, Index, Kind};
-use crate::records;
+use crate::records::{self, Records, Shape};
 use crate::rollout::{self, Memory, Transition};
 use crate::store::{Changed, Publisher};
 use crate::wire::NameError;
@@ -58,7 +58,7 @@ use schedule::Schedule;
 use slots::ServiceSlots;
 
 pub use drains::Drain;
-pub use history::{DURATION_BOUNDS, Duration, Durations, ResultCount};
+pub use history::{DURATION_BOUNDS, Durations, ResultCount, Took};
 pub use intents::{Acted, Intent, IntentError};
 pub use slots::CountedVersions;
 pub use told::{Detail, Summary, Totals, TrackSummary, VersionSummary};
@@ -142,6 +142,20 @@ struct Service {
     answered: Answered,
     drains: Drains,
     history: History,
+    /// What it was made of, while it moves with time.
+    moving: Option<Box<Moving>>,
+}
+
+/// What a service was last made of, while it moves with time.
+#[derive(Debug)]
+struct Moving {
+    /// Its objects, joined; all of this is dropped when one of them changes.
+    view: ServiceView,
+    /// What is wrong with them.
+    flaws: Vec<Problem>,
+    /// Its records and the shape of the outcome they were compiled of: as long as that stays, shares are all that moves.
+    /// `None` where not everything could be encoded.
+    made: Option<(Records, Shape)>,
 }
 
 /// What a batch did.
@@ -226,6 +240,12 @@ impl Engine {
         let also: Vec<ServiceKey> = moved.chain(lost_pods).cloned().collect();
         let compiled = dirty.services.len();
         dirty.services.extend(also);
+        for key in dirty.services.iter().chain(&dirty.moved) {
+            let service = self.services.get_mut(key);
+            if let Some(service) = service {
+                service.moving = None;
+            }
+        }
         let applied = self.publish(dirty.services, changed, now, |engine| {
             let mut changed = Changed::default();
             for (namespace, address) in &dirty.pods {

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 
 use super::hold::Answered;
 use super::reverse::{Claims, ReverseNames};
-use super::{Engine, Happened, Pods, Service, history, intents, sorted, told};
+use super::{Engine, Happened, Moving, Pods, Service, history, intents, sorted, told};
 use crate::model::{Problem, ServiceKey, ServiceView};
-use crate::records::{self, Content, Records, address_label};
+use crate::objects::Joined;
+use crate::records::{self, Content, Moved, Records, Shape, address_label};
 use crate::rollout::{self, Outcome};
 use crate::store::Changed;
 use crate::wire::Name;
@@ -23,20 +24,20 @@ impl Engine {
         generation: u64,
         now: Timestamp,
     ) -> Changed {
-        let Some(joined) = self.index.view(key) else {
-            return self.withdraw_service(key);
-        };
-        let mut problems = joined.problems;
-        let Some(view) = joined.view else {
-            let memory = self.services.get(key).map(|service| service.memory.clone());
-            let changed = self.withdraw_service(key);
-            let mut service = Service {
-                memory: memory.unwrap_or_default(),
-                ..Service::default()
-            };
-            self.set_problems(&mut service, problems);
-            self.services.insert(key.clone(), service);
-            return changed;
+        let known = self.services.get_mut(key);
+        let (view, flaws, made) = match known.and_then(|service| service.moving.take()) {
+            Some(moving) => (moving.view, moving.flaws, moving.made),
+            None => match self.index.view(key) {
+                None => return self.withdraw_service(key),
+                Some(Joined {
+                    view: None,
+                    problems,
+                }) => return self.withdraw_names(key, problems),
+                Some(Joined {
+                    view: Some(view),
+                    problems,
+                }) => (view, problems, None),
+            },
         };
         let mut service = self.services.remove(key).unwrap_or_default();
         let mut outcome = rollout::evaluate(&view, &self.settings.defaults, &service.memory, now);
@@ -49,29 +50,28 @@ impl Engine {
             return Changed::default();
         }
         self.held.remove(key);
-        let mut records = records::compile(&view, &outcome, &self.settings.records);
-        let zones = self.view.zones.clusters().count();
-        let slots = match &records.content {
-            Content::Names(names) if !names.versions.is_empty() => {
-                service.slots.assign(key, &outcome, zones, &mut self.slots)
+        let shape = Shape::of(&outcome);
+        let mut unencoded = Vec::new();
+        let known = made.filter(|(_, known)| *known == shape);
+        let known = known.and_then(|(mut records, _)| {
+            let moved = records::reshare(&mut records, &view, &outcome);
+            (moved != Moved::More).then_some((records, moved))
+        });
+        let (records, changed) = match known {
+            Some((records, Moved::Nothing)) => (records, Changed::default()),
+            Some((records, _)) => {
+                let changed = self.publish_shares(&mut service, &records, &outcome, generation);
+                (records, changed)
             }
-            _ => vec![Slots::default(); zones],
+            None => {
+                let seen = (&view, &outcome);
+                self.publish_anew(&mut service, seen, (generation, now), &mut unencoded)
+            }
         };
-        problems.append(&mut outcome.problems);
-        problems.append(&mut records.problems);
-        let mut changed =
-            self.publish_names(&mut service, &records, &slots, generation, &mut problems);
-        self.note_answered(&mut service, &view, &outcome, &records, now);
-        let claims = match self.has_reverse {
-            true => Claims {
-                created: view.created,
-                list: records.reverse,
-            },
-            false => Claims::default(),
-        };
-        let touched = self.reverse.replace(key, &service.claims, &claims);
-        service.claims = claims;
-        changed.add(self.publish_reverse(&touched));
+        let is_whole = unencoded.is_empty();
+        let mut problems = std::mem::take(&mut outcome.problems);
+        problems.append(&mut unencoded);
+        problems.extend(flaws.iter().chain(&records.problems).cloned());
         let at_origin = |problem: Problem| problem.at(view.origin.as_ref());
         self.set_problems(&mut service, problems.into_iter().map(at_origin).collect());
         self.keep_memory(&mut service, &view, &mut outcome);
@@ -79,6 +79,81 @@ impl Engine {
         let results = service.history.results();
         let summary = told::summary(&view, &outcome, results, service.generation);
         service.summary = Some(Arc::new(summary));
+        service.moving = service.due.map(|_| {
+            let made = is_whole.then_some((records, shape));
+            Box::new(Moving { view, flaws, made })
+        });
+        self.services.insert(key.clone(), service);
+        changed
+    }
+
+    /// Compiles and encodes a service, and publishes what differs.
+    fn publish_anew(
+        &mut self,
+        service: &mut Service,
+        (view, outcome): (&ServiceView, &Outcome),
+        (generation, now): (u64, Timestamp),
+        problems: &mut Vec<Problem>,
+    ) -> (Records, Changed) {
+        let records = records::compile(view, outcome, &self.settings.records);
+        let zones = self.view.zones.clusters().count();
+        let slots = match &records.content {
+            Content::Names(names) if !names.versions.is_empty() => {
+                let from = &mut self.slots;
+                service.slots.assign(&view.key, outcome, zones, from)
+            }
+            _ => vec![Slots::default(); zones],
+        };
+        let mut changed = self.publish_names(service, &records, &slots, generation, problems);
+        self.note_answered(service, view, outcome, &records, now);
+        let claims = match self.has_reverse {
+            true => Claims {
+                created: view.created,
+                list: records.reverse.clone(),
+            },
+            false => Claims::default(),
+        };
+        let touched = self.reverse.replace(&view.key, &service.claims, &claims);
+        service.claims = claims;
+        changed.add(self.publish_reverse(&touched));
+        (records, changed)
+    }
+
+    /// Publishes records of which nothing but shares and strings moved; so what is answered, and its reverse, stay.
+    fn publish_shares(
+        &mut self,
+        service: &mut Service,
+        records: &Records,
+        outcome: &Outcome,
+        generation: u64,
+    ) -> Changed {
+        let view = Arc::clone(&self.view);
+        let slots = service.slots.known(outcome, view.zones.clusters().count());
+        service.generation = generation;
+        let mut changed = Changed::default();
+        for (zone, slots) in view.zones.clusters().zip(&slots) {
+            let Some(name) = zone::service_name(&records.key, &zone.name) else {
+                continue;
+            };
+            let node = self.publisher.read(&name, |node| {
+                zone::reshared(node?, records, &zone.name, slots, generation)
+            });
+            if let Some(node) = node {
+                changed.add(self.publisher.publish(&name, &zone.name, Some(node)));
+            }
+        }
+        changed
+    }
+
+    /// A service that cannot have names; its memory stays, as it may have some again.
+    fn withdraw_names(&mut self, key: &ServiceKey, problems: Vec<Problem>) -> Changed {
+        let memory = self.services.get(key).map(|service| service.memory.clone());
+        let changed = self.withdraw_service(key);
+        let mut service = Service {
+            memory: memory.unwrap_or_default(),
+            ..Service::default()
+        };
+        self.set_problems(&mut service, problems);
         self.services.insert(key.clone(), service);
         changed
     }
@@ -185,7 +260,8 @@ impl Engine {
         let view = Arc::clone(&self.view);
         let mut nodes = Vec::with_capacity(1);
         for (zone, slots) in view.zones.clusters().zip(slots) {
-            match zone::encode(records, &zone.name, slots, service.generation) {
+            let encoded = zone::encode(records, &zone.name, slots, service.generation);
+            match encoded {
                 Some(encoded) => {
                     problems.extend(encoded.problems);
                     nodes.push((zone, encoded.name, encoded.node));

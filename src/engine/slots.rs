@@ -29,6 +29,20 @@ impl CountedVersions {
         };
         known.iter().map(entry).collect()
     }
+
+    /// The slots that count, sorted.
+    pub fn slots(&self) -> Vec<u32> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.keys().copied().collect()
+    }
+
+    /// The slots of one service with the hashes of their versions.
+    pub fn of(&self, service: &ServiceKey) -> Vec<(u32, Arc<str>)> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let of_service = known.iter().filter(|(_, (key, ..))| key == service);
+        let slots = of_service.map(|(slot, (.., hash))| (*slot, Arc::clone(hash)));
+        slots.collect()
+    }
 }
 
 /// Gives slots out.

@@ -16,6 +16,15 @@ pub(super) struct Listing {
     pub(super) hidden: Vec<Hidden>,
 }
 
+/// The manifest files below `path`, which may also be one file, sorted.
+///
+/// # Errors
+/// It cannot be listed; directories below it that cannot are passed over.
+pub fn paths(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let stamps = Listing::of(path)?.stamps.into_iter();
+    Ok(stamps.map(|stamp| stamp.path).collect())
+}
+
 /// What of a file changes when its contents do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Stamp {

@@ -18,6 +18,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use listing::paths;
 pub use manifests::{LoadError, Loaded, Manifests};
 pub use parse::parse;
 pub use watch::{Watch, WatchError, watch};

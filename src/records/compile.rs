@@ -42,7 +42,7 @@ pub fn compile(view: &ServiceView, outcome: &Outcome, settings: &Settings) -> Re
                 return records;
             }
             let compiler = Compiler::new(view, outcome, settings);
-            records.content = Content::Names(compiler.endpoint_names(&mut records));
+            records.content = Content::Names(Box::new(compiler.endpoint_names(&mut records)));
         }
         ServiceKind::ClusterIp { addresses } => {
             for address in addresses {
@@ -55,7 +55,7 @@ pub fn compile(view: &ServiceView, outcome: &Outcome, settings: &Settings) -> Re
             } else {
                 compiler.cluster_ip_names(addresses, &mut records)
             };
-            records.content = Content::Names(names);
+            records.content = Content::Names(Box::new(names));
         }
     }
     records.reverse.sort();
@@ -251,7 +251,7 @@ impl<'a> Compiler<'a> {
         names.views.push(self.split_view(&names.ports, &mut plain));
         names.sticky = self.sticky(&names.ports);
         self.add_roles(&mut names, &mut plain);
-        self.add_versions(&mut names, &lines, &mut plain);
+        self.add_versions(&mut names, &mut plain);
         names.versions_text = lines;
         names.rollout_text = text::rollout(self.outcome, self.view, names.ttl);
         for list in [&mut names.plain, &mut names.versions, &mut names.roles] {
@@ -295,7 +295,7 @@ impl<'a> Compiler<'a> {
 
     /// A version is reached by its alias, which names all revisions that carry the label, and each revision by
     /// its hash.
-    fn add_versions(&self, names: &mut Names, lines: &[String], plain: &mut PlainViews) {
+    fn add_versions(&self, names: &mut Names, plain: &mut PlainViews) {
         let versions = &self.outcome.versions;
         // The hash of a bare pod is its version's label, which may be no DNS label; then only its alias is one.
         let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
@@ -319,8 +319,9 @@ impl<'a> Compiler<'a> {
                 Some((_, view)) => *view,
                 None => {
                     let mut view = plain.of(self, &names.ports, |version| called[version]);
-                    let of_version = lines.iter().zip(&called).filter(|(_, called)| **called);
-                    view.text = of_version.map(|(line, _)| line.clone()).collect();
+                    view.text = (0..versions.len())
+                        .filter(|version| called[*version])
+                        .collect();
                     known.push((called, names.views.len()));
                     names.views.push(view);
                     names.views.len() - 1

@@ -16,6 +16,7 @@
 
 mod compile;
 mod hosts;
+mod reshare;
 mod sticky;
 mod text;
 mod views;
@@ -30,6 +31,7 @@ use crate::model::{Problem, Protocol, ServiceKey};
 
 pub use compile::compile;
 pub use hosts::{Host, address_label};
+pub use reshare::{Moved, Shape, reshare};
 pub use sticky::{Sticky, StickyVersion, Target, TargetPort};
 pub use text::RolloutText;
 pub(crate) use views::weigh_alike;
@@ -81,7 +83,7 @@ pub enum Content {
         ttl: u32,
     },
     /// Addresses, hosts, ports and views.
-    Names(Names),
+    Names(Box<Names>),
 }
 
 /// The names at and below a service that has addresses.
@@ -115,6 +117,14 @@ pub struct Names {
     pub cut_over: Option<u64>,
 }
 
+impl Names {
+    /// The strings of a view.
+    pub fn texts<'n>(&'n self, view: &'n View) -> impl Iterator<Item = &'n String> {
+        let lines = view.text.iter();
+        lines.filter_map(|line| self.versions_text.get(*line))
+    }
+}
+
 /// The labels `_http._tcp`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PortName {
@@ -135,8 +145,8 @@ pub struct View {
     pub srv: Vec<Vec<Srv>>,
     /// SRV records of all ports, unnamed ones included: what the bare name answers.
     pub srv_bare: Vec<Srv>,
-    /// The line of `_versions`, for the name of a version.
-    pub text: Vec<String>,
+    /// The lines of `_versions`, for the name of a version: indices into [`Names::versions_text`].
+    pub text: Vec<usize>,
 }
 
 /// An address set of one family.

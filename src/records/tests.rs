@@ -6,14 +6,14 @@ use jiff::Timestamp;
 
 use super::testing::{NOW, Split, split};
 use super::*;
-use crate::model::{AnswerMode, Share, Strategy, WorkloadKey, WorkloadKind};
+use crate::model::{self, AnswerMode, Share, Strategy, WorkloadKey, WorkloadKind};
 use crate::rollout::{Cause, ChangeKind, State, Track};
 
 fn names(split: &Split) -> Names {
     let records = compile(&split.view, &split.outcome, &Settings::default());
     assert_eq!(records.problems, []);
     match records.content {
-        Content::Names(names) => names,
+        Content::Names(names) => *names,
         other => panic!("{other:?}"),
     }
 }
@@ -161,6 +161,116 @@ fn an_address_of_two_pods_has_the_greater_factor() {
     assert_eq!(choice(&split), ("mixed", vec![80, 100]));
 }
 
+/// The versions of a sticky answer in their order, each with its targets, their addresses and ports.
+fn kept(split: &Split) -> Option<String> {
+    let sticky = names(split).sticky?;
+    let target = |target: &Target| {
+        let addresses: Vec<String> = target.addresses.iter().map(|a| a.to_string()).collect();
+        let port = |port: &TargetPort| match port.name {
+            Some(name) => format!("{name}:{}", port.number),
+            None => format!(":{}", port.number),
+        };
+        let ports: Vec<String> = target.ports.iter().map(port).collect();
+        let (identity, factor) = (&target.identity, target.factor);
+        format!(
+            "{identity}@{factor} {} {}",
+            addresses.join(","),
+            ports.join(",")
+        )
+    };
+    let version = |version: &StickyVersion| {
+        let targets: Vec<String> = version.targets.iter().map(target).collect();
+        format!(
+            "{} {}: {}",
+            version.version,
+            version.share,
+            targets.join("; ")
+        )
+    };
+    let versions: Vec<String> = sticky.versions.iter().map(version).collect();
+    Some(format!("{} | {}", sticky.service, versions.join(" | ")))
+}
+
+#[test]
+fn clients_come_to_what_is_rolled_out_first_and_to_the_stable_version_last() {
+    let by = model::Sticky::Source { bits: 24 };
+    for (roles, order) in [
+        (["stable", "-", "canary"], ["2 ", "1 ", "0 "]),
+        (["canary", "stable", "-"], ["0 ", "2 ", "1 "]),
+        (["active", "-", "preview"], ["2 ", "1 ", "0 "]),
+    ] {
+        let [a, b, c] = roles;
+        let mut split = split(&format!(
+            "v1 {a} 20%: a=10.1.0.1; v2 {b} 30%: b=10.2.0.1; v3 {c} 50%: c=10.3.0.1; v4 - 0%: d=10.4.0.1"
+        ));
+        split.outcome.policy.sticky = by;
+        let kept = kept(&split).unwrap();
+        let versions: Vec<&str> = kept.split(" | ").skip(1).collect();
+        assert_eq!(versions.len(), 3, "without a share nobody comes: {kept}");
+        for (version, index) in versions.iter().zip(order) {
+            assert!(version.starts_with(index), "{roles:?}: {kept}");
+        }
+    }
+}
+
+#[test]
+fn a_target_is_a_pod_with_all_of_its_addresses_and_ports() {
+    let mut split = split("v1 stable 100%: a+@40=10.1.0.1,fd00::1 b=10.1.0.2");
+    split.outcome.policy.sticky = model::Sticky::Ecs;
+    // Ports are sorted by name: 0 is admin.
+    let of_a = "a@40 10.1.0.1,fd00::1 1:8080,0:9000,:7000,1:8080,0:9000,:7000";
+    let expected = |uid: &str| format!("{uid} | 0 10000: {of_a}; b@100 10.1.0.2 1:8080");
+    assert_eq!(kept(&split), Some(expected("web-uid")));
+    split.view.uid = "".into();
+    assert_eq!(kept(&split), Some(expected("shop/web")));
+    // Without a UID it is the pod's name that stays, and without that the address.
+    for endpoint in &mut split.view.endpoints {
+        if endpoint.uid.as_ref() == "a" {
+            endpoint.pod = Some("web-0".into());
+        }
+        endpoint.uid = "".into();
+    }
+    let by_name = expected("shop/web")
+        .replace("a@", "web-0@")
+        .replace("b@", "10.1.0.2@");
+    let found = kept(&split).unwrap();
+    let sorted = |text: &str| {
+        let mut parts: Vec<String> = text
+            .split([';', '|', ':'])
+            .map(|p| p.trim().to_owned())
+            .collect();
+        parts.sort();
+        parts
+    };
+    assert_eq!(sorted(&found), sorted(&by_name));
+}
+
+#[test]
+fn nothing_is_kept_where_every_answer_has_every_endpoint() {
+    let sticky = |change: &dyn Fn(&mut Split)| {
+        let mut split = split("v2 canary 50%: a=10.2.0.1; v1 stable 50%: b=10.1.0.1");
+        split.outcome.policy.sticky = model::Sticky::Ecs;
+        change(&mut split);
+        names(&split).sticky.is_some()
+    };
+    // Shares that are even by chance stay with their clients.
+    assert!(sticky(&|_| {}));
+    assert!(sticky(
+        &|split| split.outcome.policy.answer = AnswerMode::Pure
+    ));
+    assert!(!sticky(
+        &|split| split.outcome.policy.answer = AnswerMode::All
+    ));
+    assert!(!sticky(
+        &|split| split.outcome.policy.sticky = model::Sticky::Off
+    ));
+    assert!(!sticky(&|split| split.outcome.weighted = false));
+    assert!(sticky(&|split| {
+        split.outcome.weighted = false;
+        split.outcome.factors = vec![50, 100];
+    }));
+}
+
 fn track() -> Track {
     let at = |secs: i64| Timestamp::from_second(NOW + secs).unwrap();
     Track {
@@ -181,7 +291,7 @@ fn track() -> Track {
 
 fn with_track(track: Track) -> Split {
     let mut split = split("v2 canary 5%: a=10.2.0.1; v1 stable 95%: b=10.1.0.1");
-    split.view.workloads.push(crate::model::Workload {
+    split.view.workloads.push(model::Workload {
         key: WorkloadKey {
             kind: WorkloadKind::Deployment,
             namespace: "shop".into(),
@@ -237,6 +347,15 @@ fn a_track_tells_where_it_stands_and_leaves_out_what_it_has_not() {
         ..track()
     };
     assert!(rollout_line(backends).starts_with("workload=backends "));
+    let unknown = Track {
+        target: None,
+        stable: None,
+        ..track()
+    };
+    assert_eq!(
+        rollout_line(unknown),
+        "workload=web state=Progressing kind=update strategy=follow ttl=7 generation=12"
+    );
 }
 
 #[test]

@@ -75,7 +75,9 @@ pub(super) fn rollout(outcome: &Outcome, view: &ServiceView, ttl: u32) -> Vec<Ro
         push(&mut facts, "target", alias(track.target));
         push(&mut facts, "stable", alias(track.stable));
         push(&mut facts, "strategy", Some(strategy));
-        push(&mut facts, "since", Some(seconds(track.since)));
+        // Nothing is remembered of a workload without revisions, so it would be since every evaluation anew.
+        let since = track.target.map(|_| seconds(track.since));
+        push(&mut facts, "since", since);
         push(&mut facts, "wanted", track.wanted);
         let step = track.step.map(|(step, of)| format!("{step}/{of}"));
         push(&mut facts, "step", step);

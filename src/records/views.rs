@@ -196,7 +196,7 @@ fn once_a_version(members: impl Iterator<Item = Member>) -> Vec<Member> {
 }
 
 /// Whether every member weighs the same: within each version, and share divided by count is one ratio for all.
-fn equal_weights(set: &Addresses, shares: &[(u16, u32)]) -> bool {
+pub(super) fn equal_weights(set: &Addresses, shares: &[(u16, u32)]) -> bool {
     let mut neighbours = set.members.windows(2);
     if neighbours.any(|pair| {
         matches!(pair, [one, other] if one.version == other.version && one.factor != other.factor)

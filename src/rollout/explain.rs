@@ -1,19 +1,27 @@
 //! Explanations: why a service has the split it has, as a text for a person.
 //!
-//! Given a view and its [`Outcome`], [`explain`] tells the inputs, the rule and the result. It computes nothing
-//! that [`super::evaluate()`] has not; plain ASCII, lines under 100 columns.
+//! Given a view, its [`Outcome`] and what was counted of its answers, [`explain`] tells the inputs, the rule and the
+//! result. It computes nothing that [`super::evaluate()`] has not; plain ASCII, lines under 100 columns.
+
+mod layout;
 
 use std::collections::BTreeSet;
 
 use super::evaluate::{Basis, Outcome, Version};
 use super::shares::Capacity;
-use super::track::{ChangeKind, Role, Track};
-use crate::model::{Policy, Reason, ServiceKind, ServiceView, Share, Strategy, Workload};
+use super::track::{ChangeKind, Track};
+use crate::model::{
+    OnFailure, Policy, Reason, ServiceKind, ServiceView, Share, Step, Steps, Strategy, Weights,
+    Workload,
+};
+
+use layout::{line, printable, section, table};
 
 /// The text of `shiftdns explain shop/web`: what was given, what rule applied, what came of it, what is wrong.
 ///
-/// `outcome` is that of `view`.
-pub fn explain(view: &ServiceView, outcome: &Outcome) -> String {
+/// `outcome` is that of `view`. `answered` is what part of its answers each version had lately, in the order of the
+/// outcome's versions; `None`, and nothing at all, where it was not counted.
+pub fn explain(view: &ServiceView, outcome: &Outcome, answered: &[Option<Share>]) -> String {
     let reasons: BTreeSet<Reason> = outcome.versions.iter().map(|v| v.reason).collect();
     let reasons = reasons.into_iter();
     let reasons = reasons.map(|reason| (reason.as_str(), sentence(reason).to_owned()));
@@ -31,10 +39,16 @@ pub fn explain(view: &ServiceView, outcome: &Outcome) -> String {
     let title = format!("service {}: {state} since {}", view.key, outcome.since);
     line(&mut text, "", 0, &title);
     section(&mut text, "inputs", inputs(view, outcome));
-    section(&mut text, "rule", vec![("", rule(outcome).to_owned())]);
+    section(&mut text, "rule", vec![("", rule(outcome))]);
     text.push_str("\nversions\n");
     text.push_str(&table(view, outcome));
     section(&mut text, "reasons", reasons.collect());
+    section(&mut text, "failed", failed(outcome));
+    section(
+        &mut text,
+        "answered in the last minute",
+        counted(outcome, answered),
+    );
     section(&mut text, "problems", problems);
     text
 }
@@ -46,14 +60,14 @@ fn inputs(view: &ServiceView, outcome: &Outcome) -> Vec<(&'static str, String)> 
     }
     lines.push(("kind", kind(view)));
     for track in &outcome.tracks {
-        let Some(workload) = track.workload_in(view) else {
-            continue;
-        };
-        lines.push(("workload", pods(workload)));
+        let workload = track.workload_in(view);
+        lines.extend(workload.map(|workload| ("workload", pods(workload))));
         lines.push(("track", standing(workload, track, &outcome.versions)));
+        lines.extend(move_of(track).map(|text| ("", text)));
     }
     lines.push(("endpoints", endpoints(view, outcome)));
     lines.push(("policy", told(&outcome.policy)));
+    lines.extend(guards(&outcome.policy).map(|text| ("guards", text)));
     if let Some(limits) = &outcome.capacity {
         lines.push(("capacity", capacity(limits)));
     }
@@ -84,13 +98,9 @@ fn pods(workload: &Workload) -> String {
     )
 }
 
-fn standing(workload: &Workload, track: &Track, versions: &[Version]) -> String {
-    let name = |version: Option<usize>| match version {
-        Some(index) if versions[index].alias == versions[index].hash => {
-            versions[index].alias.to_string()
-        }
-        Some(index) => format!("{} ({})", versions[index].alias, versions[index].hash),
-        None => "no revision".to_owned(),
+fn standing(workload: Option<&Workload>, track: &Track, versions: &[Version]) -> String {
+    let name = |version: Option<usize>| {
+        version.map_or_else(|| "no revision".to_owned(), |v| name(&versions[v]))
     };
     let target = name(track.target);
     let stable = name(track.stable);
@@ -99,8 +109,57 @@ fn standing(workload: &Workload, track: &Track, versions: &[Version]) -> String 
         ChangeKind::Rollback => format!("rolls back to {target}, from {stable}"),
         _ => format!("rolls to {target}, from {stable}"),
     };
-    let paused = if workload.paused { ", paused" } else { "" };
-    format!("{}: {change}{paused}", track.state.as_str())
+    let paused = match workload {
+        Some(workload) if workload.paused => ", paused",
+        _ => "",
+    };
+    let note = track.note.as_ref();
+    let note = note.map_or_else(String::new, |note| format!(" ({})", printable(note)));
+    format!("{}: {change}{paused}{note}", track.state.as_str())
+}
+
+/// Where a roll-out is on its way, and when it goes on; nothing where none is, or shares follow something else.
+fn move_of(track: &Track) -> Option<String> {
+    if track.target == track.stable {
+        return None;
+    }
+    let step = track
+        .step
+        .map(|(step, count)| format!("step {step} of {count}"));
+    let wanted = track
+        .wanted
+        .map(|share| format!("the strategy gives the target {share}"));
+    let next = track
+        .next_move
+        .map(|at| format!("and more by itself at {at}"));
+    let parts: Vec<String> = [step, wanted, next].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn name(version: &Version) -> String {
+    match version.alias == version.hash {
+        true => version.alias.to_string(),
+        false => format!("{} ({})", version.alias, version.hash),
+    }
+}
+
+/// Versions that failed, and by what.
+fn failed(outcome: &Outcome) -> Vec<(&'static str, String)> {
+    let versions = outcome.versions.iter();
+    let failed = versions.filter_map(|version| {
+        let cause = version.failed?.as_str();
+        Some(("", printable(&format!("{}: {cause}", name(version)))))
+    });
+    failed.collect()
+}
+
+fn counted(outcome: &Outcome, answered: &[Option<Share>]) -> Vec<(&'static str, String)> {
+    let versions = outcome.versions.iter().zip(answered);
+    let counted = versions.filter_map(|(version, share)| {
+        let share = share.as_ref()?.to_string();
+        Some(("", printable(&format!("{share:>7}  {}", name(version)))))
+    });
+    counted.collect()
 }
 
 fn endpoints(view: &ServiceView, outcome: &Outcome) -> String {
@@ -115,21 +174,87 @@ fn endpoints(view: &ServiceView, outcome: &Outcome) -> String {
 }
 
 fn told(policy: &Policy) -> String {
-    let weights = match &policy.strategy {
-        Strategy::Manual(weights) => {
-            let written: Vec<String> = weights.iter().map(|(n, w)| format!("{n}={w}")).collect();
-            printable(&format!(" {}", written.join(",")))
-        }
-        _ => String::new(),
-    };
     format!(
-        "{}{weights}; answer {}, {}, clamp {}, headroom {}%",
-        policy.strategy.as_str(),
+        "{}; answer {}, {}, clamp {}, headroom {}%",
+        printable(&strategy(&policy.strategy)),
         policy.answer.as_str(),
         count(policy.records.into(), "record"),
         if policy.clamp { "on" } else { "off" },
         policy.headroom_percent
     )
+}
+
+/// What guards a roll-out; nothing where nobody asked for that.
+fn guards(policy: &Policy) -> Option<String> {
+    let mut parts = Vec::new();
+    if policy.guarded {
+        let (failure, rollback) = (policy.on_failure.as_str(), policy.rollback.as_str());
+        parts.push(format!("on failure {failure}, rollback {rollback}"));
+    }
+    for (what, secs) in [
+        ("soak", policy.soak_secs),
+        ("slow start", policy.slow_start_secs),
+    ] {
+        if secs > 0 {
+            parts.push(format!("{what} {}", duration(secs)));
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// The strategy, as it would be written.
+fn strategy(strategy: &Strategy) -> String {
+    let word = strategy.as_str();
+    match strategy {
+        Strategy::Follow | Strategy::External => word.to_owned(),
+        Strategy::Linear { over_secs } | Strategy::Exponential { over_secs } => {
+            format!("{word} over {}", duration(*over_secs))
+        }
+        Strategy::Steps(steps) => format!("{word} {}", written_steps(steps)),
+        Strategy::BlueGreen {
+            auto_promotion_secs,
+            backends,
+        } => {
+            let backends = backends.as_ref().map(written_weights);
+            let by_itself = auto_promotion_secs
+                .map(|secs| format!("promoted by itself after {}", duration(secs)));
+            let parts: Vec<String> = [Some(word.to_owned()), backends, by_itself]
+                .into_iter()
+                .flatten()
+                .collect();
+            parts.join(" ")
+        }
+        Strategy::Manual(weights) => format!("{word} {}", written_weights(weights)),
+    }
+}
+
+fn written_weights(weights: &Weights) -> String {
+    let written: Vec<String> = weights.iter().map(|(n, w)| format!("{n}={w}")).collect();
+    written.join(",")
+}
+
+fn written_steps(steps: &Steps) -> String {
+    let written = |step: &Step| {
+        let percent = step.share.basis_points() / 100;
+        let hold = step.hold_secs.map(duration);
+        hold.map_or_else(|| percent.to_string(), |hold| format!("{percent}@{hold}"))
+    };
+    let steps: Vec<String> = steps.as_slice().iter().map(written).collect();
+    steps.join(",")
+}
+
+/// `1h30m`, `45s`.
+fn duration(secs: u32) -> String {
+    let parts = [(secs / 3600, 'h'), (secs / 60 % 60, 'm'), (secs % 60, 's')];
+    let text: String = parts
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, unit)| format!("{number}{unit}"))
+        .collect();
+    match text.is_empty() {
+        true => "0s".to_owned(),
+        false => text,
+    }
 }
 
 fn capacity(capacity: &Capacity) -> String {
@@ -148,21 +273,53 @@ fn count(number: u32, what: &str) -> String {
     }
 }
 
-fn rule(outcome: &Outcome) -> &'static str {
-    match (outcome.basis, outcome.weighted) {
-        (Basis::Nothing, _) => "No endpoint counts: there is nothing to share.",
-        (_, false) => {
-            "Every endpoint that counts weighs the same; the shares below only tell what that gives."
-        }
-        (_, true) if outcome.policy.clamp => {
-            "Every version has the part that its weight asks, up to what its ready pods can carry; what is left \
-             goes to the stable version, then to others newest first, then to the target."
-        }
-        (_, true) => {
-            "Every version with a ready endpoint has the part that its weight asks; what is left goes to the \
-             stable version, then to others newest first, then to the target."
-        }
+/// The rule in a sentence or two: what each version is asked to carry, and what becomes of the rest.
+fn rule(outcome: &Outcome) -> String {
+    if outcome.basis == Basis::Nothing {
+        return "No endpoint counts: there is nothing to share.".to_owned();
     }
+    if outcome.capacity.is_none() {
+        return match outcome.weighted {
+            true => {
+                "Every endpoint that counts weighs the same, but for those that have just become ready: they \
+                 start with a part of their weight."
+            }
+            false => {
+                "Every endpoint that counts weighs the same; the shares below only tell what that gives."
+            }
+        }
+        .to_owned();
+    }
+    let (who, part) = match (&outcome.policy.strategy, outcome.policy.clamp) {
+        (_, true) => ("Every version", ", up to what its ready pods can carry"),
+        (_, false) => ("Every version with a ready endpoint", ""),
+    };
+    let asked = match outcome.policy.strategy {
+        Strategy::Manual(_) | Strategy::External => "has the part that its weight asks",
+        Strategy::Follow => "has the part of its ready pods",
+        _ => {
+            "has the part that the strategy gives it (the target what its roll-out has reached, the stable version \
+             the rest)"
+        }
+    };
+    let mut rule = format!(
+        "{who} {asked}{part}; what is left goes to the stable version, then to others newest first, then to the target."
+    );
+    let is_out = |version: &Version| {
+        matches!(
+            version.reason,
+            Reason::Quarantined | Reason::QuarantineOverflow
+        )
+    };
+    if outcome.versions.iter().any(is_out) {
+        rule.push_str(match outcome.policy.on_failure {
+            OnFailure::ShiftBackStrict => {
+                " A version that failed carries nothing while any other is ready."
+            }
+            _ => " A version that failed carries only what nobody else has the capacity for.",
+        });
+    }
+    rule
 }
 
 /// The reason as a sentence.
@@ -183,121 +340,6 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::Quarantined => "It failed, and is kept out.",
         Reason::Excluded => "The policy leaves it out: its weight is 0, or no weight names it.",
         Reason::NoEndpoints => "None of its endpoints is ready.",
-    }
-}
-
-/// Fewer columns than the narrowest terminal in wide use for tables, 100.
-const COLUMNS_MAX: usize = 99;
-
-/// A `pod-template-hash` has ten octets, `unversioned` eleven; names of backends are cut, and told as aliases.
-const HASH_MAX: usize = 11;
-
-const HEADER: [&str; 10] = [
-    "alias", "rev", "hash", "pods", "ready", "policy", "capacity", "share", "role", "reason",
-];
-
-/// One line per version; aliases are cut to what the other columns leave.
-fn table(view: &ServiceView, outcome: &Outcome) -> String {
-    if outcome.versions.is_empty() {
-        return "  none\n".to_owned();
-    }
-    let mut rows = vec![HEADER.map(str::to_owned)];
-    rows.extend(outcome.versions.iter().map(|version| row(view, version)));
-    let mut widths = HEADER.map(str::len);
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.len().max(*width);
-        }
-    }
-    let others: usize = widths[1..].iter().map(|width| width + 2).sum();
-    widths[0] = widths[0]
-        .min(COLUMNS_MAX.saturating_sub(2 + others))
-        .max(HEADER[0].len());
-    let mut text = String::new();
-    for mut row in rows {
-        row[0] = clip(&row[0], widths[0]);
-        let cells: Vec<String> = row
-            .iter()
-            .zip(widths)
-            .zip(HEADER)
-            .map(|((cell, width), column)| match column {
-                "alias" | "hash" | "role" | "reason" => format!("{cell:<width$}"),
-                _ => format!("{cell:>width$}"),
-            })
-            .collect();
-        text.push_str(format!("  {}", cells.join("  ")).trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-fn row(view: &ServiceView, version: &Version) -> [String; 10] {
-    let dash = || "-".to_owned();
-    let share = |share: Option<Share>| share.map_or_else(dash, |share| share.to_string());
-    let revision = version.revision.map(|index| &view.revisions[index]);
-    let number = revision.and_then(|revision| revision.number);
-    [
-        version.alias.to_string(),
-        number.map_or_else(dash, |number| number.to_string()),
-        clip(&printable(&version.hash), HASH_MAX),
-        revision.map_or_else(dash, |revision| revision.pods.to_string()),
-        version.ready.to_string(),
-        share(version.policy),
-        share(version.capacity),
-        version.share.to_string(),
-        version.role.map_or("-", Role::as_str).to_owned(),
-        version.reason.as_str().to_owned(),
-    ]
-}
-
-fn clip(text: &str, max: usize) -> String {
-    match text.len() <= max {
-        true => text.to_owned(),
-        false => format!("{}..", &text[..max - 2]),
-    }
-}
-
-/// What strangers wrote, in ASCII: anything else is `?`, so that columns line up and terminals are not steered.
-fn printable(text: &str) -> String {
-    let plain = |c: char| matches!(c, ' '..='~');
-    text.chars()
-        .map(|c| if plain(c) { c } else { '?' })
-        .collect()
-}
-
-/// Adds a title and lines behind their labels; nothing where there are no lines.
-fn section(text: &mut String, title: &str, lines: Vec<(&'static str, String)>) {
-    if lines.is_empty() {
-        return;
-    }
-    text.push_str(&format!("\n{title}\n"));
-    let label_width = lines.iter().map(|(label, _)| label.len()).max();
-    let indent = match label_width {
-        None | Some(0) => 2,
-        Some(width) => 4 + width,
-    };
-    for (label, content) in lines {
-        line(text, &format!("  {label}"), indent, &content);
-    }
-}
-
-/// Adds a line, broken at spaces where it is too long, and inside a word that has none.
-fn line(text: &mut String, head: &str, indent: usize, content: &str) {
-    let width = COLUMNS_MAX - indent;
-    let (mut head, mut rest) = (head, content.trim());
-    loop {
-        let end = match rest.get(..=width) {
-            None => rest.len(),
-            Some(most) => most.rfind(' ').filter(|&at| at > 0).unwrap_or(width),
-        };
-        let (here, later) = rest.split_at(end);
-        text.push_str(format!("{head:<indent$}{here}").trim_end());
-        text.push('\n');
-        head = "";
-        rest = later.trim_start();
-        if rest.is_empty() {
-            return;
-        }
     }
 }
 

@@ -102,6 +102,19 @@ pub enum State {
 }
 
 impl State {
+    /// Every state, from calm to grave.
+    pub const ALL: [Self; 9] = [
+        Self::Healthy,
+        Self::Pending,
+        Self::Progressing,
+        Self::Paused,
+        Self::Draining,
+        Self::RollingBack,
+        Self::Aborted,
+        Self::Degraded,
+        Self::Unavailable,
+    ];
+
     /// The state's word in output and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {

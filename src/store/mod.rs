@@ -115,6 +115,13 @@ impl Publisher {
         }
     }
 
+    /// Shows what is published at `name` to `look`; it is held for reading meanwhile, as by a query.
+    pub fn read<T>(&self, name: &Name, look: impl FnOnce(Option<&Node>) -> T) -> T {
+        let entry = self.0.get(name.as_wire());
+        let own = entry.as_ref().filter(|entry| entry.own);
+        look(own.map(|entry| &entry.node))
+    }
+
     /// Whether publishing `node` at `name`, or taking the name back, would change nothing.
     pub fn holds(&self, name: &Name, node: Option<&Node>) -> bool {
         let entry = self.0.get(name.as_wire());

@@ -28,7 +28,7 @@ pub(super) fn encode_addresses(
         Choice::Fixed => None,
         Choice::Rotated => Some(Sampler::all(members.len())),
         Choice::Mixed { shares, records } => {
-            let weights = by_version(addresses, shares, |groups| record_weights(groups));
+            let weights = by_version(addresses, shares, record_weights);
             let weights = merge_addresses(&mut members, weights);
             Some(Sampler::mixed(&weights, *records))
         }

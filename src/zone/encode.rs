@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::addresses::{address_sets, encode_addresses, kept_addresses};
 use super::node::{Below, Labelled, Node, PortSet, Set, Sets, ViewNode};
 use super::ports::{encode_srv, kept_srv};
-use crate::model::{Family, Problem, ServiceKey};
+use crate::model::{Family, Problem, Protocol, ServiceKey};
 use crate::records::{self, Addresses, Content, Names, Records, SrvTarget, View};
 use crate::wire::{Body, BodyBuilder, Name, QueryName, Srv, rtype};
 
@@ -74,6 +74,78 @@ pub fn stamped(mut node: Node, records: &Records, generation: u64) -> Node {
     node
 }
 
+/// The node of records of which nothing but shares and strings moved ([`records::reshare`]) since `node` was encoded of
+/// them without problems for the same zone and slots: only what moved is encoded again. `None` if it is not a
+/// service's node.
+pub fn reshared(
+    node: &Node,
+    records: &Records,
+    origin: &Name,
+    slots: &Slots,
+    generation: u64,
+) -> Option<Node> {
+    let (Content::Names(names), Some(below)) = (&records.content, &node.below) else {
+        return None;
+    };
+    let name = service_name(&records.key, origin)?;
+    let own = names.views.first()?;
+    let targets = Targets::of(names, &name);
+    let own = Bodies::new(&targets).view(own, slots);
+    let sets = own.sets.clone();
+    let others = names.views.iter().zip(&*below.views).skip(1);
+    let others =
+        others.map(|(view, known)| known.with_text(text_body(names.texts(view), names.ttl_text)));
+    Some(Node {
+        sets,
+        below: Some(Box::new(Below {
+            views: std::iter::once(own).chain(others).collect(),
+            versions_text: texts(&names.versions_text, names.ttl_text),
+            rollout_text: rollout_text(names, generation),
+            ..(**below).clone()
+        })),
+        cut_over: node.cut_over,
+    })
+}
+
+/// What SRV records point to.
+struct Targets<'a> {
+    names: &'a Names,
+    service: &'a Name,
+    /// By host; `None` for one that no DNS name fits.
+    hosts: Vec<Option<Name>>,
+    /// Those that a record pointing to the service itself brings along.
+    own_addresses: Vec<IpAddr>,
+}
+
+impl<'a> Targets<'a> {
+    fn of(names: &'a Names, service: &'a Name) -> Self {
+        let hosts = names.hosts.iter();
+        let own = names.views.first();
+        let members = own
+            .into_iter()
+            .flat_map(|view| view.a.members.iter().chain(&view.aaaa.members));
+        Self {
+            names,
+            service,
+            hosts: hosts
+                .map(|host| service.below([host.label.as_bytes()]).ok())
+                .collect(),
+            own_addresses: members.map(|member| member.address).collect(),
+        }
+    }
+
+    /// What a target is called, and its addresses.
+    fn get(&self, target: SrvTarget) -> Option<(&Name, &[IpAddr])> {
+        match target {
+            SrvTarget::Service => Some((self.service, &*self.own_addresses)),
+            SrvTarget::Host(index) => {
+                let host = self.names.hosts.get(index)?;
+                Some((self.hosts.get(index)?.as_ref()?, &*host.addresses))
+            }
+        }
+    }
+}
+
 fn rollout_text(names: &Names, generation: u64) -> Sets {
     let strings = names.rollout_text.iter();
     let strings: Vec<String> = strings.map(|text| text.line(generation)).collect();
@@ -111,15 +183,11 @@ impl Encoder<'_> {
     }
 
     fn names(&mut self, names: &Names) -> Node {
-        let targets: Vec<Option<Name>> = names
-            .hosts
-            .iter()
-            .map(|host| self.name.below([host.label.as_bytes()]).ok())
-            .collect();
+        let targets = Targets::of(names, self.name);
         for (host, _) in names
             .hosts
             .iter()
-            .zip(&targets)
+            .zip(&targets.hosts)
             .filter(|(_, target)| target.is_none())
         {
             self.problem(format!(
@@ -127,21 +195,7 @@ impl Encoder<'_> {
                 host.label
             ));
         }
-        let own_addresses = own_addresses(names);
-        let glue = |target: SrvTarget| match target {
-            SrvTarget::Service => Some((self.name, &*own_addresses)),
-            SrvTarget::Host(index) => {
-                let host = names.hosts.get(index)?;
-                Some((targets.get(index)?.as_ref()?, &*host.addresses))
-            }
-        };
-        let mut cache = Bodies {
-            names,
-            glue: &glue,
-            left_out: 0,
-            srv: Vec::new(),
-            drawn: Vec::new(),
-        };
+        let mut cache = Bodies::new(&targets);
         let mut views: Vec<ViewNode> = Vec::with_capacity(names.views.len());
         for (index, view) in names.views.iter().enumerate() {
             views.push(match (index, &names.sticky) {
@@ -161,12 +215,8 @@ impl Encoder<'_> {
             .map(|own| own.sets.clone())
             .unwrap_or_default();
         let below = Below {
-            hosts: hosts(names, &targets),
-            ports: names
-                .ports
-                .iter()
-                .map(|p| (p.protocol, label(&p.name)))
-                .collect(),
+            hosts: hosts(names, &targets.hosts),
+            ports: ports(names),
             views: views.into(),
             plain: labelled(&names.plain),
             versions: labelled(&names.versions),
@@ -182,28 +232,26 @@ impl Encoder<'_> {
     }
 }
 
-/// The addresses that an SRV record pointing to the service itself brings along.
-fn own_addresses(names: &Names) -> Vec<IpAddr> {
-    let own = names.views.first();
-    let members = own
-        .into_iter()
-        .flat_map(|view| view.a.members.iter().chain(&view.aaaa.members));
-    members.map(|member| member.address).collect()
-}
-
 /// The bodies of one Node, each encoded once however many views have it: the views of a service mostly agree.
-struct Bodies<'a, G> {
+struct Bodies<'a> {
     names: &'a Names,
-    glue: &'a G,
+    targets: &'a Targets<'a>,
     left_out: usize,
     srv: Vec<(&'a [records::Srv], Option<Arc<Srv>>)>,
     drawn: Vec<(&'a Addresses, Set)>,
 }
 
-impl<'a, G> Bodies<'a, G>
-where
-    G: Fn(SrvTarget) -> Option<(&'a Name, &'a [IpAddr])>,
-{
+impl<'a> Bodies<'a> {
+    fn new(targets: &'a Targets<'a>) -> Self {
+        Self {
+            names: targets.names,
+            targets,
+            left_out: 0,
+            srv: Vec::new(),
+            drawn: Vec::new(),
+        }
+    }
+
     fn view(&mut self, view: &'a View, slots: &Slots) -> ViewNode {
         let ports = view.srv.iter();
         let srv = ports
@@ -221,7 +269,7 @@ where
         if let Some(srv) = self.srv(&view.srv_bare) {
             sets.push((rtype::SRV, Set::Srv(srv)));
         }
-        if let Some(body) = text_body(&view.text, self.names.ttl_text) {
+        if let Some(body) = text_body(self.names.texts(view), self.names.ttl_text) {
             sets.push((rtype::TXT, body));
         }
         ViewNode {
@@ -247,7 +295,9 @@ where
             return srv.clone();
         }
         let hosts = self.names.hosts.len();
-        let (srv, left_out) = encode_srv(records, self.names.ttl, hosts, self.glue);
+        let (srv, left_out) = encode_srv(records, self.names.ttl, hosts, |target| {
+            self.targets.get(target)
+        });
         let srv = srv.map(Arc::new);
         self.left_out += left_out;
         self.srv.push((records, srv.clone()));
@@ -262,9 +312,12 @@ where
             let set = kept_addresses(sticky, family, ttl, counts);
             sets.extend(set.map(|set| (of, set)));
         }
-        let srv = |port| kept_srv(sticky, port, ttl, counts, self.glue).map(Arc::new);
+        let srv = |port| {
+            kept_srv(sticky, port, ttl, counts, |target| self.targets.get(target)).map(Arc::new)
+        };
         sets.extend(srv(None).map(|srv| (rtype::SRV, Set::Kept(srv))));
-        sets.extend(text_body(&view.text, self.names.ttl_text).map(|set| (rtype::TXT, set)));
+        let text = text_body(self.names.texts(view), self.names.ttl_text);
+        sets.extend(text.map(|set| (rtype::TXT, set)));
         ViewNode {
             srv: (0..self.names.ports.len())
                 .map(|port| srv(Some(port)).map(PortSet::Kept))
@@ -290,6 +343,13 @@ fn hosts(names: &Names, targets: &[Option<Name>]) -> Labelled<Sets> {
     hosts.into()
 }
 
+fn ports(names: &Names) -> Arc<[(Protocol, Box<[u8]>)]> {
+    let ports = names.ports.iter();
+    ports
+        .map(|port| (port.protocol, label(&port.name)))
+        .collect()
+}
+
 fn labelled(views: &[(Arc<str>, usize)]) -> Labelled<u32> {
     let entry =
         |(text, view): &(Arc<str>, usize)| (label(text), u32::try_from(*view).unwrap_or(u32::MAX));
@@ -312,7 +372,7 @@ fn texts(strings: &[String], ttl: u32) -> Sets {
 }
 
 /// A TXT set of one record a text; `None` without texts.
-fn text_body(strings: &[String], ttl: u32) -> Option<Set> {
+fn text_body<'s>(strings: impl IntoIterator<Item = &'s String>, ttl: u32) -> Option<Set> {
     let mut body = BodyBuilder::default();
     for string in strings {
         body.push(rtype::TXT, ttl, &text_rdata(string));

@@ -18,7 +18,7 @@ mod node;
 mod ports;
 mod zones;
 
-pub use encode::{Encoded, Slots, encode, service_name, stamped};
+pub use encode::{Encoded, Slots, encode, reshared, service_name, stamped};
 pub use kept::{Keeps, Kept, Sticky};
 pub use node::{Drawn, Found, Node, PortSet, Set, Sets};
 pub use zones::{

@@ -124,7 +124,7 @@ pub(super) struct Below {
     /// Sorted by label.
     pub(super) hosts: Labelled<Sets>,
     /// Sorted by protocol, then name; [`ViewNode::srv`] is parallel to it.
-    pub(super) ports: Box<[(Protocol, Box<[u8]>)]>,
+    pub(super) ports: Arc<[(Protocol, Box<[u8]>)]>,
     /// View 0 is the service's own name; its sets are the Node's.
     pub(super) views: Box<[ViewNode]>,
     /// Views without underscores, sorted.
@@ -139,14 +139,26 @@ pub(super) struct Below {
     pub(super) rollout_text: Sets,
 }
 
-/// Values by label, sorted.
-pub(super) type Labelled<T> = Box<[(Box<[u8]>, T)]>;
+/// Values by label, sorted; shared with the node that comes after, where they stay.
+pub(super) type Labelled<T> = Arc<[(Box<[u8]>, T)]>;
 
 /// The sets of one view, and its SRV sets by port; `None` where no endpoint has the port.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ViewNode {
     pub(super) sets: Sets,
     pub(super) srv: Box<[Option<PortSet>]>,
+}
+
+impl ViewNode {
+    /// The same with another TXT set, or none.
+    pub(super) fn with_text(&self, text: Option<Set>) -> Self {
+        let sets = self.sets.0.iter().filter(|(of, _)| *of != rtype::TXT);
+        let text = text.map(|set| (rtype::TXT, set));
+        Self {
+            sets: Sets(sets.cloned().chain(text).collect()),
+            srv: self.srv.clone(),
+        }
+    }
 }
 
 impl Node {

@@ -85,6 +85,10 @@ pub(super) const WEB: &str = "web.shop.svc.cluster.local";
 
 impl Site {
     pub(super) async fn open(token: Option<&str>) -> Self {
+        Self::with(token, true).await
+    }
+
+    pub(super) async fn with(token: Option<&str>, actions: bool) -> Self {
         let name = |text: &str| Name::parse(text).unwrap();
         let soa = Authority {
             server: name("ns.dns.cluster.local"),
@@ -114,6 +118,7 @@ impl Site {
             http: any,
             api: any,
             token: token.map(str::to_owned),
+            actions,
         };
         let bound = bind(&settings).await.unwrap();
         let (http, api) = (bound.http(), bound.api());
@@ -199,8 +204,23 @@ pub(super) async fn get(address: SocketAddr, path: &str) -> Got {
 
 /// One request, its answer read to the end of the connection.
 pub(super) async fn ask(address: SocketAddr, method: &str, path: &str, headers: &str) -> Got {
+    send(address, method, path, headers, "").await
+}
+
+/// The same with a body.
+pub(super) async fn send(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> Got {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("{method} {path} HTTP/1.1\r\n{headers}\r\n");
+    let length = match body.len() {
+        0 => String::new(),
+        length => format!("content-length: {length}\r\n"),
+    };
+    let request = format!("{method} {path} HTTP/1.1\r\n{headers}{length}\r\n{body}");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();

@@ -26,34 +26,30 @@ fn server(change: impl FnOnce(&mut Split)) -> Server {
 }
 
 /// The times to live in an answer: of its records, and of those beside it.
-fn ttls(server: &mut Server, text: &str, qtype: u16, secs: u64) -> (Vec<u32>, Vec<u32>) {
+fn ttls(
+    server: &mut Server,
+    (text, qtype): (&str, u16),
+    transport: Transport,
+    secs: u64,
+) -> (Vec<u32>, Vec<u32>) {
     server.now = NOW as u64 + secs;
-    let asked = name(text);
-    let tcp = server.ask(&asked, qtype, Transport::Tcp, Some(1232));
-    let udp = server.ask(&asked, qtype, Transport::Udp, Some(1232));
-    let of = |message: &Message| {
-        let [answers, beside] = [&message.answers, &message.additionals].map(|section| {
-            section
-                .iter()
-                .map(|record| record.ttl)
-                .collect::<Vec<u32>>()
-        });
-        (answers, beside)
-    };
-    assert_eq!(of(&udp), of(&tcp), "{text} after {secs} s");
-    of(&tcp)
+    let answer = server.ask(&name(text), qtype, transport, Some(1232));
+    let ttls = |section: &[hickory_proto::rr::Record]| section.iter().map(|r| r.ttl).collect();
+    (ttls(&answer.answers), ttls(&answer.additionals))
 }
 
 /// The one TTL that all records of an answer have `secs` after [`NOW`].
 fn check(server: &mut Server, text: &str, qtype: u16, by_secs: &[(u64, u32)]) {
     for (secs, expected) in by_secs {
-        let (answers, beside) = ttls(server, text, qtype, *secs);
-        assert!(!answers.is_empty(), "{text}");
-        let mut all = answers.into_iter().chain(beside);
-        assert!(
-            all.all(|ttl| ttl == *expected),
-            "{text} {qtype} after {secs} s: not {expected}"
-        );
+        for transport in Transport::ALL {
+            let (answers, beside) = ttls(server, (text, qtype), transport, *secs);
+            assert!(!answers.is_empty(), "{text}");
+            let mut all = answers.into_iter().chain(beside);
+            assert!(
+                all.all(|ttl| ttl == *expected),
+                "{text} {qtype} after {secs} s: not {expected}"
+            );
+        }
     }
 }
 
@@ -85,7 +81,7 @@ fn what_a_client_keeps_ends_with_the_split_too() {
     let port = "_http._tcp.web.shop.svc.z";
     check(&mut server, port, rtype::SRV, &COUNTED_DOWN);
     // The record and the address of its target.
-    let (answers, beside) = ttls(&mut server, port, rtype::SRV, 5);
+    let (answers, beside) = ttls(&mut server, (port, rtype::SRV), Transport::Udp, 5);
     assert_eq!((answers, beside), (vec![15], vec![15]));
 }
 
@@ -142,7 +138,7 @@ fn hosts_texts_and_what_does_not_exist_are_as_ever() {
 fn an_alias_keeps_its_ttl_and_its_target_does_not() {
     let mut server = server(|_| {});
     server.alias("old.z", "web.shop.svc.z");
-    let (answers, _) = ttls(&mut server, "old.z", rtype::A, 17);
+    let (answers, _) = ttls(&mut server, ("old.z", rtype::A), Transport::Udp, 17);
     assert_eq!(answers, [5, 3, 3]);
 }
 

@@ -1,20 +1,19 @@
 //! What to play: a service and the workloads behind it, found in a text of manifests.
 //!
 //! Given the text and what was asked, [`read`] gives a [`Cast`], or everything that is in the way, with its place.
-//! The text is read twice: as the server reads it, which tells what is broken and where, and as plain values,
-//! because a play also needs what no answer does (`minReadySeconds`, a partition, whole pod templates).
+//! Of a service and its workloads it takes what a play needs, as it was written.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::cli::documents::{self, Known, kind_of, selects, with_address};
 use crate::cli::stage::{Stage, slice_ports};
-use crate::files;
 use crate::model::{Amount, Origin, Problem, ServiceKey, WorkloadKind};
-use crate::objects::{Document, Kind, Object, Reader, Tree};
+use crate::objects::{Kind, Object};
 use crate::rollout::controllers::{
     Controller, DaemonSetUpdate, DeploymentUpdate, PodManagement, StatefulSetUpdate, Workload,
 };
@@ -24,6 +23,9 @@ const PODS_MAX: u32 = 250;
 
 /// The nodes of a DaemonSet where the manifests tell of none.
 const NODES: u32 = 3;
+
+/// Of a service that has none written.
+const CLUSTER_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 
 /// Who plays.
 #[derive(Debug)]
@@ -70,23 +72,6 @@ impl Player {
     }
 }
 
-/// A document with its place, where one is known.
-struct Known {
-    object: Object,
-    value: Value,
-}
-
-impl Known {
-    fn problem(&self, text: impl Into<String>) -> Problem {
-        let kind = self.object.kind().as_str().to_lowercase();
-        Problem {
-            origin: self.object.origin(),
-            subject: format!("{kind} {}/{}", self.object.namespace(), self.object.name()),
-            text: text.into(),
-        }
-    }
-}
-
 /// The cast of `text`, read from `file`; the pods are ready `ready_after_secs` after their creation.
 ///
 /// # Errors
@@ -96,7 +81,7 @@ pub(in crate::cli) fn read(
     service: Option<&ServiceKey>,
     (epoch, ready_after_secs): (Timestamp, u32),
 ) -> Result<Cast, Vec<Problem>> {
-    let (objects, problems) = files::parse(file, text);
+    let (known, problems) = documents::read(file, text);
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -105,8 +90,6 @@ pub(in crate::cli) fn read(
         subject: file.to_owned(),
         text,
     };
-    let values = values(text).map_err(|error| vec![of_file(error)])?;
-    let known = join(objects, values);
     let (service, workloads) = choose(&known, service).map_err(|text| vec![of_file(text)])?;
     let flaws = || workloads.iter().copied().chain([service]);
     let flaws: Vec<Problem> = flaws().flat_map(|known| known.object.problems()).collect();
@@ -124,6 +107,12 @@ pub(in crate::cli) fn read(
     for (index, known) in workloads.iter().enumerate() {
         let shape = Shape::of(known).map_err(|problem| vec![problem])?;
         let workload = shape.workload(known, nodes, ready_after_secs);
+        let workload = workload.and_then(|workload| match workload.replicas {
+            1..=PODS_MAX => Ok(workload),
+            count => Err(format!(
+                "{count} pods are not from 1 to {PODS_MAX}; nothing is played"
+            )),
+        });
         let workload = workload.map_err(|text| vec![known.problem(text)])?;
         players.push(Player {
             stage: Stage {
@@ -152,83 +141,10 @@ pub(in crate::cli) fn read(
     ];
     Ok(Cast {
         key,
-        service: with_address(service).map_err(|text| vec![service.problem(text)])?,
+        service: with_address(service, CLUSTER_IP).map_err(|text| vec![service.problem(text)])?,
         version_labels: labels.map(str::to_owned).into(),
         workloads: players,
     })
-}
-
-/// All documents as plain values, the items of lists among them.
-fn values(text: &str) -> Result<Vec<Value>, String> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let json = serde_json::Deserializer::from_str(text)
-        .into_iter()
-        .collect();
-    let documents: Vec<Value> = match json {
-        Ok(values) => values,
-        Err(_) => {
-            // As `files` does: a cluster's export is far larger than a configuration.
-            let options = serde_saphyr::options! {
-                budget: serde_saphyr::budget! {
-                    max_events: 40_000_000,
-                    max_nodes: 20_000_000,
-                    max_total_scalar_bytes: 512 * 1024 * 1024,
-                },
-                with_snippet: false,
-            };
-            serde_saphyr::from_multiple_with_options(text, options)
-                .map_err(|error| format!("cannot be read as a whole: {error}"))?
-        }
-    };
-    Ok(documents.into_iter().flat_map(items).collect())
-}
-
-fn items(value: Value) -> Vec<Value> {
-    let is_list = value["kind"]
-        .as_str()
-        .is_some_and(|kind| kind.ends_with("List"));
-    match (is_list, &value["items"]) {
-        (true, Value::Array(list)) => list.iter().cloned().flat_map(items).collect(),
-        _ => vec![value],
-    }
-}
-
-/// Each object with the document it came from; of those with one kind and name the last counts.
-fn join(objects: Vec<Object>, values: Vec<Value>) -> Vec<Known> {
-    let mut by_id: BTreeMap<(String, String, String), Value> = BTreeMap::new();
-    for value in values {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let namespace = match &value["metadata"]["namespace"] {
-            Value::String(namespace) if !namespace.is_empty() => namespace.clone(),
-            _ => "default".to_owned(),
-        };
-        let id = (
-            text(&value["kind"]),
-            namespace,
-            text(&value["metadata"]["name"]),
-        );
-        by_id.insert(id, value);
-    }
-    let mut known: Vec<Known> = Vec::new();
-    for object in objects {
-        let namespace = match object.namespace().is_empty() {
-            true => "default".to_owned(),
-            false => object.namespace().to_string(),
-        };
-        let id = (
-            object.kind().to_string(),
-            namespace,
-            object.name().to_string(),
-        );
-        let value = by_id.get(&id).cloned().unwrap_or_default();
-        known.retain(|other| {
-            let (one, other) = (&object, &other.object);
-            (one.kind(), one.namespace(), one.name())
-                != (other.kind(), other.namespace(), other.name())
-        });
-        known.push(Known { object, value });
-    }
-    known
 }
 
 /// The service that was asked for, or the only one with a workload, and the workloads whose pods it selects.
@@ -272,43 +188,10 @@ fn choose<'k>(
     })
 }
 
-fn selects(service: &Known, workload: &Known) -> bool {
-    let labels = &workload.value["spec"]["template"]["metadata"]["labels"];
-    let selector = service.value["spec"]["selector"].as_object();
-    service.object.namespace() == workload.object.namespace()
-        && selector.is_some_and(|selector| {
-            !selector.is_empty() && selector.iter().all(|(key, value)| labels[key] == *value)
-        })
-}
-
-fn kind_of(kind: Kind) -> Option<WorkloadKind> {
-    match kind {
-        Kind::Deployment => Some(WorkloadKind::Deployment),
-        Kind::StatefulSet => Some(WorkloadKind::StatefulSet),
-        Kind::DaemonSet => Some(WorkloadKind::DaemonSet),
-        _ => None,
-    }
-}
-
-/// The service as a cluster would have it: with a cluster IP, unless it is headless.
-fn with_address(service: &Known) -> Result<Object, String> {
-    let mut value = service.value.clone();
-    if value["spec"]["clusterIP"].is_null() {
-        value["spec"]["clusterIP"] = "10.96.0.1".into();
-    }
-    let tree: Tree = serde_json::from_value(value).map_err(|error| error.to_string())?;
-    let mut reader = Reader::default();
-    let origin = service.object.origin();
-    if let Some(origin) = &origin {
-        reader.open(Arc::clone(&origin.file));
-    }
-    let Document::Object(mut object) = reader.read(&tree) else {
-        return Err("not a service".to_owned());
-    };
-    if let Some(origin) = origin {
-        object.set_line(origin.line);
-    }
-    Ok(object)
+/// What a manifest says of a workload; the text says what is wrong with it.
+pub(in crate::cli) fn declared(known: &Known, nodes: u32) -> Result<Workload, String> {
+    let shape = Shape::of(known).map_err(|problem| problem.text)?;
+    shape.workload(known, nodes, 0)
 }
 
 /// What a play needs of a workload's manifest.
@@ -414,11 +297,6 @@ impl Shape {
             }
             _ => spec.replicas.unwrap_or(1),
         };
-        if !(1..=PODS_MAX).contains(&replicas) {
-            return Err(format!(
-                "{replicas} pods are not from 1 to {PODS_MAX}; nothing is played"
-            ));
-        }
         Ok(Workload {
             replicas,
             controller: self.controller()?,

@@ -1,5 +1,7 @@
 //! Tables as a person reads them; shares are those of the worked examples of roll-outs.
 
+mod strategies;
+
 use clap::Parser;
 
 use super::*;
@@ -77,7 +79,8 @@ pods are ready after 10 s
   rest  10/0 (10/0)         Healthy       100.00%         -  follow
      0  8/5 (8/0)           Pending       100.00%     0.00%  follow  <- version v1 -> v2
     10  3/10 (3/5)          Progressing    37.50%    62.50%  follow
-    20  0/10 (0/10)         Healthy         0.00%   100.00%  follow
+    20  0/10 (0/10)         Draining        0.00%   100.00%  follow
+    25  0/10 (0/10)         Healthy         0.00%   100.00%  follow
 
 The capacity of v2 moves in 2 steps: 0% -> 62.50% -> 100%.
 The Deployment sets the pace: at most 3 more and 2 fewer than 10 pods.
@@ -112,18 +115,20 @@ The Deployment sets the pace: at most 3 more and 2 fewer than 10 pods.
 fn a_version_that_never_gets_ready_gets_nothing_3a() {
     check(
         &web("replicas: 10"),
-        "--fail --update image",
+        "--fail=never-ready --update image",
         "
 service shop/web: deployment shop/web, 10 pods; 8 ready pods carry the whole load
 pods are ready after 10 s
 
-     t  pods v1#1/v1#2 (ready)  state    share v1#1  share v1#2  reason
-  rest  10/0 (10/0)             Healthy     100.00%           -  follow
-     0  8/5 (8/0)               Pending     100.00%       0.00%  follow  <- image 1.0.9 -> 1.0.10; its pods never get ready
+     t  pods v1#1/v1#2 (ready)  state     share v1#1  share v1#2  reason
+  rest  10/0 (10/0)             Healthy      100.00%           -  follow
+     0  8/5 (8/0)               Pending      100.00%       0.00%  follow  <- image 1.0.9 -> 1.0.10; its pods never get ready
+   600  8/5 (8/0)               Degraded     100.00%       0.00%  follow  ProgressDeadlineExceeded
 
 The capacity of v1#2 stays at 0%.
 The Deployment sets the pace: at most 3 more and 2 fewer than 10 pods.
 v1#2 never gets a ready pod, so the roll-out stops where no more old pods may be missing.
+v1#2 fails at 600 s: ProgressDeadlineExceeded. Nobody asked for a strategy, so shares follow its pods; `shiftdns.io/on-failure: shift-back` keeps it out.
 ",
     );
 }
@@ -141,17 +146,18 @@ pods are ready after 10 s and available 60 s later
   rest  10/0 (10/0)         Healthy       100.00%         -  follow
      0  8/5 (8/0)           Pending       100.00%     0.00%  follow  <- version v1 -> v2; its pods crash after 5 s
     10  8/5 (8/5)           Progressing    61.54%    38.46%  follow
-    15  8/5 (8/0)           Pending       100.00%     0.00%  follow
-    25  8/5 (8/5)           Progressing    61.54%    38.46%  follow
-    30  8/5 (8/0)           Pending       100.00%     0.00%  follow
-    50  8/5 (8/5)           Progressing    61.54%    38.46%  follow
-    55  8/5 (8/0)           Pending       100.00%     0.00%  follow
-    85  8/5 (8/5)           Progressing    61.54%    38.46%  follow
-    90  8/5 (8/0)           Pending       100.00%     0.00%  follow
+    15  8/5 (8/0)           Degraded      100.00%     0.00%  follow  container restarts
+    25  8/5 (8/5)           Degraded       61.54%    38.46%  follow  container restarts
+    30  8/5 (8/0)           Degraded      100.00%     0.00%  follow  container restarts
+    50  8/5 (8/5)           Degraded       61.54%    38.46%  follow  container restarts
+    55  8/5 (8/0)           Degraded      100.00%     0.00%  follow  container restarts
+    85  8/5 (8/5)           Degraded       61.54%    38.46%  follow  container restarts
+    90  8/5 (8/0)           Degraded      100.00%     0.00%  follow  container restarts
 
 The capacity of v2 moves in 8 steps: 0% -> 62.50% -> 0% -> 62.50% -> 0% -> ... -> 62.50% -> 0%.
 The Deployment sets the pace: at most 3 more and 2 fewer than 10 pods.
 A crash loop has no end; this is its first 120 s.
+v2 fails at 15 s: container restarts. Nobody asked for a strategy, so shares follow its pods; `shiftdns.io/on-failure: shift-back` keeps it out.
 ",
     );
 }
@@ -169,10 +175,10 @@ service shop/web: deployment shop/web-v2, 2 pods; 9 ready pods carry the whole l
 deployment shop/web-v1 stands still, 9 pods
 pods are ready after 10 s
 
-     t  pods v1/v2 (ready)  state    share v1  share v2  reason
-  rest  9/0 (9/0)           Healthy   100.00%         -  policy
-     0  9/2 (9/0)           Healthy   100.00%     0.00%  fills-in  <- created
-    10  9/2 (9/2)           Healthy    90.00%    10.00%  policy
+     t  pods v1/v2 (ready)  state    policy %  capacity %  share v1  share v2  reason
+  rest  9/0 (9/0)           Healthy  100/-     100/-        100.00%         -  policy
+     0  9/2 (9/0)           Healthy  90/10     100/0        100.00%     0.00%  fills-in  <- created
+    10  9/2 (9/2)           Healthy  90/10     100/22.22     90.00%    10.00%  policy
 
 The capacity of v2 moves in 1 step: 0% -> 22.22%.
 The Deployment sets the pace: at most 1 more and 0 fewer than 2 pods.
@@ -187,11 +193,12 @@ service shop/web: deployment shop/web-v2, 2 pods; 9 ready pods carry the whole l
 deployment shop/web-v1 stands still, 9 pods
 pods are ready after 10 s
 
-     t  pods v1/v2/v3 (ready)  state        share v1  share v2  share v3  reason
-  rest  9/2/0 (9/2/0)          Healthy        90.00%    10.00%         -  policy
-     0  9/2/1 (9/2/0)          Pending        90.00%    10.00%     0.00%  policy                             <- version v2 -> v3
-    10  9/1/2 (9/1/1)          Progressing    90.00%    10.00%     0.00%  v1 policy, v2 policy, v3 excluded
-    20  9/0/2 (9/0/2)          Healthy       100.00%     0.00%     0.00%  v1 fills-in, v3 excluded
+     t  pods v1/v2/v3 (ready)  state        policy %  capacity %       share v1  share v2  share v3  reason
+  rest  9/2/0 (9/2/0)          Healthy      90/10/-   100/22.22/-        90.00%    10.00%         -  policy
+     0  9/2/1 (9/2/0)          Pending      90/10/-   100/22.22/0        90.00%    10.00%     0.00%  policy                             <- version v2 -> v3
+    10  9/1/2 (9/1/1)          Progressing  90/10/-   100/11.11/11.11    90.00%    10.00%     0.00%  v1 policy, v2 policy, v3 excluded
+    20  9/0/2 (9/0/2)          Draining     90/10/-   100/0/22.22       100.00%     0.00%     0.00%  v1 fills-in, v3 excluded
+    25  9/0/2 (9/0/2)          Healthy      90/10/-   100/0/22.22       100.00%     0.00%     0.00%  v1 fills-in, v3 excluded
 
 The capacity of v3 moves in 2 steps: 0% -> 11.11% -> 22.22%.
 The Deployment sets the pace: at most 1 more and 0 fewer than 2 pods.
@@ -212,16 +219,16 @@ fn a_partition_holds_a_canary_and_capacity_forces_shares_6() {
 service shop/web: statefulset shop/web, 5 pods; 4 ready pods carry the whole load
 pods are ready after 10 s and available 5 s later
 
-     t  pods v1/v2 (ready)  state        share v1  share v2  reason
-  rest  5/0 (5/0)           Healthy       100.00%         -  policy
-     0  4/1 (4/0)           Pending       100.00%     0.00%  fills-in                         <- version v1 -> v2
-    10  4/1 (4/1)           Progressing    90.00%    10.00%  policy
-    15  3/2 (3/1)           Progressing    75.00%    25.00%  v1 capacity-capped, v2 fills-in
-    25  3/2 (3/2)           Progressing    75.00%    25.00%  v1 capacity-capped, v2 fills-in
-    40  4/1 (3/1)           RollingBack    75.00%    25.00%  v1 capacity-capped, v2 fills-in  <- undo
-    50  4/1 (4/1)           RollingBack    90.00%    10.00%  policy
-    55  5/0 (4/0)           Healthy       100.00%     0.00%  fills-in
-    65  5/0 (5/0)           Healthy       100.00%     0.00%  fills-in
+     t  pods v1/v2 (ready)  state        policy %  capacity %  share v1  share v2  reason
+  rest  5/0 (5/0)           Healthy      100/-     100/-        100.00%         -  policy
+     0  4/1 (4/0)           Pending      90/10     100/0        100.00%     0.00%  fills-in                         <- version v1 -> v2
+    10  4/1 (4/1)           Progressing  90/10     100/25        90.00%    10.00%  policy
+    15  3/2 (3/1)           Progressing  90/10     75/25         75.00%    25.00%  v1 capacity-capped, v2 fills-in
+    25  3/2 (3/2)           Paused       90/10     75/50         75.00%    25.00%  v1 capacity-capped, v2 fills-in  partition 3 stands
+    40  4/1 (3/1)           RollingBack  90/10     75/25         75.00%    25.00%  v1 capacity-capped, v2 fills-in  <- undo
+    50  4/1 (4/1)           RollingBack  90/10     100/25        90.00%    10.00%  policy
+    55  5/0 (4/0)           Healthy      90/10     100/0        100.00%     0.00%  fills-in
+    65  5/0 (5/0)           Healthy      90/10     100/0        100.00%     0.00%  fills-in
 
 The capacity of v1 moves in 1 step: 75% -> 100%.
 The StatefulSet sets the pace: at most 1 of 5 pods missing, the highest ordinal first; each pod waits for those before it.
@@ -251,7 +258,8 @@ pods are ready after 60 s
   rest  2/0 (2/0)           Healthy       100.00%         -  follow
      0  2/1 (2/0)           Pending       100.00%     0.00%  follow  <- image v7 -> v8
     60  1/2 (1/1)           Progressing    50.00%    50.00%  follow
-   120  0/2 (0/2)           Healthy         0.00%   100.00%  follow
+   120  0/2 (0/2)           Draining        0.00%   100.00%  follow
+   125  0/2 (0/2)           Healthy         0.00%   100.00%  follow
 
 The capacity of v8 moves in 2 steps: 0% -> 50% -> 100%.
 The DaemonSet sets the pace: at most 1 of 2 nodes run both versions.
@@ -271,7 +279,8 @@ pods are ready after 10 s
      t  pods v1/v2 (ready)  state        share v1  share v2  reason
   rest  2/0 (2/0)           Healthy       100.00%         -  follow
      0  0/2 (0/0)           Unavailable     0.00%     0.00%  no-endpoints  <- version v1 -> v2
-    10  0/2 (0/2)           Healthy         0.00%   100.00%  follow
+    10  0/2 (0/2)           Draining        0.00%   100.00%  follow
+    15  0/2 (0/2)           Healthy         0.00%   100.00%  follow
 
 The capacity of v2 moves in 1 step: 0% -> 100%.
 The Deployment is recreated: no new pod starts before the last old one is gone.

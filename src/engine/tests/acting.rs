@@ -317,6 +317,19 @@ fn what_was_asked_is_over_with_the_roll_out() {
 }
 
 #[test]
+fn what_is_over_is_not_remembered() {
+    let mut shop = rolling();
+    let detail = shop.detail(0);
+    let mut outcome = detail.outcome.clone();
+    outcome.tracks[0].state = State::Healthy;
+    outcome.memory.intents.pause = vec!["b".into()];
+    let mut service = Service::default();
+    shop.engine
+        .keep_memory(&mut service, &detail.view, &mut outcome);
+    assert_eq!(told(&service.memory.intents), "");
+}
+
+#[test]
 fn what_was_asked_is_remembered_and_acts_at_once() {
     let mut shop = rolling();
     shop.engine.take_remembered();

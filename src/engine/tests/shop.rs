@@ -200,11 +200,17 @@ fn pod(number: u8, phase: &str, ready: bool) -> Object {
         meta["deletionTimestamp"] = "2027-01-15T08:01:00Z".into();
     }
     let status = if ready { "True" } else { "False" };
+    // Those of v2 since second 0.
+    let since = if number < 4 {
+        "2026-01-01T00:00:00Z"
+    } else {
+        "2027-01-15T08:00:00Z"
+    };
     read(json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": meta,
         "status": {"phase": if phase == "leaving" { "Running" } else { phase },
             "podIP": format!("10.0.0.{}", number + 1),
-            "conditions": [{"type": "Ready", "status": status, "lastTransitionTime": "2026-01-01T00:00:00Z"}]},
+            "conditions": [{"type": "Ready", "status": status, "lastTransitionTime": since}]},
     }))
 }
 

@@ -239,3 +239,31 @@ fn a_held_service_is_looked_at_once() {
     assert_eq!(shop.engine.held, BTreeSet::new());
     assert_eq!(shop.engine.next_due(), None);
 }
+
+/// What stays of a service is not joined and not encoded again at a tick; what comes of it is the same as if it were.
+#[test]
+fn a_tick_publishes_what_compiling_from_scratch_gives() {
+    let mut shop = Shop::rolling();
+    shop.play(0, "service ramp: 100s, clamp: off");
+    shop.play(0, "endpoints 0 1 4 5");
+    let mut splits = Vec::new();
+    for second in (5..130).step_by(5) {
+        match second {
+            40 => shop.play(second, "endpoints 0 1 5"),
+            45 => shop.play(second, "endpoints 0 1 4 5"),
+            60 => shop.play(second, "service ramp: 100s, clamp: off, ttl: endpoints=4"),
+            80 => shop.play(second, "service ramp: 100s, clamp: off"),
+            105.. => shop.play(second, "-"),
+            _ => {
+                assert_eq!(shop.engine.tick(at(second)).services, 1, "{second}");
+            }
+        }
+        let found = published(&shop.engine);
+        let compiled = from_scratch(&shop.engine, at(second));
+        assert_eq!(differences(&found, &compiled), [""; 0], "{second}");
+        let summary = shop.engine.services[&web()].summary.clone().unwrap();
+        splits.push(summary.versions.iter().map(|v| v.share).collect::<Vec<_>>());
+    }
+    splits.dedup();
+    assert!(splits.len() > 15, "{splits:?}");
+}

@@ -12,7 +12,7 @@ fn explained(services: &str, annotations: &str) -> String {
         line: 120,
     });
     let outcome = evaluate(&view, &Policy::default(), &Memory::default(), minute(0));
-    explain(&view, &outcome)
+    explain(&view, &outcome, &[])
 }
 
 fn check(services: &str, annotations: &str, expected: &str) {
@@ -36,6 +36,7 @@ inputs
   track       Progressing: rolls to 2-0-1 (7d9f4b), from 1-9-3 (55c8d7)
   endpoints   11 of 14 count: the ready ones
   policy      manual 1.9.3=60,2.0.1=40; answer auto, 8 records, clamp on, headroom 100%
+  guards      on failure shift-back, rollback capacity
   capacity    9 ready pods carry the whole load
   annotation  strategy: manual
   annotation  weights: 1.9.3=60,2.0.1=40
@@ -120,6 +121,105 @@ versions
 problems
   weights: `v1=1` has no effect on a ClusterIP service without `shiftdns.io/endpoints: \"true\"` or
   `shiftdns.io/backends`
+",
+    );
+}
+
+#[test]
+fn a_ramp_tells_where_it_stands_and_when_it_goes_on() {
+    check(
+        "workload web N=4; v1 rev1 4 ready; v2 rev2 4 ready",
+        "strategy: steps; steps: 5@1h30m,25,100; soak: 10s",
+        "\
+service shop/web: Progressing since 2023-11-14T22:13:20Z
+
+inputs
+  read from   cluster.yaml:120
+  kind        headless
+  workload    Deployment shop/web: 4 pods wanted, 0 may be missing
+  track       Progressing: rolls to v2, from v1
+              step 1 of 3, the strategy gives the target 5.00%, and more by itself at
+              2023-11-14T23:43:25Z
+  endpoints   8 of 8 count: the ready ones
+  policy      steps 5@1h30m,25,100; answer auto, 8 records, clamp on, headroom 100%
+  guards      on failure shift-back, rollback capacity, soak 10s
+  capacity    4 ready pods carry the whole load
+  annotation  strategy: steps
+  annotation  steps: 5@1h30m,25,100
+  annotation  soak: 10s
+
+rule
+  Every version has the part that the strategy gives it (the target what its roll-out has reached,
+  the stable version the rest), up to what its ready pods can carry; what is left goes to the
+  stable version, then to others newest first, then to the target.
+
+versions
+  alias  rev  hash  pods  ready  policy  capacity   share  role    reason
+  v1       1  v1       4      4  95.00%   100.00%  95.00%  stable  policy
+  v2       2  v2       4      4   5.00%   100.00%   5.00%  canary  policy
+
+reasons
+  policy  It has what the policy gives it.
+
+problems
+  none
+",
+    );
+}
+
+#[test]
+fn what_was_answered_is_told_where_it_was_counted() {
+    let view = view("v1 rev1 4 ready; v2 rev2 4 ready", "");
+    let outcome = evaluate(&view, &Policy::default(), &Memory::default(), minute(0));
+    let share = |points| Some(Share::from_basis_points(points));
+    let text = explain(&view, &outcome, &[share(9950), None]);
+    let (_, told) = text.split_once("answered in the last minute\n").unwrap();
+    assert!(told.starts_with("  99.50%  v1\n\nproblems\n"), "{told}");
+    assert!(!explain(&view, &outcome, &[None, None]).contains("answered"));
+}
+
+#[test]
+fn a_failed_version_is_told_with_its_cause() {
+    check(
+        "workload web N=4; v1 rev1 4 ready; v2 rev2 4 ready",
+        "strategy: steps; steps: 5@30s,25,100; abort: v2",
+        "\
+service shop/web: Aborted since 2023-11-14T22:13:20Z
+
+inputs
+  read from   cluster.yaml:120
+  kind        headless
+  workload    Deployment shop/web: 4 pods wanted, 0 may be missing
+  track       Aborted: rolls to v2, from v1 (aborted by hand)
+              the strategy gives the target 0.00%
+  endpoints   8 of 8 count: the ready ones
+  policy      steps 5@30s,25,100; answer auto, 8 records, clamp on, headroom 100%
+  guards      on failure shift-back, rollback capacity
+  capacity    4 ready pods carry the whole load
+  annotation  strategy: steps
+  annotation  steps: 5@30s,25,100
+  annotation  abort: v2
+
+rule
+  Every version has the part that the strategy gives it (the target what its roll-out has reached,
+  the stable version the rest), up to what its ready pods can carry; what is left goes to the
+  stable version, then to others newest first, then to the target. A version that failed carries
+  only what nobody else has the capacity for.
+
+versions
+  alias  rev  hash  pods  ready   policy  capacity    share  role    reason
+  v1       1  v1       4      4  100.00%   100.00%  100.00%  stable  policy
+  v2       2  v2       4      4    0.00%   100.00%    0.00%  canary  quarantined
+
+reasons
+  policy       It has what the policy gives it.
+  quarantined  It failed, and is kept out.
+
+failed
+  v2: aborted by hand
+
+problems
+  none
 ",
     );
 }

@@ -199,6 +199,9 @@ fn a_set_that_lacks_a_target_agrees_about_all_others() {
     let without = kept("1000: a b; 3000: -c -d; 6000: e f");
     assert_near(of_version(&without, 0), 1000, 7000, "the canary");
     assert_near(of_version(&without, 2), 6000, 7000, "the stable one");
+    let without = kept("1000: a b; 3000: c d; 6000: -e -f");
+    assert_near(of_version(&without, 0), 1000, 4000, "the canary");
+    assert_near(of_version(&without, 1), 3000, 4000, "the one between");
 }
 
 #[test]
