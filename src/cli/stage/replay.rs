@@ -8,8 +8,9 @@ mod flips;
 mod lost;
 mod story;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use crate::answer::View;
 use crate::app;
 use crate::cli::check::resets;
 use crate::config::{self, Flags};
@@ -18,6 +19,7 @@ use crate::files::state::Memories;
 use crate::objects::{Change, Object};
 use crate::rollout::Memory;
 use crate::rollout::controllers::Second;
+use crate::zone::Node;
 use story::{Objects, Recording, Story, fold, moment, web};
 
 /// What is told of the service at a second.
@@ -41,6 +43,8 @@ impl Told {
 /// A server, with all that it was told.
 struct Server {
     engine: Engine,
+    /// What queries see.
+    view: Arc<View>,
     objects: Objects,
     /// As its state file has them.
     memories: Memories,
@@ -50,12 +54,13 @@ impl Server {
     /// A process that begins at a second: it reads its state file, then all objects at once.
     fn start(objects: Objects, memories: Memories, second: Second) -> Self {
         let config = config::load(None, &Flags::default()).expect("the defaults are sound");
-        let (mut engine, _) = app::offline(&config).expect("the zones' own names fit");
+        let (mut engine, view) = app::offline(&config).expect("the zones' own names fit");
         engine.remember(memories.clone());
         let list: Vec<Object> = objects.values().cloned().collect();
         engine.apply(resets(list), moment(second));
         Self {
             engine,
+            view,
             objects,
             memories,
         }
@@ -102,6 +107,14 @@ impl Server {
             state: summary.state.as_str(),
             versions: summary.versions.clone(),
             tracks: summary.tracks.clone(),
+        }
+    }
+
+    /// What is published is what compiling all that is known would give.
+    fn check_published(&self, second: Second) {
+        for (name, node) in self.engine.compile_from_scratch(moment(second)) {
+            let found = self.view.store.find(name.as_wire(), Node::clone);
+            assert!(found == Some(node), "second {second}: {name:?} is behind");
         }
     }
 }
@@ -160,8 +173,10 @@ fn replay(server: &mut Server, recording: &Recording, from: Second, telling: Tel
         }
         server.tick(second);
         if !changes.is_empty() || second % 5 == 0 {
-            if matches!(telling, Telling::Restarted) {
-                server.restart(second);
+            match telling {
+                Telling::Restarted => server.restart(second),
+                Telling::Shuffled(_) => server.check_published(second),
+                Telling::AtOnce | Telling::ShuffledAndRestarted(_) => {}
             }
             told.push(server.told(second));
         }
