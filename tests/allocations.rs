@@ -174,6 +174,7 @@ fn sticky_view(factors: Vec<u8>) -> View {
         zone: None,
         node: None,
         ready_since: None,
+        disputed: false,
         restarts: 0,
         revision: None,
         ports: [port.clone()].into(),

@@ -127,10 +127,18 @@ impl Stage {
                 "updatedReplicas": updated, "availableReplicas": now.available(),
                 "currentRevision": revision(now.current), "updateRevision": revision(now.template),
             }),
-            WorkloadKind::DaemonSet => json!({
-                "observedGeneration": 1, "desiredNumberScheduled": now.replicas,
-                "updatedNumberScheduled": updated, "numberReady": ready, "numberAvailable": now.available(),
-            }),
+            // Its controller looks at the oldest pod of each node.
+            WorkloadKind::DaemonSet => {
+                let on = |node: u32| now.active().find(|pod| pod.slot == node);
+                let nodes: Vec<&Pod> = (0..now.replicas).filter_map(on).collect();
+                let count = |is: &dyn Fn(&Pod) -> bool| nodes.iter().filter(|pod| is(pod)).count();
+                json!({
+                    "observedGeneration": 1, "desiredNumberScheduled": now.replicas,
+                    "updatedNumberScheduled": count(&|pod| pod.template == now.template),
+                    "numberReady": count(&|pod| pod.phase == Phase::Ready),
+                    "numberAvailable": count(&|pod| now.is_available(pod)),
+                })
+            }
         };
         value
     }
@@ -326,5 +334,7 @@ pub(super) fn slice_ports(service: &Value, template: &Value) -> Value {
     ports.filter(|port| port["port"].is_number()).collect()
 }
 
+#[cfg(test)]
+mod replay;
 #[cfg(test)]
 mod tests;

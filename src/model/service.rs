@@ -154,6 +154,9 @@ pub struct Endpoint {
     pub node: Option<Arc<str>>,
     /// Since when the pod is Ready (`lastTransitionTime`).
     pub ready_since: Option<Timestamp>,
+    /// The slice says that the pod is Ready, and the pod itself, as it is known here, that it is not: news of one of
+    /// them are still to come. It is answered, but since when it is ready nobody knows yet.
+    pub disputed: bool,
     /// Restarts of its containers, added up.
     pub restarts: u32,
     /// Index into [`ServiceView::revisions`]; `None`: unversioned.

@@ -205,6 +205,7 @@ fn virtual_endpoints(
         zone: None,
         node: None,
         ready_since: None,
+        disputed: false,
         restarts: 0,
         revision: None,
         ports: Arc::clone(&ports),

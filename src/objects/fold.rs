@@ -455,13 +455,14 @@ fn endpoint_facts(pod: &Pod) -> impl PartialEq + use<'_> {
     (shown, member_facts(pod))
 }
 
-/// What of a pod shows at its revision.
+/// What of a pod shows at its revision and its workload.
 fn member_facts(pod: &Pod) -> impl PartialEq + use<'_> {
     (
         &pod.meta.controller,
         &pod.meta.labels,
         &pod.tag,
         &pod.ailment,
+        pod.ready == Some(false),
         pod.counts(),
     )
 }

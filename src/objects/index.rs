@@ -198,7 +198,7 @@ impl Index {
     /// The pod is known, Ready, and neither done nor going away.
     pub fn is_pod_ready(&self, namespace: &str, pod: &str) -> bool {
         let pod = self.pods.get(namespace, pod);
-        pod.is_some_and(|pod| pod.ready && pod.counts())
+        pod.is_some_and(|pod| pod.ready == Some(true) && pod.counts())
     }
 
     /// Every namespace and address for which [`Index::pod_exists`] holds, sorted.

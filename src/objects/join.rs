@@ -337,6 +337,7 @@ impl Index {
                 zone: endpoint.zone.clone(),
                 node: endpoint.node.clone(),
                 ready_since: pod.and_then(|pod| pod.ready_since),
+                disputed: endpoint.serving && pod.is_some_and(|pod| pod.ready == Some(false)),
                 restarts: pod.map_or(0, |pod| pod.restarts),
                 revision: None,
                 ports: Arc::clone(&slice.ports),

@@ -53,6 +53,25 @@ struct Draft<'i> {
     ailments: Ailments<'i>,
 }
 
+/// The pods of a workload that are not about to go.
+#[derive(Default)]
+struct Stock {
+    pods: u32,
+    /// Those that say that they are not Ready.
+    unready: u32,
+    /// Not all of them run the newest revision.
+    is_mixed: bool,
+}
+
+impl Stock {
+    /// Whether a roll-out to so many pods may be complete, as a status says. That does not say which revision it is
+    /// about, and is written after the pods changed: what its pods say against it is newer.
+    fn allows(&self, replicas: u32) -> bool {
+        let are_ready = self.unready == 0 || self.pods - self.unready >= replicas;
+        are_ready && !self.is_mixed
+    }
+}
+
 /// What is found below a workload, revisions excepted.
 #[derive(Default)]
 struct Brood<'i> {
@@ -157,9 +176,9 @@ impl Index {
         }
         let mut workloads = Vec::new();
         for key in self.workloads_behind(pods, selected) {
-            let complete = self.revisions_of(&key, version_label, &mut drafts);
-            if let Some(mut workload) = self.workload(&key) {
-                workload.complete = workload.complete && complete;
+            let stock = self.revisions_of(&key, version_label, &mut drafts);
+            if let (Some(mut workload), Some(stock)) = (self.workload(&key), stock) {
+                workload.complete = workload.complete && stock.allows(workload.replicas);
                 workloads.push(workload);
             }
         }
@@ -193,18 +212,15 @@ impl Index {
         selected.chain(owning).collect()
     }
 
-    /// Adds the revisions of a workload, those without pods too; says whether its pods all run the newest one
-    /// (StatefulSets only: their status does not tell).
+    /// Adds the revisions of a workload, those without pods too, and takes stock of its pods; `None` without it.
     fn revisions_of<'i>(
         &'i self,
         key: &WorkloadKey,
         version_label: Option<&str>,
         drafts: &mut BTreeMap<Tie, Draft<'i>>,
-    ) -> bool {
-        let Some(brood) = self.brood_of(key, drafts) else {
-            return false;
-        };
-        let mut all_newest = true;
+    ) -> Option<Stock> {
+        let brood = self.brood_of(key, drafts)?;
+        let mut stock = Stock::default();
         for name in brood.pods {
             let Some(pod) = self.pods.get(&key.namespace, name) else {
                 continue;
@@ -216,7 +232,11 @@ impl Index {
                 continue;
             }
             let newest = brood.newest.as_ref();
-            all_newest &= !pod.counts() || newest.is_none_or(|(_, hash)| *hash == found.hash);
+            if pod.counts() {
+                stock.pods += 1;
+                stock.unready += u32::from(pod.ready == Some(false));
+                stock.is_mixed |= newest.is_some_and(|(_, hash)| *hash != found.hash);
+            }
             drafts.entry(found).or_default().count(pod);
         }
         let deployment = match key.kind {
@@ -229,7 +249,7 @@ impl Index {
             let draft = drafts.entry(Tie::of(key, &target)).or_default();
             draft.ailments.add_stall(deployment.stalled.as_ref());
         }
-        key.kind != WorkloadKind::StatefulSet || all_newest
+        Some(stock)
     }
 
     /// Describes the revisions of a workload in their drafts, and tells what else is below it; `None` without it.

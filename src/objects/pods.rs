@@ -23,8 +23,8 @@ pub struct Pod {
     pub addresses: Few<IpAddr>,
     /// The phase is `Succeeded` or `Failed`: it will not run again.
     pub terminal: bool,
-    /// Its condition `Ready` is true.
-    pub ready: bool,
+    /// Its condition `Ready`; `None` where it has none.
+    pub ready: Option<bool>,
     /// Since when it is Ready; `None` while it is not.
     pub ready_since: Option<Timestamp>,
     /// Restarts of its containers, added up.
@@ -96,7 +96,7 @@ impl Pod {
             meta,
             addresses: addresses.into(),
             terminal: matches!(status.get("phase").text(), Some("Succeeded" | "Failed")),
-            ready: readiness.is_ready == Some(true),
+            ready: readiness.is_ready,
             ready_since: readiness.since.filter(|_| readiness.is_ready == Some(true)),
             restarts: containers.restarts,
             tag: image_tag(tree.get("spec"), fields),

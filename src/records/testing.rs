@@ -126,6 +126,7 @@ fn endpoints(target: &str, revision: usize) -> impl Iterator<Item = (Endpoint, u
             zone: None,
             node: None,
             ready_since: None,
+            disputed: false,
             restarts: 0,
             revision: Some(revision),
             ports: Arc::clone(&ports),

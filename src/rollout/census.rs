@@ -72,6 +72,10 @@ impl Census {
                 continue;
             }
             count.ready += 1;
+            if counting().all(|e| e.disputed) {
+                // Its moment is told with the news of its pod; anything before that would be a guess.
+                continue;
+            }
             let since = counting().filter_map(|e| e.ready_since).min();
             let soaked = since.map_or(now, |since| after(since.min(now), soak_secs));
             if soaked <= now {

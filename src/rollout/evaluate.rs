@@ -258,7 +258,11 @@ fn slow_start(
         return (Vec::new(), None);
     }
     let factor = |endpoint: &Endpoint| {
-        let since = endpoint.ready_since.filter(|_| counts(endpoint))?;
+        let since = match endpoint.disputed {
+            true => Some(now),
+            false => endpoint.ready_since,
+        };
+        let since = since.filter(|_| counts(endpoint))?;
         let age = u64::from(secs_between(since.min(now), tick(now)));
         let percent = u32::try_from(100 * age / u64::from(window)).unwrap_or(100);
         (percent < 100).then(|| percent.max(SLOW_START_LEAST))

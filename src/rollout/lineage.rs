@@ -38,10 +38,15 @@ pub(super) fn lineage(
     let others: Vec<usize> = revisions_of(view, workload)
         .filter(|&other| other != target)
         .collect();
+    let others_up = others.iter().any(|&other| up[other] > 0);
+    // Of one without a number only pods have been seen so far. It is newer than those that have one, and nobody comes
+    // from there.
+    let is_told =
+        |other: usize| revision(other).number.is_some() || revision(target).number.is_none();
     let most_ready = others
         .iter()
         .copied()
-        .filter(|&other| up[other] > 0)
+        .filter(|&other| up[other] > 0 && is_told(other))
         .max_by_key(|&other| (up[other], std::cmp::Reverse(revision(other).number)));
     // A remembered revision that is gone altogether is nobody's way back.
     let remembered = known.and_then(|known| {
@@ -66,7 +71,7 @@ pub(super) fn lineage(
         target,
         stable,
         kind,
-        others_up: most_ready.is_some(),
+        others_up,
     })
 }
 

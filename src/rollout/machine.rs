@@ -167,7 +167,12 @@ fn remember(scene: &Scene<'_>, known: Option<&TrackMemory>) -> TrackMemory {
         memory.started = now;
         memory.state = State::Pending;
     }
-    for hash in [scene.stable, target] {
+    // Of two that are seen for the first time, the one that an undo leads to was there before.
+    let mut order = [scene.stable, target];
+    if memory.seen.is_empty() && scene.kind == ChangeKind::Rollback {
+        order.reverse();
+    }
+    for hash in order {
         if !memory.seen.contains(hash) {
             memory.seen.push(Arc::clone(hash));
         }

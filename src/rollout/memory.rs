@@ -1,8 +1,9 @@
 //! Memory: the few facts about a service that its objects cannot tell again.
 //!
 //! A value that [`super::evaluate()`] is given and gives back. Without it everything works: a pause's elapsed time, a
-//! latch whose evidence is gone, the ramp's start after its pods were replaced, the true stable revision of chained
-//! roll-outs, consumed retries and the last good policy are then lost, and nothing else changes.
+//! latch whose evidence is gone, the ramp's start after its pods were replaced (so that what a failure held is
+//! nothing), the true stable revision of chained roll-outs, second chances (retries that were heard, aborts that were
+//! taken back), when a step was promoted to and the last good policy are then lost, and nothing else changes.
 
 use std::sync::Arc;
 

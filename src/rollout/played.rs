@@ -131,6 +131,7 @@ fn endpoint(pod: &Pod, revision: Option<usize>) -> Endpoint {
         zone: None,
         node: None,
         ready_since: serving.then(|| second(pod.since)),
+        disputed: false,
         restarts: pod.restarts,
         revision,
         ports: [].into(),

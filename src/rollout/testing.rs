@@ -198,6 +198,7 @@ fn pod(view: &mut ServiceView, revision: Option<usize>, word: &str, (dual, v6): 
             zone: None,
             node: None,
             ready_since: None,
+            disputed: false,
             restarts: 0,
             revision,
             ports: Arc::new([]),

@@ -3,11 +3,13 @@
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::Stage;
 use crate::cli::check::resets;
-use crate::cli::simulate::{reading, with_next_version};
+use crate::cli::simulate::reading::{self, Cast};
+use crate::cli::simulate::with_next_version;
 use crate::model::ServiceView;
-use crate::objects::{Index, Settings};
-use crate::rollout::controllers::{Event, Failure, Second, Start, Template, play};
+use crate::objects::{Index, Object, Settings};
+use crate::rollout::controllers::{Event, Failure, Second, Snapshot, Start, Template, play};
 
 const OLD: Template = Template(0);
 const NEW: Template = Template(1);
@@ -31,6 +33,26 @@ spec:
     )
 }
 
+/// Any but the beginning of time, before which there would be nothing.
+const EPOCH: &str = "2026-01-01T00:00:00Z";
+
+fn cast(manifests: &str) -> Cast {
+    let epoch = EPOCH.parse().unwrap();
+    reading::read(("web.yaml", manifests), None, (epoch, 10)).unwrap()
+}
+
+/// A workload at a second of its play.
+fn staged(manifests: &str, events: &[(Second, Event)], second: Second) -> (Stage, Snapshot) {
+    let player = cast(manifests).workloads.into_iter().next().unwrap();
+    let mut stage = player.stage;
+    let (next, _) = with_next_version(&stage.templates[0], Some(&"version".to_owned())).unwrap();
+    let mut restarted = stage.templates[0].clone();
+    restarted["metadata"]["annotations"] = json!({"kubectl.kubernetes.io/restartedAt": "today"});
+    stage.templates.extend([next, restarted]);
+    let mut timeline = play(&player.workload, Start::AtRest(OLD), events, second);
+    (stage, timeline.pop().unwrap())
+}
+
 /// The service at a second of the play of its workload, and the second of a moment.
 fn view(
     manifests: &str,
@@ -40,17 +62,9 @@ fn view(
     ServiceView,
     impl Fn(Option<Timestamp>) -> Option<Second> + use<>,
 ) {
-    // Any but the beginning of time, before which there would be nothing.
-    let epoch: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let cast = reading::read(("web.yaml", manifests), None, (epoch, 10)).unwrap();
-    let player = cast.workloads.into_iter().next().unwrap();
-    let mut stage = player.stage;
-    let (next, _) = with_next_version(&stage.templates[0], Some(&"version".to_owned())).unwrap();
-    let mut restarted = stage.templates[0].clone();
-    restarted["metadata"]["annotations"] = json!({"kubectl.kubernetes.io/restartedAt": "today"});
-    stage.templates.extend([next, restarted]);
-    let timeline = play(&player.workload, Start::AtRest(OLD), events, second);
-    let mut objects = stage.objects(timeline.last().unwrap()).unwrap();
+    let cast = cast(manifests);
+    let (stage, now) = staged(manifests, events, second);
+    let mut objects = stage.objects(&now).unwrap();
     objects.push(cast.service);
     let mut index = Index::new(Settings::default());
     for change in resets(objects) {
@@ -59,6 +73,7 @@ fn view(
     assert_eq!(index.problems(), []);
     let joined = index.view(&cast.key).unwrap();
     assert_eq!(joined.problems, []);
+    let epoch: Timestamp = EPOCH.parse().unwrap();
     let second = move |at: Option<Timestamp>| at.map(|at| at.as_second() - epoch.as_second());
     (joined.view.unwrap(), second)
 }
@@ -149,6 +164,24 @@ fn a_pause_an_undo_and_a_restart_are_told() {
     );
     let (updated, _) = view(&text, &[update()], 0);
     assert_ne!(updated.revisions[0].template, updated.revisions[1].template);
+}
+
+/// With a surge a node has two pods for a while, and is up to date when the old one has gone.
+#[test]
+fn a_daemon_set_tells_of_the_oldest_pod_of_each_node() {
+    let rolling =
+        "minReadySeconds: 40\n  updateStrategy: {rollingUpdate: {maxSurge: 3, maxUnavailable: 0}}";
+    let told = |second: Second| {
+        let (stage, now) = staged(&manifests("DaemonSet", rolling), &[update()], second);
+        let mut objects = stage.objects(&now).unwrap().into_iter();
+        let set = objects.find_map(|object| match object {
+            Object::DaemonSet(set) => Some(set),
+            _ => None,
+        });
+        let set = set.unwrap();
+        (set.updated, set.available)
+    };
+    assert_eq!([told(0), told(10), told(50)], [(0, 3), (0, 3), (3, 3)]);
 }
 
 #[test]

@@ -85,6 +85,36 @@ fn a_statefulset_is_complete_when_its_pods_run_the_newest_revision_whatever_its_
     assert_eq!(last("a"), "StatefulSet shop/db 1-1");
 }
 
+/// The news of a new ReplicaSet may come before those of its Deployment, which still tells of the roll-out before.
+#[test]
+fn a_status_that_is_behind_completes_nothing() {
+    let last = |more: &str| {
+        let text = format!(
+            r#"service web ip=None select:app=web
+             deployment web replicas=1 app=web status={{"replicas":1,"updatedReplicas":1,"availableReplicas":1}}
+             replicaset web-a of=Deployment/web rev=1 pod-template-hash=a
+             pod web-a-1 of=ReplicaSet/web-a pod-template-hash=a
+             pod web-b-1 of=ReplicaSet/web-b pod-template-hash=b !gone
+             {more}"#
+        );
+        shown(&joined(&cluster(&text), "web")).pop().unwrap()
+    };
+    assert_eq!(last(""), "Deployment shop/web 1-0 complete");
+    let newer = "replicaset web-b of=Deployment/web rev=2 pod-template-hash=b";
+    assert_eq!(last(newer), "Deployment shop/web 1-0");
+    let older = "replicaset web-b of=Deployment/web rev=0 pod-template-hash=b";
+    assert_eq!(last(older), "Deployment shop/web 1-0 complete");
+    // So may those of a pod that was ready.
+    let pod = "pod web-a-1 of=ReplicaSet/web-a pod-template-hash=a";
+    assert_eq!(
+        last(&format!("{pod} ready=5")),
+        "Deployment shop/web 1-0 complete"
+    );
+    assert_eq!(last(&format!("{pod} unready=5")), "Deployment shop/web 1-0");
+    let surplus = format!("{pod} ready=5\n{} unready=5", pod.replace("a-1", "a-2"));
+    assert_eq!(last(&surplus), "Deployment shop/web 1-0 complete");
+}
+
 #[test]
 fn a_daemonset_pod_has_a_bare_hash() {
     check(

@@ -128,7 +128,12 @@ fn what_is_wrong_with_a_pod_marks_where_its_revision_shows() {
     // A container that starts or runs is in no view.
     check(&format!("{web_a_1} c=0,waiting:ContainerCreating"), "");
     check(&format!("{web_a_1} c=0,running:5"), "");
-    check(&format!("{web_a_1} c=0,running:5 unready=3"), "");
+    // That it is not Ready belies a status that counts it.
+    let starting = format!("{web_a_1} c=0,running:5 unready=3");
+    check(&starting, "all front manual web");
+    let mut index = settled(&format!("{SHOP}\n{starting}"));
+    apply(&mut index, &format!("{web_a_1} c=0,running:5 unready=4"));
+    assert_eq!(shown(&index.take_dirty()), "");
 }
 
 #[test]

@@ -43,6 +43,29 @@ fn a_node_whose_clock_is_ahead_makes_its_pods_soak_later_and_never_earlier() {
     );
 }
 
+/// The slice was heard first.
+#[test]
+fn a_pod_of_which_news_are_to_come_is_answered_and_neither_soaks_nor_ramps() {
+    let mut seen = view(
+        "v1 rev1 2 ready; v2 rev2 2 ready",
+        "strategy: linear; ramp: 10s; slow-start: 100s; headroom: 200",
+    );
+    for endpoint in seen.endpoints.iter_mut().filter(|e| e.revision == Some(1)) {
+        endpoint.disputed = true;
+    }
+    let told = evaluate(&seen, &Policy::default(), &Memory::default(), second(7));
+    let version = &told.versions[1];
+    assert_eq!((version.ready, version.soaked), (2, 0));
+    assert_eq!(told.memory.tracks[0].ramp, None);
+    assert_eq!(told.factors, [100, 100, 10, 10]);
+    // The ramp begins when it was ready, not when that was heard.
+    for endpoint in seen.endpoints.iter_mut().filter(|e| e.revision == Some(1)) {
+        (endpoint.disputed, endpoint.ready_since) = (false, Some(second(3)));
+    }
+    let heard = evaluate(&seen, &Policy::default(), &told.memory, second(9));
+    assert_eq!(heard.memory.tracks[0].ramp, Some(second(3)));
+}
+
 #[test]
 fn a_new_endpoint_starts_slowly_inside_its_version() {
     let story = Story::new("deployment 4 ready=10", "0 scale 6", "slow-start: 20s");

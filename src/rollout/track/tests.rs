@@ -94,6 +94,11 @@ fn the_stable_revision_has_most_ready_endpoints_unless_the_roll_is_complete() {
         "workload web complete; v1 rev1 1 ready; v2 rev2 3 ready",
         "Draining update v2>v2, Draining rolling",
     );
+    // The pods of v2 are known, and the revision that they run is not yet.
+    check(
+        "v1 rev1 2 ready; v2 3 ready",
+        "Draining update v1>v1, Draining rolling",
+    );
 }
 
 #[test]
