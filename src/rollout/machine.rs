@@ -83,14 +83,17 @@ pub(super) fn advance(scene: &Scene<'_>, known: Option<&TrackMemory>) -> Stand {
         && latched.is_none()
         && scene.latched(known).is_some()
     {
-        restart(&mut memory, scene.now);
+        rewind(&mut memory);
+        forgive(scene, &mut memory);
     }
-    begin_ramp(scene, &mut memory);
     let stop = scene.stop(latched);
-    stand_still(scene, &mut memory, stop.is_some());
+    // Nobody sees how a target does of which nothing is ready.
+    let stops = stop.is_some() || (memory.ramp.is_some() && scene.soaked_at.is_empty());
+    begin_ramp(scene, known, &mut memory);
+    stand_still(scene, &mut memory, stops);
 
     let mut wish = match scene.is_rolling() {
-        true => scene.wish(&mut memory, latched, stop.is_some()),
+        true => scene.wish(&mut memory, latched, stops),
         false => Wish::default(),
     };
     let (state, note) = scene.state(&memory, &wish, &verdict, latched, stop);
@@ -155,15 +158,18 @@ fn remember(scene: &Scene<'_>, known: Option<&TrackMemory>) -> TrackMemory {
             step: (0, 0),
             share: Share::ZERO,
             forgiven: None,
+            stale_deadline: false,
             latches: Vec::new(),
             retries: Vec::new(),
             seen: Vec::new(),
         },
     };
+    memory.stale_deadline &= scene.target.deadline_exceeded;
     if known.is_some_and(|known| !scene.is_target_of(known)) {
         // Everything about a ramp belongs to the target it was for.
         rewind(&mut memory);
         memory.forgiven = None;
+        memory.stale_deadline = false;
         memory.started = now;
         memory.state = State::Pending;
     }
@@ -201,14 +207,16 @@ fn hear(scene: &Scene<'_>, memory: &mut TrackMemory) {
         }
         memory.latches.retain(|latch| latch.hash != *hash);
         if hash == target {
-            memory.forgiven = Some(scene.now);
+            forgive(scene, memory);
         }
     }
-    // Where an undo leads is judged by readiness alone; so is what someone promoted.
-    if scene.is_promoted_in_full() || scene.is_rollback() {
-        memory.latches.retain(|latch| latch.hash != *target);
-    }
     let is_aborted = scene.is_rolling() && !scene.is_rollback() && intents.abort.contains(target);
+    // Where an undo leads is judged by readiness alone; so is what someone promoted, unless it is aborted all the same.
+    if scene.is_promoted_in_full() || scene.is_rollback() {
+        let stands = |cause: Cause| is_aborted && cause == Cause::Aborted;
+        let latches = &mut memory.latches;
+        latches.retain(|latch| latch.hash != *target || stands(latch.cause));
+    }
     if is_aborted && scene.latched(memory).is_none() {
         memory.latches.push(Latch {
             hash: Arc::clone(target),
@@ -227,7 +235,8 @@ fn judge(scene: &Scene<'_>, memory: &mut TrackMemory) -> Verdict {
         true => Some(memory.started),
         false => memory.forgiven,
     };
-    let verdict = failure(scene.target, scene.up, since, scene.now);
+    let deadline = !scene.is_rollback() && !memory.stale_deadline;
+    let verdict = failure(scene.target, scene.up, (since, deadline), scene.now);
     if let Some(cause) = verdict.cause.filter(|_| !scene.is_rollback()) {
         memory.latches.push(Latch {
             hash: Arc::clone(&scene.target.hash),
@@ -238,12 +247,14 @@ fn judge(scene: &Scene<'_>, memory: &mut TrackMemory) -> Verdict {
     verdict
 }
 
-/// The ramp counts from the first soaked endpoint, but not from before a second chance.
-fn begin_ramp(scene: &Scene<'_>, memory: &mut TrackMemory) {
+/// The ramp counts from the first soaked endpoint, but not from before a second chance; nor, with pods that an earlier
+/// try has left, from before this one.
+fn begin_ramp(scene: &Scene<'_>, known: Option<&TrackMemory>, memory: &mut TrackMemory) {
     if let (true, None, Some(first)) = (scene.is_rolling(), memory.ramp, scene.soaked_at.first()) {
-        let first = memory
-            .forgiven
-            .map_or(*first, |forgiven| forgiven.max(*first));
+        let was_target = |known: &TrackMemory| known.seen.contains(&scene.target.hash);
+        let again = known.filter(|known| !scene.is_target_of(known) && was_target(known));
+        let least = memory.forgiven.max(again.map(|_| scene.now));
+        let first = least.map_or(*first, |least| least.max(*first));
         memory.ramp = Some(first.min(scene.now));
     }
 }
@@ -271,12 +282,13 @@ fn stand_still(scene: &Scene<'_>, memory: &mut TrackMemory, stops: bool) {
     }
 }
 
-/// A second chance: the ramp begins anew, and what was seen before is forgotten.
-fn restart(memory: &mut TrackMemory, now: Timestamp) {
-    rewind(memory);
-    memory.forgiven = Some(now);
+/// A second chance: what was seen before does not count.
+fn forgive(scene: &Scene<'_>, memory: &mut TrackMemory) {
+    memory.forgiven = Some(scene.now);
+    memory.stale_deadline = scene.target.deadline_exceeded;
 }
 
+/// The ramp begins anew.
 fn rewind(memory: &mut TrackMemory) {
     memory.ramp = None;
     memory.paused = None;
@@ -417,10 +429,11 @@ impl Scene<'_> {
             }
             Strategy::Steps(steps) => {
                 let count = u8::try_from(steps.as_slice().len()).unwrap_or(u8::MAX);
-                let mut place = Place {
+                let place = Place {
                     index: memory.step.0,
                     entered_secs: memory.step.1,
                 };
+                let mut place = place.found_again(steps, memory.share, elapsed);
                 if let Some(Promotion::Step(step)) = self.promotion()
                     && place.index + 1 < step
                 {
@@ -508,7 +521,8 @@ impl Scene<'_> {
                 false => (State::Degraded, failed),
             };
         }
-        if let Some(note) = stop {
+        // What has replaced every other pod cannot be held back.
+        if let Some(note) = stop.filter(|_| !is_done) {
             return (State::Paused, Some(note));
         }
         if failed.is_some() {

@@ -49,7 +49,7 @@ pub struct TrackMemory {
     pub started: Timestamp,
     /// From when the ramp counts: the first soaked endpoint of the target.
     pub ramp: Option<Timestamp>,
-    /// Since when it stands still.
+    /// Since when the ramp stands still.
     pub paused: Option<Timestamp>,
     /// How long it stood still before, in seconds.
     pub paused_secs: u32,
@@ -59,6 +59,9 @@ pub struct TrackMemory {
     pub share: Share,
     /// Evidence of failure from before does not count: someone asked to try again.
     pub forgiven: Option<Timestamp>,
+    /// Nor does the controller's deadline, which has no date: it had passed then, and stands since.
+    #[serde(default)]
+    pub stale_deadline: bool,
     /// Revisions that failed, in the order in which they did.
     pub latches: Vec<Latch>,
     /// Numbers of retries that have been heard.

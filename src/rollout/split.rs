@@ -112,11 +112,9 @@ pub(super) fn split(
             want.class = Class::Quarantined;
         }
     }
-    let capacity = match &policy.strategy {
-        Strategy::BlueGreen {
-            backends: Some(_), ..
-        } => Capacity::of_backends(view, policy),
-        _ => Capacity {
+    let capacity = match standing.flip() {
+        Some(_) => Capacity::of_backends(view, policy),
+        None => Capacity {
             basis: capacity_basis(view, versions, census),
             headroom_percent: policy.headroom_percent,
             clamp: policy.clamp,
@@ -192,9 +190,9 @@ fn class(standing: &Standing, version: usize) -> Class {
     }
 }
 
-/// The active one of two Services has everything.
+/// The active one of two Services has everything; `None` where there are none, as while the annotation is malformed.
 fn by_flip(view: &ServiceView, standing: &Standing, versions: &[Version]) -> Option<Vec<Want>> {
-    let active = standing.placed.first()?.track.target?;
+    let active = standing.flip()?.track.target?;
     let want = |index: usize| {
         let revision = versions[index].revision.map(|index| &view.revisions[index]);
         let share = match index == active {

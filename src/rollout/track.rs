@@ -413,6 +413,12 @@ fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp
 }
 
 impl Standing {
+    /// The track of two Services under blue/green.
+    pub(super) fn flip(&self) -> Option<&Placed> {
+        let first = self.placed.first()?;
+        first.track.workload.is_none().then_some(first)
+    }
+
     /// What a revision failed by, whatever became of that.
     pub(super) fn failed(&self, view: &ServiceView, revision: Option<usize>) -> Option<Cause> {
         let revision = &view.revisions[revision?];

@@ -130,6 +130,7 @@ fn track_memory(target: &str, state: State) -> TrackMemory {
         step: (0, 0),
         share: Share::ZERO,
         forgiven: None,
+        stale_deadline: false,
         latches: Vec::new(),
         retries: Vec::new(),
         seen: Vec::new(),

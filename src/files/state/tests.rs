@@ -51,6 +51,7 @@ fn full() -> Memory {
             step: (2, 60),
             share: Share::from_basis_points(2500),
             forgiven: Some(at(9)),
+            stale_deadline: true,
             latches: vec![Latch {
                 hash: "c".into(),
                 cause: Cause::ReadinessLost,
