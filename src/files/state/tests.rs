@@ -209,6 +209,14 @@ fn a_broken_file_stands_until_there_is_a_good_one_and_is_then_put_aside() {
 }
 
 #[test]
+fn a_broken_file_that_somebody_takes_away_is_not_missed() {
+    let (kept, _) = Kept::over(Some(b"precious"));
+    fs::remove_file(&kept.path).unwrap();
+    assert_eq!(kept.put((key("db"), Some(full()))), Ok(()));
+    assert_eq!(load(&kept.path).unwrap(), [(key("db"), full())].into());
+}
+
+#[test]
 fn what_could_not_be_written_is_told_and_tried_again() {
     let dir = TempDir::new().unwrap();
     let inner = dir.path().join("inner");
