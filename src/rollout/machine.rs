@@ -268,8 +268,7 @@ fn stand_still(scene: &Scene<'_>, memory: &mut TrackMemory, stops: bool) {
                 .workload
                 .paused_since
                 .filter(|_| scene.workload.paused);
-            let since = told.unwrap_or(now).min(now);
-            memory.paused = Some(since.max(memory.started));
+            memory.paused = Some(told.unwrap_or(now).min(now));
         }
         (false, Some(since)) => {
             let begun = memory

@@ -347,15 +347,17 @@ pub(super) fn capacity_basis(view: &ServiceView, versions: &[Version], census: &
 
 /// Who fills in first: stable revisions, then others newest first, targets last.
 pub(super) fn fill_orders(versions: &[Version], newness: &[Newness]) -> Vec<u32> {
+    let mut oldest_first = newness.to_vec();
+    oldest_first.sort_unstable();
     versions
         .iter()
-        .enumerate()
-        .map(|(index, version)| match version.role {
+        .zip(newness)
+        .map(|(version, mine)| match version.role {
             Some(Role::Stable | Role::Active) => 0,
             Some(Role::Canary | Role::Preview) => u32::MAX,
             None => {
-                let newer = newness.iter().filter(|other| **other > newness[index]);
-                u32::try_from(newer.count()).map_or(u32::MAX - 1, |newer| newer + 1)
+                let newer = versions.len() - oldest_first.partition_point(|other| other <= mine);
+                u32::try_from(newer).map_or(u32::MAX - 1, |newer| newer + 1)
             }
         })
         .collect()

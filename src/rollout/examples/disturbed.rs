@@ -254,3 +254,20 @@ fn what_was_active_is_not_remembered_for_ever() {
         assert_eq!(track.kind, expected, "{n}");
     }
 }
+
+#[test]
+fn a_pause_in_the_deployment_is_as_old_as_its_condition_whoever_looks() {
+    let text = |paused: &str| {
+        format!("workload web N=10{paused}; v1 rev1 born=-2 10 ready; v2 rev2 born=-1 10 ready")
+    };
+    let seen = |paused: &str| ready_since(view(&text(paused), LINEAR), 1, 10);
+    let mut paused = seen(" paused");
+    paused.workloads[0].paused_since = Some(second(32));
+    // A server that comes an hour later has no memory of it, and begins where the others stand.
+    let came = look(&paused, &Memory::default(), 3600);
+    assert_eq!(line(&came), "v1 80 v2 20 Paused");
+    let resumed = look(&seen(""), &came.memory, 3601);
+    assert_eq!(line(&resumed), "v1 80 v2 20 Progressing");
+    let later = look(&seen(""), &resumed.memory, 3611);
+    assert_eq!(line(&later), "v1 70 v2 30 Progressing");
+}
