@@ -1,6 +1,6 @@
 //! Memory: the few facts about a service that its objects cannot tell again.
 //!
-//! A value that [`super::evaluate()`] is given and gives back. Without it everything works: a pause's elapsed time, a
+//! A value that [`super::evaluate()`] is given and gives back. Without it everything works: how long a ramp stood still, a
 //! latch whose evidence is gone, the ramp's start after its pods were replaced, the true stable revision of chained
 //! roll-outs, consumed retries and the last good policy are then lost, and nothing else changes.
 

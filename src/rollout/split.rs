@@ -11,7 +11,7 @@
 //! ```
 
 use super::census::Census;
-use super::machine::quarantines;
+use super::scene::quarantines;
 use super::shares::{Candidate, Capacity, Class, apportion, shares};
 use super::track::{Placed, Role, Standing};
 use super::wish::{Newness, Wish, wishes};

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::census::Census;
 use super::flip::{self, Backends};
 use super::lineage::{Lineage, lineage, revisions_of};
-use super::machine::{Scene, Stand, advance};
+use super::machine::{Stand, advance};
 use super::memory::{Cause, Memory, TrackMemory};
+use super::scene::Scene;
 use super::shares::Capacity;
 use crate::model::{Policy, ServiceKind, ServiceView, Share, Strategy, Workload};
 
