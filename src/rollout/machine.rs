@@ -182,7 +182,7 @@ impl Scene<'_> {
                 };
                 let mut place = place.found_again(steps, memory.share, elapsed);
                 if let Some(Promotion::Step(step)) = self.promotion()
-                    && place.index + 1 < step
+                    && place.index.saturating_add(1) < step
                 {
                     place = Place {
                         index: (step - 1).min(count),

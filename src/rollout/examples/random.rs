@@ -8,7 +8,7 @@ use proptest::proptest;
 
 use super::{Story, Told, line, second, tell};
 use crate::model::{Policy, Reason, Share};
-use crate::rollout::{ChangeKind, Memory, State, evaluate};
+use crate::rollout::{ChangeKind, Memory, Outcome, State, evaluate};
 
 fn workload() -> impl Strategy<Value = String> {
     let times = (0..20u32, 0..60u32, 0..8u32, 1..12u32);
@@ -160,6 +160,34 @@ fn asked() -> impl Strategy<Value = Vec<(i64, &'static str)>> {
         asked.sort_by_key(|(at, _)| *at);
         asked
     })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_lost_memory_never_puts_the_target_ahead(
+        workload in workload(), events in events(), annotations in annotations(), lost in 1..300i64,
+    ) {
+        let story = Story::new(&workload, &format!("0 update v2; {events}"), &annotations);
+        let (mut memory, mut forgetful) = (Memory::default(), Memory::default());
+        for at in 0..=400 {
+            let view = story.view(at);
+            if at == lost {
+                forgetful = Memory::default();
+            }
+            let kept = evaluate(&view, &Policy::default(), &memory, second(at));
+            let forgot = evaluate(&view, &Policy::default(), &forgetful, second(at));
+            let target = kept.tracks[0].target;
+            assert_eq!(forgot.tracks[0].target, target);
+            let share = |outcome: &Outcome| outcome.versions[target.unwrap()].share;
+            assert!(
+                share(&forgot) <= share(&kept),
+                "second {at}, lost at {lost}: {} | {}", line(&kept), line(&forgot)
+            );
+            (memory, forgetful) = (kept.memory, forgot.memory);
+        }
+    }
 }
 
 proptest! {
