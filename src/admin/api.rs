@@ -189,6 +189,8 @@ fn refused(error: IntentError) -> Failure {
         | IntentError::SeveralRoll { .. }
         | IntentError::NoSteps { .. }
         | IntentError::Failed { .. }
+        | IntentError::Undo { .. }
+        | IntentError::Backends
         | IntentError::Annotated { .. }
         | IntentError::NotPaused { .. } => StatusCode::CONFLICT,
     };

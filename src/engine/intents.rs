@@ -9,7 +9,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::model::{Intents, Promotion, ServiceKey, ServiceView, Strategy, WorkloadKey};
-use crate::rollout::{Memory, Outcome, State};
+use crate::rollout::{ChangeKind, Memory, Outcome, State};
 
 /// What a person asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,17 @@ pub enum IntentError {
         /// The revision.
         hash: Arc<str>,
     },
+    /// An undo goes as fast as its pods are ready, and asks nobody.
+    #[error("revision `{hash}` is where an undo leads: it waits for nothing but ready pods")]
+    Undo {
+        /// The revision.
+        hash: Arc<str>,
+    },
+    /// Between two Services goes what is written on the one in front of them.
+    #[error(
+        "which Service is active is written in `shiftdns.io/backends`, or in `shiftdns.io/promote`"
+    )]
+    Backends,
     /// What stands there was not written here.
     #[error("annotation `shiftdns.io/{annotation}` names revision `{hash}`; take it away there")]
     Annotated {
@@ -104,6 +115,7 @@ pub enum IntentError {
 struct Candidate {
     workload: Option<WorkloadKey>,
     state: State,
+    kind: ChangeKind,
     hash: Arc<str>,
     step: Option<(u8, u8)>,
     note: Option<String>,
@@ -133,13 +145,24 @@ pub(super) fn act(
             Some(Candidate {
                 workload: track.workload_in(view).map(|known| known.key.clone()),
                 state: track.state,
+                kind: track.kind,
                 hash: Arc::clone(&outcome.versions.get(track.target?)?.hash),
                 step: track.step,
                 note: track.note.clone(),
             })
         })
         .collect();
+    if candidates
+        .iter()
+        .any(|candidate| candidate.workload.is_none())
+    {
+        return Err(IntentError::Backends);
+    }
     let meant = choose(&candidates, workload)?;
+    if meant.is_undone() && intent != Intent::Resume {
+        let hash = Arc::clone(&meant.hash);
+        return Err(IntentError::Undo { hash });
+    }
     let standing = Standing {
         view,
         strategy: &outcome.policy.strategy,
@@ -201,6 +224,15 @@ impl Candidate {
         match &self.workload {
             Some(key) => format!("{}/{}", key.kind, key.name),
             None => "backends".to_owned(),
+        }
+    }
+
+    /// It is on its way back, whether or not that succeeds.
+    fn is_undone(&self) -> bool {
+        match self.state {
+            State::RollingBack => true,
+            State::Degraded => self.kind == ChangeKind::Rollback,
+            _ => false,
         }
     }
 

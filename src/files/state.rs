@@ -338,7 +338,11 @@ impl Store {
         draft.sync_all()?;
         drop(draft);
         if self.is_broken {
-            fs::rename(&self.path, &self.aside)?;
+            match fs::rename(&self.path, &self.aside) {
+                // Whoever was told that it is broken may have taken it away.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                renamed => renamed?,
+            }
             self.is_broken = false;
         }
         fs::rename(&self.draft, &self.path)?;

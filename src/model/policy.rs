@@ -444,7 +444,12 @@ impl Weights {
     /// # Errors
     /// See [`WeightsError`]; an empty text is an entry that is not `name=weight`.
     pub fn parse(text: &str) -> Result<Self, WeightsError> {
-        let mut weights: Vec<(Arc<str>, u16)> = Vec::new();
+        // Before names are compared, each with all others.
+        let count = text.split(',').count();
+        if count > Self::MAX {
+            return Err(WeightsError::TooMany { count });
+        }
+        let mut weights: Vec<(Arc<str>, u16)> = Vec::with_capacity(count);
         for entry in text.split(',') {
             let parsed = entry
                 .split_once('=')
@@ -457,10 +462,6 @@ impl Weights {
                 return Err(WeightsError::Twice { name: name.into() });
             }
             weights.push((name.into(), weight));
-        }
-        if weights.len() > Self::MAX {
-            let count = weights.len();
-            return Err(WeightsError::TooMany { count });
         }
         if weights.iter().all(|(_, weight)| *weight == 0) {
             return Err(WeightsError::AllZero { text: text.into() });
@@ -515,5 +516,7 @@ mod tests {
         );
         let many: Vec<String> = (0..33).map(|n| format!("v{n}=1")).collect();
         check(&many.join(","), Err("33 versions are more than 32"));
+        // Counted before they are looked at.
+        check(&["v=1"; 40].join(","), Err("40 versions are more than 32"));
     }
 }

@@ -39,7 +39,8 @@ pub(super) struct Census(pub(super) Vec<Count>);
 impl Census {
     /// `endpoint_versions` is parallel to the view's endpoints; an endpoint has soaked `soak_secs` after it became
     /// ready. A time in the future (a node's clock is ahead) reads as the present, so such a pod soaks when that time
-    /// has come; where no time is known there is nothing to wait for.
+    /// has come; one before its revision was made (a node's clock is behind) reads as that. Where no time is known there
+    /// is nothing to wait for.
     pub(super) fn of(
         view: &ServiceView,
         endpoint_versions: &[usize],
@@ -77,6 +78,10 @@ impl Census {
                 continue;
             }
             let since = counting().filter_map(|e| e.ready_since).min();
+            let revision = endpoints().find_map(|e| e.revision);
+            let made = revision.and_then(|index| view.revisions[index].created);
+            let made = made.filter(|made| *made <= now);
+            let since = since.map(|since| made.map_or(since, |made| since.max(made)));
             let soaked = since.map_or(now, |since| after(since.min(now), soak_secs));
             if soaked <= now {
                 count.soaked_at.push(soaked);

@@ -15,7 +15,9 @@ use super::ramp::{self, after, secs_between, tick};
 use super::shares::Capacity;
 use super::track::{self, Role, Standing, State, Track};
 use super::{policy, split};
-use crate::model::{Endpoint, Family, Policy, Problem, Promotion, Reason, ServiceView, Share};
+use crate::model::{
+    Endpoint, Family, Policy, Problem, Promotion, Reason, ServiceView, Share, Strategy,
+};
 
 /// The split of a service, with everything that explains it.
 #[derive(Clone, Debug, PartialEq)]
@@ -296,7 +298,8 @@ fn endpoint_weights(
     weights
 }
 
-/// Tells of intents for revisions that nothing rolls to; what was asked of the server itself is dropped in silence.
+/// Tells of intents for revisions that nothing rolls to, and of those that can change nothing; what was asked of the
+/// server itself is refused or dropped there.
 fn intents_unheard(
     view: &ServiceView,
     policy: &Policy,
@@ -313,39 +316,51 @@ fn intents_unheard(
         .iter()
         .filter_map(|placed| Some(&view.revisions[placed.track.target?].hash))
         .collect();
-    let mut unheard = |key: &str, hash: &Arc<str>, value: String| {
-        if !targets.contains(&hash) {
+    let promote = asked.promote.iter().filter(|p| !given.promote.contains(p));
+    let promote = promote.map(|(hash, to)| match to {
+        Promotion::Full => ("promote", hash, format!("{hash}@full"), false),
+        Promotion::Step(step) => ("promote", hash, format!("{hash}@{step}"), true),
+    });
+    let pause = asked
+        .pause
+        .iter()
+        .filter(|hash| !given.pause.contains(hash));
+    let pause = pause.map(|hash| ("pause", hash, hash.to_string(), false));
+    let abort = asked
+        .abort
+        .iter()
+        .filter(|hash| !given.abort.contains(hash));
+    let abort = abort.map(|hash| ("abort", hash, hash.to_string(), false));
+    let retry = asked.retry.iter().filter(|r| !given.retry.contains(r));
+    let retry = retry.map(|(hash, number)| ("retry", hash, format!("{hash}@{number}"), false));
+    for (key, hash, value, is_step) in promote.chain(pause).chain(abort).chain(retry) {
+        let why = if standing.flip().is_some() && key != "promote" {
+            "has no effect on `backends`".to_owned()
+        } else if !targets.contains(&hash) {
             let known = targets.iter().map(|hash| &***hash).collect::<Vec<_>>();
             let known = match &known[..] {
                 [] => "nothing rolls out".to_owned(),
                 known => format!("the target is `{}`", known.join("`, `")),
             };
-            problems.push(format!("{key}: `{value}` is for another revision; {known}"));
-        }
-    };
-    for (hash, to) in asked.promote.iter().filter(|p| !given.promote.contains(p)) {
-        let to = match to {
-            Promotion::Full => "full".to_owned(),
-            Promotion::Step(step) => step.to_string(),
+            format!("is for another revision; {known}")
+        } else if is_step && let Some(hint) = without_steps(&policy.strategy, hash) {
+            let strategy = policy.strategy.as_str();
+            format!("has no effect with strategy `{strategy}`{hint}")
+        } else {
+            continue;
         };
-        unheard("promote", hash, format!("{hash}@{to}"));
+        problems.push(format!("{key}: `{value}` {why}"));
     }
-    for hash in asked
-        .pause
-        .iter()
-        .filter(|hash| !given.pause.contains(hash))
-    {
-        unheard("pause", hash, hash.to_string());
-    }
-    for hash in asked
-        .abort
-        .iter()
-        .filter(|hash| !given.abort.contains(hash))
-    {
-        unheard("abort", hash, hash.to_string());
-    }
-    for (hash, number) in asked.retry.iter().filter(|r| !given.retry.contains(r)) {
-        unheard("retry", hash, format!("{hash}@{number}"));
+}
+
+/// What to write for a strategy that has no steps to promote to, if anything.
+fn without_steps(strategy: &Strategy, hash: &str) -> Option<String> {
+    match strategy {
+        Strategy::Steps(_) | Strategy::BlueGreen { .. } => None,
+        Strategy::Linear { .. } | Strategy::Exponential { .. } => {
+            Some(format!("; `{hash}@full` has"))
+        }
+        Strategy::Follow | Strategy::Manual(_) | Strategy::External => Some(String::new()),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A story is evaluated as the engine does it: at each change of an object, and when the last evaluation asked for it.
 
+mod disturbed;
 mod flips;
 mod moments;
 mod random;

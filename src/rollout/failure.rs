@@ -28,11 +28,11 @@ pub(super) struct Verdict {
 ///
 /// `since` is the moment from which evidence counts: when someone asked to try again, or when a roll-back to a revision
 /// of old pods began. Without it everything counts, since the pods of an update are as young as the roll-out. The
-/// controller's deadline has no date of its own, so it counts only then.
+/// controller's deadline has no date of its own; whether it counts is the second word.
 pub(super) fn failure(
     revision: &Revision,
     ready: u32,
-    since: Option<Timestamp>,
+    (since, deadline): (Option<Timestamp>, bool),
     now: Timestamp,
 ) -> Verdict {
     let troubles = &revision.troubles;
@@ -59,7 +59,7 @@ pub(super) fn failure(
         |t: &Trouble| lost_at(t).is_some_and(|at| after(at, READINESS_LOST_SECS) <= now);
     let started = ready.saturating_add(count(&|t| lost_at(t).is_some()));
     let lost = count(&long_lost);
-    let cause = if revision.deadline_exceeded && since.is_none() {
+    let cause = if revision.deadline_exceeded && deadline {
         Some(Cause::ProgressDeadline)
     } else if crashing >= fifth {
         Some(Cause::CrashLoop)
@@ -97,13 +97,15 @@ mod tests {
             .revisions
             .remove(0);
         let mut since = None;
+        let mut deadline = true;
         for clause in rest
             .trim_start_matches(": ")
             .split(", ")
             .filter(|c| !c.is_empty())
         {
-            if clause == "deadline" {
+            if let Some(which) = clause.strip_suffix("deadline") {
                 revision.deadline_exceeded = true;
+                deadline = which.is_empty();
             } else if let Some(secs) = clause.strip_prefix("since=") {
                 since = Some(before(secs));
             } else {
@@ -130,7 +132,7 @@ mod tests {
             .iter()
             .filter(|t| t.crash_looping || t.unready_since.is_some());
         let ready = pods - u32::try_from(troubled.count()).unwrap();
-        let verdict = failure(&revision, ready, since, now);
+        let verdict = failure(&revision, ready, (since, deadline), now);
         let mut told = verdict.cause.map_or("well", Cause::as_str).to_owned();
         if let Some(at) = verdict.look_again {
             told += &format!("; again in {}", at.as_second() - now.as_second());
@@ -174,7 +176,8 @@ mod tests {
     #[test]
     fn the_deadline_counts_for_the_revision_it_names() {
         check("4 pods: deadline", "ProgressDeadlineExceeded");
-        check("4 pods: deadline, since=60", "well");
+        check("4 pods: old deadline, since=60", "well");
+        check("4 pods: deadline, since=60", "ProgressDeadlineExceeded");
     }
 
     #[test]

@@ -68,6 +68,7 @@ pub(super) fn flip(
             step: (0, 0),
             share: Share::WHOLE,
             forgiven: None,
+            stale_deadline: false,
             latches: Vec::new(),
             retries: Vec::new(),
             seen: vec![Arc::clone(active)],
@@ -86,6 +87,8 @@ pub(super) fn flip(
         if !memory.seen.contains(active) {
             memory.seen.push(Arc::clone(active));
         }
+        let surplus = memory.seen.len().saturating_sub(TrackMemory::SEEN_MAX);
+        memory.seen.drain(..surplus);
     }
     let ready = scene.ready[scene.active];
     let nothing_ready = scene.ready.iter().all(|count| *count == 0);

@@ -69,7 +69,7 @@ pub fn transitions(before: &Memory, after: &Memory) -> Vec<Transition> {
             continue;
         }
         let superseded = known.filter(|known| {
-            let was_under_way = known.target != known.stable && known.state != State::Aborted;
+            let was_under_way = is_under_way(known) && known.state != State::Aborted;
             known.target != track.target && was_under_way
         });
         if let Some(known) = superseded {
@@ -88,6 +88,17 @@ pub fn transitions(before: &Memory, after: &Memory) -> Vec<Transition> {
     found
 }
 
+/// Its target is not stable yet, or an undo in mid-roll has not taken everything back.
+fn is_under_way(track: &TrackMemory) -> bool {
+    let takes_back = match track.state {
+        State::RollingBack => true,
+        // Of two Services the active one is Degraded, too, when its pods are gone.
+        State::Degraded => track.workload.is_some(),
+        _ => false,
+    };
+    track.target != track.stable || takes_back
+}
+
 /// How the roll-out of the track's target ended by this, if it did.
 fn result(before: &TrackMemory, after: &TrackMemory) -> Option<RolloutResult> {
     let is_same = before.target == after.target;
@@ -96,8 +107,7 @@ fn result(before: &TrackMemory, after: &TrackMemory) -> Option<RolloutResult> {
             Some(RolloutResult::Aborted)
         }
         State::Healthy if !is_same => None,
-        State::Healthy if before.state == State::RollingBack => Some(RolloutResult::RolledBack),
-        State::Healthy if before.target != before.stable => Some(match after.kind {
+        State::Healthy if is_under_way(before) => Some(match before.kind {
             ChangeKind::Rollback => RolloutResult::RolledBack,
             _ => RolloutResult::Promoted,
         }),
@@ -126,13 +136,17 @@ fn transition(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Share;
+    use crate::model::{Share, WorkloadKind};
 
     fn track(state: State, kind: ChangeKind, target: &str, stable: &str) -> Memory {
         let at = Timestamp::from_second(1_700_000_000).unwrap();
         Memory {
             tracks: vec![TrackMemory {
-                workload: None,
+                workload: Some(WorkloadKey {
+                    kind: WorkloadKind::Deployment,
+                    namespace: "shop".into(),
+                    name: "web".into(),
+                }),
                 stable: stable.into(),
                 target: target.into(),
                 kind,
@@ -145,6 +159,7 @@ mod tests {
                 step: (0, 0),
                 share: Share::ZERO,
                 forgiven: None,
+                stale_deadline: false,
                 latches: Vec::new(),
                 retries: Vec::new(),
                 seen: Vec::new(),
@@ -193,5 +208,20 @@ mod tests {
         check(&back, &restored, &["RollingBack Healthy v1 RolledBack"]);
         let superseded = "Progressing Pending v2 Superseded";
         check(&rolling, &third, &[superseded, "Progressing Pending v3 "]);
+        // An undo in mid-roll, where the target is the stable revision, is a roll-out like others.
+        let superseded = "RollingBack Pending v1 Superseded";
+        check(&back, &third, &[superseded, "RollingBack Pending v3 "]);
+        let failing = track(State::Degraded, Rollback, "v1", "v1");
+        check(&failing, &restored, &["Degraded Healthy v1 RolledBack"]);
+        // Nothing rolls where the active one of two Services comes back.
+        let backends = |mut memory: Memory| {
+            memory.tracks[0].workload = None;
+            memory
+        };
+        check(
+            &backends(failing),
+            &backends(restored),
+            &["Degraded Healthy v1 "],
+        );
     }
 }

@@ -53,8 +53,10 @@ pub(super) fn lineage(
         revisions_of(view, workload).find(|&index| revision(index).hash == known.stable)
     });
     let declared = &view.workloads[workload];
+    // Objects arrive one by one: a workload that is complete without a ready pod of its target has not heard of it.
+    let is_complete = declared.complete && up[target] > 0;
     let stable = remembered.unwrap_or(match most_ready {
-        Some(other) if !declared.complete => other,
+        Some(other) if !is_complete => other,
         _ => target,
     });
     let from = match stable == target {

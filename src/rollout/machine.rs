@@ -6,39 +6,16 @@
 //!
 //! The picture of the states is above [`State`].
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use super::ChangeKind;
-use super::failure::{Verdict, failure};
-use super::memory::{Cause, Latch, TrackMemory};
+use super::failure::Verdict;
+use super::memory::{Cause, TrackMemory};
 use super::ramp::{Place, TICK_SECS, after, exponential, linear, secs_between, tick, tick_from};
+use super::recall::{begin_anew, begin_ramp, finish, judge, remember, stand_still};
+use super::scene::Scene;
 use super::track::State;
-use crate::model::{
-    OnFailure, Policy, Promotion, Revision, RollbackMode, Share, Strategy, Workload,
-};
-
-/// What there is to see of a track.
-pub(super) struct Scene<'a> {
-    pub(super) policy: &'a Policy,
-    pub(super) workload: &'a Workload,
-    pub(super) target: &'a Revision,
-    /// The hash of the stable revision.
-    pub(super) stable: &'a Arc<str>,
-    pub(super) kind: ChangeKind,
-    /// Revisions of the workload that have pods or ready endpoints.
-    pub(super) alive: Vec<&'a Arc<str>>,
-    /// Ready targets of the target revision.
-    pub(super) up: u32,
-    /// Other revisions have ready endpoints.
-    pub(super) others_up: bool,
-    /// When targets of the target revision that have soaked had done so, sorted.
-    pub(super) soaked_at: &'a [Timestamp],
-    /// When the next of them will have.
-    pub(super) next_soak: Option<Timestamp>,
-    pub(super) now: Timestamp,
-}
+use crate::model::{Promotion, RollbackMode, Share, Strategy};
 
 /// Where a track stands.
 pub(super) struct Stand {
@@ -83,14 +60,16 @@ pub(super) fn advance(scene: &Scene<'_>, known: Option<&TrackMemory>) -> Stand {
         && latched.is_none()
         && scene.latched(known).is_some()
     {
-        restart(&mut memory, scene.now);
+        begin_anew(scene, &mut memory);
     }
-    begin_ramp(scene, &mut memory);
     let stop = scene.stop(latched);
-    stand_still(scene, &mut memory, stop.is_some());
+    // Nobody sees how a target does of which nothing is ready.
+    let stops = stop.is_some() || (memory.ramp.is_some() && scene.soaked_at.is_empty());
+    begin_ramp(scene, known, &mut memory);
+    stand_still(scene, &mut memory, stops);
 
     let mut wish = match scene.is_rolling() {
-        true => scene.wish(&mut memory, latched, stop.is_some()),
+        true => scene.wish(&mut memory, latched, stops),
         false => Wish::default(),
     };
     let (state, note) = scene.state(&memory, &wish, &verdict, latched, stop);
@@ -130,232 +109,7 @@ pub(super) fn advance(scene: &Scene<'_>, known: Option<&TrackMemory>) -> Stand {
     }
 }
 
-/// The memory of this target, with intents heard and latches kept that still mean something.
-fn remember(scene: &Scene<'_>, known: Option<&TrackMemory>) -> TrackMemory {
-    let now = scene.now;
-    let target = &scene.target.hash;
-    let mut memory = match known {
-        Some(known) => TrackMemory {
-            target: Arc::clone(target),
-            stable: Arc::clone(scene.stable),
-            kind: scene.kind,
-            ..known.clone()
-        },
-        None => TrackMemory {
-            workload: Some(scene.workload.key.clone()),
-            stable: Arc::clone(scene.stable),
-            target: Arc::clone(target),
-            kind: scene.kind,
-            state: State::Unavailable,
-            since: now,
-            started: now,
-            ramp: None,
-            paused: None,
-            paused_secs: 0,
-            step: (0, 0),
-            share: Share::ZERO,
-            forgiven: None,
-            latches: Vec::new(),
-            retries: Vec::new(),
-            seen: Vec::new(),
-        },
-    };
-    if known.is_some_and(|known| !scene.is_target_of(known)) {
-        // Everything about a ramp belongs to the target it was for.
-        rewind(&mut memory);
-        memory.forgiven = None;
-        memory.started = now;
-        memory.state = State::Pending;
-    }
-    // Of two that are seen for the first time, the one that an undo leads to was there before.
-    let mut order = [scene.stable, target];
-    if memory.seen.is_empty() && scene.kind == ChangeKind::Rollback {
-        order.reverse();
-    }
-    for hash in order {
-        if !memory.seen.contains(hash) {
-            memory.seen.push(Arc::clone(hash));
-        }
-    }
-    let surplus = memory.seen.len().saturating_sub(TrackMemory::SEEN_MAX);
-    memory.seen.drain(..surplus);
-    hear(scene, &mut memory);
-    memory
-}
-
-/// Intents and evidence that was withdrawn: what is latched and what is not any more.
-fn hear(scene: &Scene<'_>, memory: &mut TrackMemory) {
-    let (target, intents) = (&scene.target.hash, &scene.policy.intents);
-    let is_here = |hash: &Arc<str>| hash == target || scene.alive.contains(&hash);
-    memory.latches.retain(|latch| is_here(&latch.hash));
-    memory.retries.retain(|(hash, _)| is_here(hash));
-    memory.latches.retain(|latch| {
-        latch.hash != *target
-            || match latch.cause {
-                Cause::ProgressDeadline => scene.target.deadline_exceeded,
-                Cause::Aborted => intents.abort.contains(target),
-                _ => true,
-            }
-    });
-    for (hash, number) in intents.retry.iter().filter(|(hash, _)| is_here(hash)) {
-        let heard = memory.retries.iter_mut().find(|(known, _)| known == hash);
-        match heard {
-            Some((_, heard)) if *heard >= *number => continue,
-            Some((_, heard)) => *heard = *number,
-            None => memory.retries.push((Arc::clone(hash), *number)),
-        }
-        memory.latches.retain(|latch| latch.hash != *hash);
-        if hash == target {
-            memory.forgiven = Some(scene.now);
-        }
-    }
-    // Where an undo leads is judged by readiness alone; so is what someone promoted.
-    if scene.is_promoted_in_full() || scene.is_rollback() {
-        memory.latches.retain(|latch| latch.hash != *target);
-    }
-    let is_aborted = scene.is_rolling() && !scene.is_rollback() && intents.abort.contains(target);
-    if is_aborted && scene.latched(memory).is_none() {
-        memory.latches.push(Latch {
-            hash: Arc::clone(target),
-            cause: Cause::Aborted,
-            at: scene.now,
-        });
-    }
-}
-
-/// Looks at the pods of a target on its way, and latches what it fails by.
-fn judge(scene: &Scene<'_>, memory: &mut TrackMemory) -> Verdict {
-    if !scene.is_rolling() || scene.is_promoted_in_full() || scene.latched(memory).is_some() {
-        return Verdict::default();
-    }
-    let since = match scene.is_rollback() {
-        true => Some(memory.started),
-        false => memory.forgiven,
-    };
-    let verdict = failure(scene.target, scene.up, since, scene.now);
-    if let Some(cause) = verdict.cause.filter(|_| !scene.is_rollback()) {
-        memory.latches.push(Latch {
-            hash: Arc::clone(&scene.target.hash),
-            cause,
-            at: scene.now,
-        });
-    }
-    verdict
-}
-
-/// The ramp counts from the first soaked endpoint, but not from before a second chance.
-fn begin_ramp(scene: &Scene<'_>, memory: &mut TrackMemory) {
-    if let (true, None, Some(first)) = (scene.is_rolling(), memory.ramp, scene.soaked_at.first()) {
-        let first = memory
-            .forgiven
-            .map_or(*first, |forgiven| forgiven.max(*first));
-        memory.ramp = Some(first.min(scene.now));
-    }
-}
-
-/// Keeps account of how long the ramp stood still, in whole ticks, so that it goes on exactly where it stopped.
-fn stand_still(scene: &Scene<'_>, memory: &mut TrackMemory, stops: bool) {
-    let now = scene.now;
-    match (stops, memory.paused) {
-        (true, None) => {
-            let told = scene
-                .workload
-                .paused_since
-                .filter(|_| scene.workload.paused);
-            let since = told.unwrap_or(now).min(now);
-            memory.paused = Some(since.max(memory.started));
-        }
-        (false, Some(since)) => {
-            let begun = memory
-                .ramp
-                .map(|ramp| secs_between(tick(since.max(ramp)), tick(now)));
-            memory.paused_secs = memory.paused_secs.saturating_add(begun.unwrap_or(0));
-            memory.paused = None;
-        }
-        _ => {}
-    }
-}
-
-/// A second chance: the ramp begins anew, and what was seen before is forgotten.
-fn restart(memory: &mut TrackMemory, now: Timestamp) {
-    rewind(memory);
-    memory.forgiven = Some(now);
-}
-
-fn rewind(memory: &mut TrackMemory) {
-    memory.ramp = None;
-    memory.paused = None;
-    memory.paused_secs = 0;
-    memory.step = (0, 0);
-    memory.share = Share::ZERO;
-}
-
-/// The target is the stable revision.
-fn finish(memory: &mut TrackMemory) {
-    rewind(memory);
-    memory.forgiven = None;
-    memory.stable = Arc::clone(&memory.target);
-    let target = Arc::clone(&memory.target);
-    memory.latches.retain(|latch| latch.hash != target);
-}
-
 impl Scene<'_> {
-    fn is_target_of(&self, known: &TrackMemory) -> bool {
-        known.target == self.target.hash
-    }
-
-    fn is_rollback(&self) -> bool {
-        self.is_rolling() && self.kind == ChangeKind::Rollback
-    }
-
-    /// The target is not the stable revision, or an undo in mid-roll has not taken everything back yet.
-    fn is_rolling(&self) -> bool {
-        *self.stable != self.target.hash || (self.kind == ChangeKind::Rollback && self.others_up)
-    }
-
-    fn is_promoted_in_full(&self) -> bool {
-        self.promotion() == Some(Promotion::Full)
-    }
-
-    fn promotion(&self) -> Option<Promotion> {
-        let promoted = self.policy.intents.promote.iter();
-        promoted
-            .filter(|(hash, _)| *hash == self.target.hash)
-            .map(|(_, to)| *to)
-            .max()
-    }
-
-    fn latched(&self, memory: &TrackMemory) -> Option<Cause> {
-        let latch = memory.latches.iter().find(|l| l.hash == self.target.hash);
-        latch.map(|latch| latch.cause)
-    }
-
-    /// A failure takes the share away.
-    fn acts(&self, latched: Option<Cause>) -> bool {
-        latched.is_some_and(|cause| quarantines(self.policy, cause))
-    }
-
-    /// Why the ramp stands still although the strategy would go on.
-    fn stop(&self, latched: Option<Cause>) -> Option<String> {
-        let is_held = self.policy.guarded && self.policy.on_failure == OnFailure::Hold;
-        if !self.is_rolling() || self.is_rollback() {
-            None
-        } else if let Some(cause) = latched.filter(|_| is_held && !self.acts(latched)) {
-            Some(format!("held: {}", cause.as_str()))
-        } else if self.workload.paused {
-            Some("paused in the Deployment".to_owned())
-        } else if self.policy.intents.pause.contains(&self.target.hash) {
-            Some("paused by hand".to_owned())
-        } else {
-            None
-        }
-    }
-
-    /// The time to live while a roll-out is under way.
-    fn ttl_secs(&self) -> u32 {
-        self.policy.ttl.endpoints.min(self.policy.ttl.rollout)
-    }
-
     /// Seconds of the ramp, standing still left out; it moves in whole ticks.
     fn elapsed_secs(&self, memory: &TrackMemory) -> Option<u32> {
         let at = tick(memory.paused.unwrap_or(self.now));
@@ -422,12 +176,13 @@ impl Scene<'_> {
             }
             Strategy::Steps(steps) => {
                 let count = u8::try_from(steps.as_slice().len()).unwrap_or(u8::MAX);
-                let mut place = Place {
+                let place = Place {
                     index: memory.step.0,
                     entered_secs: memory.step.1,
                 };
+                let mut place = place.found_again(steps, memory.share, elapsed);
                 if let Some(Promotion::Step(step)) = self.promotion()
-                    && place.index + 1 < step
+                    && place.index.saturating_add(1) < step
                 {
                     place = Place {
                         index: (step - 1).min(count),
@@ -513,7 +268,8 @@ impl Scene<'_> {
                 false => (State::Degraded, failed),
             };
         }
-        if let Some(note) = stop {
+        // What has replaced every other pod cannot be held back.
+        if let Some(note) = stop.filter(|_| !is_done) {
             return (State::Paused, Some(note));
         }
         if failed.is_some() {
@@ -569,9 +325,4 @@ impl Scene<'_> {
             None
         }
     }
-}
-
-/// Whether a failure by this cause takes a revision's share away: where someone asked for it.
-pub(super) fn quarantines(policy: &Policy, cause: Cause) -> bool {
-    cause == Cause::Aborted || (policy.guarded && policy.on_failure != OnFailure::Hold)
 }

@@ -1,6 +1,6 @@
 //! Memory: the few facts about a service that its objects cannot tell again.
 //!
-//! A value that [`super::evaluate()`] is given and gives back. Without it everything works: a pause's elapsed time, a
+//! A value that [`super::evaluate()`] is given and gives back. Without it everything works: how long a ramp stood still, a
 //! latch whose evidence is gone, the ramp's start after its pods were replaced (so that what a failure held is
 //! nothing), the true stable revision of chained roll-outs, second chances (retries that were heard, aborts that were
 //! taken back), when a step was promoted to and the last good policy are then lost, and nothing else changes.
@@ -50,7 +50,7 @@ pub struct TrackMemory {
     pub started: Timestamp,
     /// From when the ramp counts: the first soaked endpoint of the target.
     pub ramp: Option<Timestamp>,
-    /// Since when it stands still.
+    /// Since when the ramp stands still.
     pub paused: Option<Timestamp>,
     /// How long it stood still before, in seconds.
     pub paused_secs: u32,
@@ -60,6 +60,9 @@ pub struct TrackMemory {
     pub share: Share,
     /// Evidence of failure from before does not count: someone asked to try again.
     pub forgiven: Option<Timestamp>,
+    /// Nor does the controller's deadline, which has no date: it had passed then, and stands since.
+    #[serde(default)]
+    pub stale_deadline: bool,
     /// Revisions that failed, in the order in which they did.
     pub latches: Vec<Latch>,
     /// Numbers of retries that have been heard.

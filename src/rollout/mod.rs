@@ -18,6 +18,8 @@ mod lineage;
 mod machine;
 mod memory;
 mod ramp;
+mod recall;
+mod scene;
 mod track;
 
 // What is asked of each version, and what it gets.

@@ -17,12 +17,13 @@ mod values;
 mod written;
 
 pub use values::default_strategy;
-use written::written;
+use written::{OCTETS_MAX, octets, written};
 
 /// The policy of a service, and the problems with its annotations.
 ///
 /// A malformed value keeps the whole of the last good policy, because half of two policies is a third one that
-/// nobody wrote; without memory it is `follow` with the defaults. A strategy that cannot act on this service (a
+/// nobody wrote; without memory it is `follow` with the defaults. Intents are no part of it: each is heard for itself. A
+/// strategy that cannot act on this service (a
 /// cluster IP is one address; unready peers are published on purpose) gives `follow` too. What people ask of a
 /// roll-out counts whether they wrote it or told this server.
 pub fn policy(view: &ServiceView, defaults: &Policy, memory: &Memory) -> (Policy, Vec<Problem>) {
@@ -52,11 +53,20 @@ pub(super) fn read(view: &ServiceView, defaults: &Policy, memory: &Memory) -> Re
     };
     // What was good once is good still, and its problems were told then.
     let remembered = || written(memory.good.as_ref()?, defaults, &mut Vec::new());
-    let mut policy = sound.or_else(remembered).unwrap_or_else(|| Policy {
-        strategy: Strategy::Follow,
-        guarded: false,
-        ..defaults.clone()
-    });
+    let mut policy = match sound {
+        Some(policy) => policy,
+        None => {
+            let mut policy = remembered().unwrap_or_else(|| Policy {
+                strategy: Strategy::Follow,
+                guarded: false,
+                ..defaults.clone()
+            });
+            if octets(&view.annotations) <= OCTETS_MAX {
+                policy.intents = intents::standing(&view.annotations, policy.intents);
+            }
+            policy
+        }
+    };
     if let Some(why) = without_effect(view, &policy) {
         // A default that cannot act here is nobody's mistake.
         if let Some((key, value)) = asking(view, &policy) {

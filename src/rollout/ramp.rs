@@ -67,6 +67,20 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// The place in steps that may have been rewritten since the target got `share`: where it would mean more than that,
+    /// the last step that does not, entered at this second. A share of nothing was given by no step, or by the first.
+    pub(super) fn found_again(self, steps: &Steps, share: Share, elapsed_secs: u32) -> Self {
+        if share == Share::ZERO || self.share(steps) <= share {
+            return self;
+        }
+        let below = steps.as_slice().iter().take_while(|s| s.share <= share);
+        let index = below.count().saturating_sub(1);
+        Self {
+            index: u8::try_from(index).unwrap_or(u8::MAX),
+            entered_secs: elapsed_secs,
+        }
+    }
+
     /// Goes on as far as holds have passed. A hold is counted from the moment at which caches have forgotten the share
     /// before, `ttl_secs` after the step was entered.
     ///

@@ -11,7 +11,7 @@
 //! ```
 
 use super::census::Census;
-use super::machine::quarantines;
+use super::scene::quarantines;
 use super::shares::{Candidate, Capacity, Class, apportion, shares};
 use super::track::{Placed, Role, Standing};
 use super::wish::{Newness, Wish, wishes};
@@ -112,11 +112,9 @@ pub(super) fn split(
             want.class = Class::Quarantined;
         }
     }
-    let capacity = match &policy.strategy {
-        Strategy::BlueGreen {
-            backends: Some(_), ..
-        } => Capacity::of_backends(view, policy),
-        _ => Capacity {
+    let capacity = match standing.flip() {
+        Some(_) => Capacity::of_backends(view, policy),
+        None => Capacity {
             basis: capacity_basis(view, versions, census),
             headroom_percent: policy.headroom_percent,
             clamp: policy.clamp,
@@ -192,9 +190,9 @@ fn class(standing: &Standing, version: usize) -> Class {
     }
 }
 
-/// The active one of two Services has everything.
+/// The active one of two Services has everything; `None` where there are none, as while the annotation is malformed.
 fn by_flip(view: &ServiceView, standing: &Standing, versions: &[Version]) -> Option<Vec<Want>> {
-    let active = standing.placed.first()?.track.target?;
+    let active = standing.flip()?.track.target?;
     let want = |index: usize| {
         let revision = versions[index].revision.map(|index| &view.revisions[index]);
         let share = match index == active {
@@ -349,15 +347,17 @@ pub(super) fn capacity_basis(view: &ServiceView, versions: &[Version], census: &
 
 /// Who fills in first: stable revisions, then others newest first, targets last.
 pub(super) fn fill_orders(versions: &[Version], newness: &[Newness]) -> Vec<u32> {
+    let mut oldest_first = newness.to_vec();
+    oldest_first.sort_unstable();
     versions
         .iter()
-        .enumerate()
-        .map(|(index, version)| match version.role {
+        .zip(newness)
+        .map(|(version, mine)| match version.role {
             Some(Role::Stable | Role::Active) => 0,
             Some(Role::Canary | Role::Preview) => u32::MAX,
             None => {
-                let newer = newness.iter().filter(|other| **other > newness[index]);
-                u32::try_from(newer.count()).map_or(u32::MAX - 1, |newer| newer + 1)
+                let newer = versions.len() - oldest_first.partition_point(|other| other <= mine);
+                u32::try_from(newer).map_or(u32::MAX - 1, |newer| newer + 1)
             }
         })
         .collect()

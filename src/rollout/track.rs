@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::census::Census;
 use super::flip::{self, Backends};
 use super::lineage::{Lineage, lineage, revisions_of};
-use super::machine::{Scene, Stand, advance};
+use super::machine::{Stand, advance};
 use super::memory::{Cause, Memory, TrackMemory};
+use super::scene::Scene;
 use super::shares::Capacity;
 use crate::model::{Policy, ServiceKind, ServiceView, Share, Strategy, Workload};
 
@@ -413,6 +414,12 @@ fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp
 }
 
 impl Standing {
+    /// The track of two Services under blue/green.
+    pub(super) fn flip(&self) -> Option<&Placed> {
+        let first = self.placed.first()?;
+        first.track.workload.is_none().then_some(first)
+    }
+
     /// What a revision failed by, whatever became of that.
     pub(super) fn failed(&self, view: &ServiceView, revision: Option<usize>) -> Option<Cause> {
         let revision = &view.revisions[revision?];

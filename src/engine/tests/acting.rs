@@ -63,8 +63,13 @@ fn stand(words: &str, view: &mut ServiceView, outcome: &mut Outcome, memory: &mu
             };
         }
         "state" => {
-            let states = [State::Healthy, State::Aborted, State::Unavailable];
-            track.state = states.into_iter().find(|s| s.as_str() == rest).unwrap();
+            let mut states = State::ALL.into_iter();
+            track.state = states.find(|s| s.as_str() == rest).unwrap();
+        }
+        "undo" => track.kind = ChangeKind::Rollback,
+        "backends" => {
+            track.workload = None;
+            view.workloads.clear();
         }
         "note" => track.note = Some(rest.to_owned()),
         "heard" => {
@@ -130,6 +135,7 @@ fn track_memory(target: &str, state: State) -> TrackMemory {
         step: (0, 0),
         share: Share::ZERO,
         forgiven: None,
+        stale_deadline: false,
         latches: Vec::new(),
         retries: Vec::new(),
         seen: Vec::new(),
@@ -278,6 +284,25 @@ fn the_one_that_rolls_is_meant_unless_several_do() {
         "pause of wob",
         "no workload `wob` is behind the service; there is `Deployment/web`",
     );
+}
+
+/// What would change nothing is not said to be done.
+#[test]
+fn an_undo_and_a_flip_are_not_told_what_to_do() {
+    let back = "revision `b` is where an undo leads: it waits for nothing but ready pods";
+    let intents = ["promote", "promote full", "abort", "pause", "retry"];
+    for intent in intents {
+        check("state RollingBack; undo; steps 1/4", intent, back);
+        check("state Degraded; undo", intent, back);
+        for state in ["Healthy", "Draining"] {
+            check(
+                &format!("backends; state {state}"),
+                intent,
+                "which Service is active is written in `shiftdns.io/backends`, or in `shiftdns.io/promote`",
+            );
+        }
+    }
+    check("state Unavailable; undo", "pause", "b paused: pause b");
 }
 
 /// A re-roll later starts clean.

@@ -51,6 +51,7 @@ fn full() -> Memory {
             step: (2, 60),
             share: Share::from_basis_points(2500),
             forgiven: Some(at(9)),
+            stale_deadline: true,
             latches: vec![Latch {
                 hash: "c".into(),
                 cause: Cause::ReadinessLost,
@@ -205,6 +206,14 @@ fn a_broken_file_stands_until_there_is_a_good_one_and_is_then_put_aside() {
     // Good ones are replaced.
     kept.put((key("db"), None)).unwrap();
     assert_eq!(fs::read(&aside).unwrap(), b"precious");
+}
+
+#[test]
+fn a_broken_file_that_somebody_takes_away_is_not_missed() {
+    let (kept, _) = Kept::over(Some(b"precious"));
+    fs::remove_file(&kept.path).unwrap();
+    assert_eq!(kept.put((key("db"), Some(full()))), Ok(()));
+    assert_eq!(load(&kept.path).unwrap(), [(key("db"), full())].into());
 }
 
 #[test]

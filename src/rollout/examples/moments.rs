@@ -146,6 +146,42 @@ fn an_intent_for_another_revision_is_told_and_not_heard() {
 }
 
 #[test]
+fn an_intent_that_can_change_nothing_is_told() {
+    let check = |services: &str, annotations: &str, expected: &[&str]| {
+        let seen = view(services, annotations);
+        let outcome = evaluate(&seen, &Policy::default(), &Memory::default(), second(0));
+        let told: Vec<&str> = outcome.problems.iter().map(|p| &*p.text).collect();
+        assert_eq!(told, expected, "{annotations}");
+    };
+    let rolls = "workload web N=4; v1 rev1 4 ready; v2 rev2 4 ready";
+    check(
+        rolls,
+        "ramp: 100s; promote: v2@2",
+        &["promote: `v2@2` has no effect with strategy `linear`; `v2@full` has"],
+    );
+    check(
+        rolls,
+        "promote: v2@1",
+        &["promote: `v2@1` has no effect with strategy `follow`"],
+    );
+    check(rolls, "ramp: 100s; promote: v2@full", &[]);
+    check(rolls, "steps: 5,100; promote: v2@2", &[]);
+    check(rolls, "strategy: blue-green; promote: v2@1", &[]);
+    let both = "web-blue bare declares=4 4 ready; web-green bare declares=4 4 ready";
+    let flip = "strategy: blue-green; backends: web-blue=1,web-green=0";
+    check(both, &format!("{flip}; promote: web-green@1"), &[]);
+    check(
+        both,
+        &format!("{flip}; abort: web-blue; pause: web-blue; retry: web-blue@1"),
+        &[
+            "pause: `web-blue` has no effect on `backends`",
+            "abort: `web-blue` has no effect on `backends`",
+            "retry: `web-blue@1` has no effect on `backends`",
+        ],
+    );
+}
+
+#[test]
 fn replicas_that_see_the_same_come_to_the_same_digest() {
     let story = Story::new(RECIPE, "0 update v2", "strategy: linear; ramp: 100s");
     let digests: Vec<u64> = tell(&story, 120)

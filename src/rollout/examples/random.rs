@@ -8,7 +8,7 @@ use proptest::proptest;
 
 use super::{Story, Told, line, second, tell};
 use crate::model::{Policy, Reason, Share};
-use crate::rollout::{ChangeKind, State, evaluate};
+use crate::rollout::{ChangeKind, Memory, Outcome, State, evaluate};
 
 fn workload() -> impl Strategy<Value = String> {
     let times = (0..20u32, 0..60u32, 0..8u32, 1..12u32);
@@ -140,6 +140,76 @@ fn goes_on(before: &Told, after: &Told) {
                 one.share <= other.share,
                 "a ramp never runs backwards by itself"
             );
+        }
+    }
+}
+
+/// What a person asks of v2, and when; of another revision it is not heard.
+fn asked() -> impl Strategy<Value = Vec<(i64, &'static str)>> {
+    let words = prop_oneof![
+        Just(""),
+        Just("pause: v2"),
+        Just("abort: v2"),
+        Just("promote: v2@2"),
+        Just("promote: v2@full"),
+        Just("retry: v2@1"),
+        Just("retry: v2@2"),
+        Just("on-failure: hold"),
+    ];
+    vec((0..200i64, words), 0..4).prop_map(|mut asked| {
+        asked.sort_by_key(|(at, _)| *at);
+        asked
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_lost_memory_never_puts_the_target_ahead(
+        workload in workload(), events in events(), annotations in annotations(), lost in 1..300i64,
+    ) {
+        let story = Story::new(&workload, &format!("0 update v2; {events}"), &annotations);
+        let (mut memory, mut forgetful) = (Memory::default(), Memory::default());
+        for at in 0..=400 {
+            let view = story.view(at);
+            if at == lost {
+                forgetful = Memory::default();
+            }
+            let kept = evaluate(&view, &Policy::default(), &memory, second(at));
+            let forgot = evaluate(&view, &Policy::default(), &forgetful, second(at));
+            let target = kept.tracks[0].target;
+            assert_eq!(forgot.tracks[0].target, target);
+            let share = |outcome: &Outcome| outcome.versions[target.unwrap()].share;
+            assert!(
+                share(&forgot) <= share(&kept),
+                "second {at}, lost at {lost}: {} | {}", line(&kept), line(&forgot)
+            );
+            (memory, forgetful) = (kept.memory, forgot.memory);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn replicas_that_look_at_other_moments_come_to_the_same_shares(
+        workload in workload(), events in events(), annotations in annotations(), asked in asked(),
+        crash in (any::<bool>(), 1..40u32),
+    ) {
+        let fails = if crash.0 { format!("0 crash v2 {}; ", crash.1) } else { String::new() };
+        let mut story = Story::new(&workload, &format!("{fails}0 update v2; {events}"), &annotations);
+        for (at, words) in &asked {
+            story = story.annotate(*at, &format!("{annotations}; {words}"));
+        }
+        let told = tell(&story, 400);
+        let mut memory = Memory::default();
+        for at in 0..=400 {
+            let outcome = evaluate(&story.view(at), &Policy::default(), &memory, second(at));
+            let last = told.iter().rfind(|told| told.at <= at).unwrap();
+            assert_eq!(line(&outcome), line(&last.outcome), "second {at}, of second {}", last.at);
+            memory = outcome.memory;
         }
     }
 }

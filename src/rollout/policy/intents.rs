@@ -13,8 +13,46 @@ const ENTRIES_MAX: usize = 32;
 /// The longest hash: the name of a ControllerRevision is an object's name.
 const HASH_MAX: usize = 253;
 
+/// Reads the annotation of an intent; others are none.
+pub(super) fn read(intents: &mut Intents, key: &str, value: &str) -> Result<(), String> {
+    match key {
+        "abort" => intents.abort = hashes(value)?,
+        "pause" => intents.pause = hashes(value)?,
+        "promote" => intents.promote = promotions(value)?,
+        "retry" => intents.retry = retries(value)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What is asked beside a policy that cannot be read; an intent that cannot either stands as it did before.
+pub(super) fn standing(annotations: &[(Arc<str>, Arc<str>)], before: Intents) -> Intents {
+    let is_written = |key: &str| annotations.iter().any(|(known, _)| **known == *key);
+    let Intents {
+        mut promote,
+        mut pause,
+        mut abort,
+        mut retry,
+    } = before;
+    promote.retain(|_| is_written("promote"));
+    pause.retain(|_| is_written("pause"));
+    abort.retain(|_| is_written("abort"));
+    retry.retain(|_| is_written("retry"));
+    let mut standing = Intents {
+        promote,
+        pause,
+        abort,
+        retry,
+    };
+    for (key, value) in annotations {
+        // It leaves alone what it cannot read, and that has been told.
+        let _ = read(&mut standing, key, value.trim());
+    }
+    standing
+}
+
 /// Reads `7c9d8b6f54,5b7f9c8d66`.
-pub(super) fn hashes(text: &str) -> Result<Vec<Arc<str>>, String> {
+fn hashes(text: &str) -> Result<Vec<Arc<str>>, String> {
     let entries = entries(text, |entry| match is_hash(entry) {
         true => Ok((entry, ())),
         false => Err(format!("`{entry}` is not the hash of a revision")),
@@ -23,7 +61,7 @@ pub(super) fn hashes(text: &str) -> Result<Vec<Arc<str>>, String> {
 }
 
 /// Reads `7c9d8b6f54@2,5b7f9c8d66@full`.
-pub(super) fn promotions(text: &str) -> Result<Vec<(Arc<str>, Promotion)>, String> {
+fn promotions(text: &str) -> Result<Vec<(Arc<str>, Promotion)>, String> {
     entries(text, |entry| {
         let wrong = || {
             let most = Steps::MAX;
@@ -40,7 +78,7 @@ pub(super) fn promotions(text: &str) -> Result<Vec<(Arc<str>, Promotion)>, Strin
 }
 
 /// Reads `7c9d8b6f54@1`.
-pub(super) fn retries(text: &str) -> Result<Vec<(Arc<str>, u32)>, String> {
+fn retries(text: &str) -> Result<Vec<(Arc<str>, u32)>, String> {
     entries(text, |entry| {
         let wrong = || {
             let most = u32::MAX;

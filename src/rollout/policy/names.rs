@@ -28,8 +28,10 @@ pub(super) const NAMES: [&str; 22] = [
 
 /// The problem of a key that is not ours, with the name that was probably meant.
 pub(super) fn unknown(key: &str) -> String {
+    // A text that is so much longer is meant for nothing here, and comparing it would cost its length.
     let near = NAMES
         .iter()
+        .filter(|known| key.len().abs_diff(known.len()) <= 2)
         .map(|known| (edits(key, known), known))
         .min()
         .filter(|(edits, known)| *edits <= 2 && *edits < known.len());

@@ -282,6 +282,41 @@ fn an_intent_names_the_revision_it_is_meant_for() {
     );
 }
 
+/// Someone who aborts in a hurry is heard beside a mistake of last week.
+#[test]
+fn an_intent_does_not_wait_for_the_policy_beside_it() {
+    let good = |text: &str| Memory {
+        good: Some(view("v1 rev1 1 ready", text).annotations),
+        ..Memory::default()
+    };
+    let check = |before: &str, text: &str, expected: &str, problems: &[&str]| {
+        let seen = view("v1 rev1 1 ready", text);
+        check_view(&seen, &good(before), expected, problems);
+    };
+    let ramp = "ramp: `1 minute` is not a duration such as `90s`, `10m` or `1h`, of at most 168h";
+    check(
+        "ramp: 1m; pause: a; promote: a@2",
+        "ramp: 1 minute; abort: a; promote: a@3",
+        "linear 60s promote a@3 abort a",
+        &[ramp],
+    );
+    check("", "ramp: 1 minute; abort: a", "follow abort a", &[ramp]);
+    // What cannot be read of them stands as it did.
+    check(
+        "ramp: 1m; pause: a; promote: a@2",
+        "ramp: 1m; abort: a; promote: a",
+        "linear 60s promote a@2 abort a",
+        &["promote: `a` is not `hash@full` or `hash@step` with a step from 1 to 32"],
+    );
+    let long = format!("abort: a; soak: {}", "1".repeat(64 * 1024));
+    check(
+        "pause: a",
+        &long,
+        "follow pause a",
+        &["annotations: 65546 octets are more than 65536; none is read"],
+    );
+}
+
 #[test]
 fn what_people_told_this_server_counts_beside_what_they_wrote() {
     let memory = Memory {

@@ -40,7 +40,7 @@ pub(super) fn written(
     defaults: &Policy,
     problems: &mut Vec<String>,
 ) -> Option<Policy> {
-    let octets: usize = annotations.iter().map(|(k, v)| k.len() + v.len()).sum();
+    let octets = octets(annotations);
     if octets > OCTETS_MAX {
         problems.push(format!(
             "annotations: {octets} octets are more than {OCTETS_MAX}; none is read"
@@ -69,6 +69,10 @@ pub(super) fn written(
     is_sound.then(|| written.conclude(problems)).flatten()
 }
 
+pub(super) fn octets(annotations: &[(Arc<str>, Arc<str>)]) -> usize {
+    annotations.iter().map(|(k, v)| k.len() + v.len()).sum()
+}
+
 /// The annotations while they are being read.
 struct Written<'a> {
     annotations: &'a [(Arc<str>, Arc<str>)],
@@ -85,7 +89,9 @@ impl Written<'_> {
     fn read(&mut self, key: &str, value: &str) -> Result<(), String> {
         let policy = &mut self.policy;
         match key {
-            "abort" => policy.intents.abort = intents::hashes(value)?,
+            "abort" | "pause" | "promote" | "retry" => {
+                intents::read(&mut policy.intents, key, value)?;
+            }
             "answer" => policy.answer = values::word(value, &AnswerMode::ALL, AnswerMode::as_str)?,
             "auto-promotion" => self.auto_promotion_secs = Some(values::duration(value)?),
             "backends" => self.backends = Some(values::weights(value)?),
@@ -96,14 +102,11 @@ impl Written<'_> {
             "on-failure" => {
                 policy.on_failure = values::word(value, &OnFailure::ALL, OnFailure::as_str)?;
             }
-            "pause" => policy.intents.pause = intents::hashes(value)?,
-            "promote" => policy.intents.promote = intents::promotions(value)?,
             "ramp" => self.ramp_secs = Some(values::ramp(value)?),
             "records" => {
                 // Some clients (musl before 1.2.4) cannot ask again over TCP, so a sample is small.
                 policy.records = u8::try_from(values::number(value, 1, 8)?).unwrap_or(8);
             }
-            "retry" => policy.intents.retry = intents::retries(value)?,
             "rollback" => {
                 policy.rollback = values::word(value, &RollbackMode::ALL, RollbackMode::as_str)?;
             }
@@ -135,16 +138,16 @@ impl Written<'_> {
                 return None;
             }
         }
+        let is_asked = |key| self.value(key).is_some();
+        let has_backends = is_asked("backends");
+        let is_guarded = is_asked("strategy") || is_asked("on-failure");
         if let Strategy::Manual(_) = self.policy.strategy
-            && self.value("backends").is_some()
+            && has_backends
         {
             // A backend may be one cluster IP for any number of pods: its addresses say nothing of its capacity.
             self.policy.clamp = false;
         }
-        let is_asked = |key| self.value(key).is_some();
-        self.policy.guarded = self.policy.strategy != Strategy::Follow
-            || is_asked("strategy")
-            || is_asked("on-failure");
+        self.policy.guarded = is_guarded || self.policy.strategy != Strategy::Follow;
         Some(self.policy)
     }
 

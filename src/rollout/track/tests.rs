@@ -99,6 +99,11 @@ fn the_stable_revision_has_most_ready_endpoints_unless_the_roll_is_complete() {
         "v1 rev1 2 ready; v2 3 ready",
         "Draining update v1>v1, Draining rolling",
     );
+    // The Deployment has not been heard of since v2 came: it is complete at v1.
+    check(
+        "workload web complete; v1 rev1 3 ready; v2 rev2 1 unready",
+        "Pending update v1>v2, Pending rolling",
+    );
 }
 
 #[test]

@@ -42,9 +42,9 @@ const RAMP: &str = "ramp: 100s";
 
 #[test]
 fn how_long_it_stood_still() {
-    // While it does, and when it goes on.
+    // While it does, and when it goes on. The Deployment tells since when it is paused, as long as it is.
     let paused = side_by_side(RAMP, "0 update v2; 30 pause; 61 resume");
-    check(&paused, 47, &[(47, 20, 35), (60, 20, 35), (70, 30, 45)]);
+    check(&paused, 47, &[(47, 20, 20), (60, 20, 20), (70, 30, 30)]);
     check(&paused, 62, &[(65, 25, 55), (70, 30, 60)]);
     let by_hand = side_by_side(RAMP, "0 update v2");
     let by_hand = by_hand
