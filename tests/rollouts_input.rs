@@ -162,8 +162,10 @@ fn what_was_asked_stands_through_a_mistake() {
     // A promotion is not taken back, but an abort is.
     check(&rig, &format!("{GOOD} abort=bbb"), "steps 0.00%", &[]);
     let problem = "strategy: `stpes` is none of `follow`, `linear`, `exponential`, `steps`, `blue-green`, `manual`, `external`";
-    let annotations = GOOD.replace("strategy=steps", "strategy=stpes");
+    let mistaken = GOOD.replace("strategy=steps", "strategy=stpes");
+    let annotations = format!("{mistaken} abort=bbb");
     check(&rig, &annotations, "steps 0.00%", &[problem]);
+    check(&rig, &mistaken, "steps 10.00%", &[problem]);
     check(&rig, GOOD, "steps 10.00%", &[]);
 }
 
