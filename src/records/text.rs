@@ -7,6 +7,9 @@ use jiff::Timestamp;
 use crate::model::ServiceView;
 use crate::rollout::{Outcome, Track, Version};
 
+/// Longer than most lines, which are written at every tick of a ramp.
+const LINE_LEN: usize = 255;
+
 /// A string of `_rollout`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RolloutText {
@@ -19,7 +22,8 @@ pub struct RolloutText {
 impl RolloutText {
     /// The whole string; `generation` is the one that last changed the service.
     pub fn line(&self, generation: u64) -> String {
-        let mut line = self.facts.clone();
+        let mut line = String::with_capacity(LINE_LEN);
+        line.push_str(&self.facts);
         push(&mut line, "generation", Some(generation));
         push(&mut line, "note", self.note.as_ref());
         line
@@ -40,7 +44,9 @@ pub(super) fn versions(outcome: &Outcome, view: &ServiceView) -> Vec<String> {
             reason,
             ..
         } = version;
-        let mut text = format!("version={label} alias={alias}");
+        let mut text = String::with_capacity(LINE_LEN);
+        // Writing to a string cannot fail.
+        let _ = write!(text, "version={label} alias={alias}");
         let revision = version
             .revision
             .and_then(|index| view.revisions[index].number);
@@ -66,7 +72,9 @@ pub(super) fn rollout(outcome: &Outcome, view: &ServiceView, ttl: u32) -> Vec<Ro
     let line = |track: &Track| {
         let alias = |version: Option<usize>| version.map(|v| &outcome.versions[v].alias);
         let workload = track.workload_in(view).map(|workload| &*workload.key.name);
-        let mut facts = format!(
+        let mut facts = String::with_capacity(LINE_LEN);
+        let _ = write!(
+            facts,
             "workload={} state={} kind={}",
             workload.unwrap_or("backends"),
             track.state.as_str(),

@@ -55,23 +55,9 @@ pub(super) fn flip(
     let mut memory = match known.filter(|known| is_known(&known.stable)) {
         Some(known) => known.clone(),
         None => TrackMemory {
-            workload: None,
-            stable: Arc::clone(active),
-            target: Arc::clone(active),
-            kind: ChangeKind::Initial,
-            state: State::Unavailable,
-            since: now,
-            started: now,
-            ramp: None,
-            paused: None,
-            paused_secs: 0,
-            step: (0, 0),
             share: Share::WHOLE,
-            forgiven: None,
-            stale_deadline: false,
-            latches: Vec::new(),
-            retries: Vec::new(),
             seen: vec![Arc::clone(active)],
+            ..TrackMemory::new(None, active, now)
         },
     };
     let is_new = memory.target != *active;

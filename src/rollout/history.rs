@@ -136,33 +136,21 @@ fn transition(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Share, WorkloadKind};
+    use crate::model::WorkloadKind;
 
     fn track(state: State, kind: ChangeKind, target: &str, stable: &str) -> Memory {
         let at = Timestamp::from_second(1_700_000_000).unwrap();
+        let workload = WorkloadKey {
+            kind: WorkloadKind::Deployment,
+            namespace: "shop".into(),
+            name: "web".into(),
+        };
         Memory {
             tracks: vec![TrackMemory {
-                workload: Some(WorkloadKey {
-                    kind: WorkloadKind::Deployment,
-                    namespace: "shop".into(),
-                    name: "web".into(),
-                }),
-                stable: stable.into(),
                 target: target.into(),
                 kind,
                 state,
-                since: at,
-                started: at,
-                ramp: None,
-                paused: None,
-                paused_secs: 0,
-                step: (0, 0),
-                share: Share::ZERO,
-                forgiven: None,
-                stale_deadline: false,
-                latches: Vec::new(),
-                retries: Vec::new(),
-                seen: Vec::new(),
+                ..TrackMemory::new(Some(workload), &stable.into(), at)
             }],
             ..Memory::default()
         }

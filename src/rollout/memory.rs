@@ -72,6 +72,29 @@ pub struct TrackMemory {
 }
 
 impl TrackMemory {
+    /// That of a track that was not seen before, at `stable` and nowhere else.
+    pub fn new(workload: Option<WorkloadKey>, stable: &Arc<str>, now: Timestamp) -> Self {
+        Self {
+            workload,
+            stable: Arc::clone(stable),
+            target: Arc::clone(stable),
+            kind: ChangeKind::Initial,
+            state: State::Unavailable,
+            since: now,
+            started: now,
+            ramp: None,
+            paused: None,
+            paused_secs: 0,
+            step: (0, 0),
+            share: Share::ZERO,
+            forgiven: None,
+            stale_deadline: false,
+            latches: Vec::new(),
+            retries: Vec::new(),
+            seen: Vec::new(),
+        }
+    }
+
     /// As many as a Deployment keeps revisions by default.
     pub const SEEN_MAX: usize = 10;
 }

@@ -17,32 +17,12 @@ use crate::model::Share;
 pub(super) fn remember(scene: &Scene<'_>, known: Option<&TrackMemory>) -> TrackMemory {
     let now = scene.now;
     let target = &scene.target.hash;
-    let mut memory = match known {
-        Some(known) => TrackMemory {
-            target: Arc::clone(target),
-            stable: Arc::clone(scene.stable),
-            kind: scene.kind,
-            ..known.clone()
-        },
-        None => TrackMemory {
-            workload: Some(scene.workload.key.clone()),
-            stable: Arc::clone(scene.stable),
-            target: Arc::clone(target),
-            kind: scene.kind,
-            state: State::Unavailable,
-            since: now,
-            started: now,
-            ramp: None,
-            paused: None,
-            paused_secs: 0,
-            step: (0, 0),
-            share: Share::ZERO,
-            forgiven: None,
-            stale_deadline: false,
-            latches: Vec::new(),
-            retries: Vec::new(),
-            seen: Vec::new(),
-        },
+    let new = || TrackMemory::new(Some(scene.workload.key.clone()), scene.stable, now);
+    let mut memory = TrackMemory {
+        target: Arc::clone(target),
+        stable: Arc::clone(scene.stable),
+        kind: scene.kind,
+        ..known.cloned().unwrap_or_else(new)
     };
     memory.stale_deadline &= scene.target.deadline_exceeded;
     if known.is_some_and(|known| !scene.is_target_of(known)) {

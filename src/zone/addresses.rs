@@ -49,8 +49,10 @@ pub(super) fn encode_addresses(
 pub(super) fn redrawn(known: &Set, addresses: &Addresses) -> Set {
     match (known, sampled(addresses)) {
         (Set::Drawn(known), (_, Some(sampler))) => Set::Drawn(Arc::new(Drawn {
+            body: known.body.clone(),
             sampler,
-            ..(**known).clone()
+            slot: known.slot,
+            counts: known.counts.clone(),
         })),
         _ => known.clone(),
     }

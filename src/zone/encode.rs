@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::addresses::{address_sets, encode_addresses, kept_addresses, redrawn};
 use super::node::{Below, Labelled, Node, PortSet, Set, Sets, ViewNode};
-use super::ports::{encode_srv, kept_srv, reweighted};
+use super::ports::{encode_srv, kept_srv, weights};
 use crate::model::{Family, Problem, Protocol, ServiceKey};
 use crate::records::{self, Addresses, Content, Names, Records, SrvTarget, View};
 use crate::wire::{Body, BodyBuilder, Name, QueryName, Srv, rtype};
@@ -105,15 +105,22 @@ pub fn reshared(node: &Node, records: &Records, generation: u64) -> Option<Node>
 
 /// The service's own name with other shares.
 fn reshared_view(view: &View, known: &ViewNode) -> ViewNode {
-    // Ports mostly have the same targets, so their sets are one.
-    let mut weighed: Vec<(&[records::Srv], Arc<Srv>)> = Vec::with_capacity(2);
-    let mut reweighted = |srv: &Arc<Srv>, records| {
-        if let Some((_, done)) = weighed.iter().find(|(known, _)| *known == records) {
-            return Arc::clone(done);
-        }
-        let done = Arc::new(reweighted(srv, records));
-        weighed.push((records, Arc::clone(&done)));
-        done
+    // Ports mostly have the same targets, and so the same weights.
+    let mut weighed: Vec<(&[records::Srv], Vec<u16>)> = Vec::with_capacity(2);
+    let weigh_alike = |one: &[records::Srv], other: &[records::Srv]| {
+        let key = |record: &records::Srv| (record.version, record.share, record.factor);
+        one.iter().map(key).eq(other.iter().map(key))
+    };
+    let mut reweighted = |srv: &Srv, records| {
+        let place = weighed
+            .iter()
+            .position(|(known, _)| weigh_alike(known, records));
+        let place = place.unwrap_or_else(|| {
+            weighed.push((records, weights(records)));
+            weighed.len() - 1
+        });
+        let weights = weighed.get(place).map(|(_, weights)| &**weights);
+        Arc::new(srv.with_weights(weights.unwrap_or_default()))
     };
     let sets = known.sets.0.iter().map(|(of, set)| {
         let set = match (*of, set) {

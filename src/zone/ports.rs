@@ -48,13 +48,8 @@ pub(super) fn encode_srv<'a>(
     ((!builder.is_empty()).then(|| builder.build()), left_out)
 }
 
-/// The set of records of which nothing but shares moved, all of which are in `known`.
-pub(super) fn reweighted(known: &Srv, records: &[records::Srv]) -> Srv {
-    known.with_weights(&weights(records))
-}
-
 /// The weight of each record: its version's share, divided among the version's records by their factors.
-fn weights(records: &[records::Srv]) -> Vec<u16> {
+pub(super) fn weights(records: &[records::Srv]) -> Vec<u16> {
     // Records are ordered by version.
     let versions = || records.chunk_by(|a, b| a.version == b.version);
     let of = |run: &[records::Srv]| {

@@ -3,9 +3,7 @@
 use super::super::intents::{act, forget_past};
 use super::shop::{Shop, web};
 use super::*;
-use crate::model::{
-    Intents, Promotion, ServiceView, Share, Steps, Strategy, WorkloadKey, WorkloadKind,
-};
+use crate::model::{Intents, Promotion, ServiceView, Steps, Strategy, WorkloadKey, WorkloadKind};
 use crate::rollout::{ChangeKind, Outcome, RolloutResult, State, TrackMemory};
 
 /// Version v2 (hash `b`) on its way, v1 (hash `a`) stable.
@@ -117,28 +115,17 @@ fn stand(words: &str, view: &mut ServiceView, outcome: &mut Outcome, memory: &mu
 }
 
 fn track_memory(target: &str, state: State) -> TrackMemory {
+    let workload = WorkloadKey {
+        kind: WorkloadKind::Deployment,
+        namespace: "shop".into(),
+        name: "web".into(),
+    };
     TrackMemory {
-        workload: Some(WorkloadKey {
-            kind: WorkloadKind::Deployment,
-            namespace: "shop".into(),
-            name: "web".into(),
-        }),
-        stable: "a".into(),
         target: target.into(),
         kind: ChangeKind::Update,
         state,
         since: at(-60),
-        started: at(-100),
-        ramp: None,
-        paused: None,
-        paused_secs: 0,
-        step: (0, 0),
-        share: Share::ZERO,
-        forgiven: None,
-        stale_deadline: false,
-        latches: Vec::new(),
-        retries: Vec::new(),
-        seen: Vec::new(),
+        ..TrackMemory::new(Some(workload), &"a".into(), at(-100))
     }
 }
 
