@@ -188,6 +188,7 @@ fn sticky_view(factors: Vec<u8>) -> View {
         ports: Vec::new(),
         annotations: Vec::new(),
         publish_not_ready: false,
+        has_backends: false,
         endpoints: (1..=9).map(endpoint).collect(),
         revisions: Vec::new(),
         workloads: Vec::new(),

@@ -204,3 +204,63 @@ fn a_mistake_that_is_read_first_is_followed_by_nothing_but_what_is_remembered() 
     let rig = serve(elsewhere.path(), falling);
     check(&rig, falling, "follow 33.33%", problem);
 }
+
+/// A Service with these annotations and an endpoint of its own, 10.1.0.1, and two that may be its backends.
+fn front(kind: &str, annotations: &str, blue: &str) -> String {
+    cluster(&format!(
+        "namespace shop
+         {kind} http:80 {annotations}
+         headless web-blue.shop http:80
+         headless web-green.shop http:80
+         slice web.shop http:80 | 10.1.0.1
+         slice web-blue.shop http:80 | {blue}
+         slice web-green.shop http:80 | 10.1.2.1"
+    ))
+}
+
+/// The one address that is answered, and the problems with these annotations.
+#[track_caller]
+fn check_front(rig: &Rig, manifests: &str, address: &str, problems: &[&str]) {
+    rig.apply(manifests);
+    let answer = format!("NOERROR aa\nweb.shop.svc.Z. 5 A {address}");
+    rig.check("web.shop.svc.Z A", &answer);
+    let place = "test.yaml:2: service shop/web: ";
+    let problems: Vec<String> = problems.iter().map(|p| format!("{place}{p}")).collect();
+    assert_eq!(rig.problems(), problems);
+}
+
+#[test]
+fn a_mistake_keeps_the_backends_of_the_last_good_policy() {
+    for kind in ["headless web.shop", "clusterip web.shop 10.96.0.1"] {
+        let front = |annotations: &str, blue: &str| front(kind, annotations, blue);
+        let good = front("backends=web-blue=1,web-green=0", "10.1.1.1");
+        let rig = Rig::serve(&good);
+        check_front(&rig, &good, "10.1.1.1", &[]);
+        let wrong = "backends=web-blue=1,web-green=x";
+        let problem =
+            &["backends: `web-green=x` is not `name=weight` with a weight from 0 to 65535"];
+        check_front(&rig, &front(wrong, "10.1.1.1"), "10.1.1.1", problem);
+        // What they are goes on.
+        check_front(&rig, &front(wrong, "10.1.1.2"), "10.1.1.2", problem);
+        let wrong = "steps=50,10";
+        let problem = &["steps: `10` is not above the step before it"];
+        check_front(&rig, &front(wrong, "10.1.1.3"), "10.1.1.3", problem);
+        check_front(&rig, &front(wrong, "10.1.1.4"), "10.1.1.4", problem);
+        let fixed = front("backends=web-blue=0,web-green=1", "10.1.1.4");
+        check_front(&rig, &fixed, "10.1.2.1", &[]);
+    }
+}
+
+#[test]
+fn backends_that_have_no_place_in_the_strategy_replace_nothing() {
+    let stray = "backends=web-blue=1 steps=10,100";
+    let problem = &[
+        "`backends: web-blue=1` and `steps: 10,100` ask for different strategies; name one with `strategy`",
+    ];
+    for before in ["steps=10,100", "", stray] {
+        let rig = Rig::serve(&front("headless web.shop", before, "10.1.1.1"));
+        let stray = |blue: &str| front("headless web.shop", stray, blue);
+        check_front(&rig, &stray("10.1.1.1"), "10.1.0.1", problem);
+        check_front(&rig, &stray("10.1.1.2"), "10.1.0.1", problem);
+    }
+}

@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use super::hold::Answered;
 use super::reverse::{Claims, ReverseNames};
 use super::{Engine, Happened, Moving, Pods, Service, history, intents, sorted, told};
-use crate::model::{Problem, ServiceKey, ServiceView};
+use crate::model::{Problem, ServiceKey, ServiceView, Weights};
 use crate::objects::Joined;
 use crate::records::{self, Content, Moved, Records, Shape, address_label};
-use crate::rollout::{self, Outcome};
+use crate::rollout::{self, Memory, Outcome};
 use crate::store::Changed;
 use crate::wire::Name;
 use crate::zone::{self, Node, Slots, Zone, ZoneKind};
@@ -27,7 +27,7 @@ impl Engine {
         let known = self.services.get_mut(key);
         let (view, flaws, made) = match known.and_then(|service| service.moving.take()) {
             Some(moving) => (moving.view, moving.flaws, moving.made),
-            None => match self.index.view(key) {
+            None => match self.joined(key) {
                 None => return self.withdraw_service(key),
                 Some(Joined {
                     view: None,
@@ -85,6 +85,27 @@ impl Engine {
         });
         self.services.insert(key.clone(), service);
         changed
+    }
+
+    /// The service as it is, made of the backends that are in force. Its memory moves away from them only with the
+    /// Service itself, so until then others may look into the index without asking again.
+    fn joined(&mut self, key: &ServiceKey) -> Option<Joined> {
+        let written = self.index.annotations(key);
+        let backends = match self.services.get(key) {
+            _ if written.is_empty() => None,
+            Some(Service { memory, .. }) => self.backends_in_force(&written, memory),
+            None => self.backends_in_force(&written, &Memory::default()),
+        };
+        self.index.override_backends(key, backends);
+        self.index.view(key)
+    }
+
+    fn backends_in_force(
+        &self,
+        written: &[(Arc<str>, Arc<str>)],
+        memory: &Memory,
+    ) -> Option<Option<Weights>> {
+        rollout::backends_in_force(written, &self.settings.defaults, memory)
     }
 
     /// Compiles and encodes a service, and publishes what differs.

@@ -1,6 +1,7 @@
 //! The engine's manual: what is published, for any history of a cluster and at any time.
 
 mod acting;
+mod backends;
 mod shop;
 mod time;
 
@@ -78,6 +79,8 @@ fn service(namespace: &str, name: &str, shape: usize) -> Object {
         json!({"shiftdns.io/weights": "v1=90,v2=ten"}),
         json!({"shiftdns.io/weights": "v2=1", "shiftdns.io/endpoints": "true", "shiftdns.io/answer": "pure"}),
         json!({"shiftdns.io/backends": "web=50,blue=50"}),
+        json!({"shiftdns.io/backends": "web=50,blue=x"}),
+        json!({"shiftdns.io/backends": "db=1", "shiftdns.io/steps": "10,100"}),
         json!({"shiftdns.io/version-label": "track", "shiftdns.io/ttl": "endpoints=7"}),
     ];
     let targets = [

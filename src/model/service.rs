@@ -30,6 +30,8 @@ pub struct ServiceView {
     pub annotations: Vec<(Arc<str>, Arc<str>)>,
     /// `spec.publishNotReadyAddresses`: unready endpoints show as ready, and weights make no sense.
     pub publish_not_ready: bool,
+    /// The endpoints are those of other services, of which each is a revision.
+    pub has_backends: bool,
     /// Deduplicated over slices by target UID and address; sorted by address.
     pub endpoints: Vec<Endpoint>,
     /// Revisions of the workloads behind the service, also those without endpoints; sorted by workload, then hash.

@@ -7,13 +7,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::index::Index;
-use super::join::Complaints;
+use super::join::{self, Complaints};
 use super::network::{Service, ServiceTarget};
 use super::pods::{Ailments, Pod};
 use crate::model::{Endpoint, EndpointPort, Revision, ServiceKey, Weights, WeightsError};
 
 /// What the annotation asks for; `None` without one.
-pub(super) fn wished(service: &Service) -> Option<Result<Weights, WeightsError>> {
+fn wished(service: &Service) -> Option<Result<Weights, WeightsError>> {
     let text = service.annotation("backends")?;
     Some(Weights::parse(text))
 }
@@ -32,6 +32,47 @@ struct Contribution<'i> {
 }
 
 impl Index {
+    /// The annotations of ours of a service, prefix removed, sorted by key; empty for one that does not exist.
+    pub fn annotations(&self, key: &ServiceKey) -> Vec<(Arc<str>, Arc<str>)> {
+        let service = self.services.get(key);
+        service.map_or_else(Vec::new, |service| service.own_annotations())
+    }
+
+    /// Makes a service of other backends than those written, until it is told otherwise or the service goes. `None`: as
+    /// written; `Some(None)`: of none.
+    pub fn override_backends(&mut self, key: &ServiceKey, over: Option<Option<Weights>>) {
+        if self.backends.get(key) == over.as_ref() {
+            return;
+        }
+        let Some(service) = self.services.get(key).cloned() else {
+            return;
+        };
+        self.link_backends(key, &service, false);
+        match over {
+            Some(over) => self.backends.insert(key.clone(), over),
+            None => self.backends.remove(key),
+        };
+        self.link_backends(key, &service, true);
+    }
+
+    /// The backends in force, or why those written cannot be.
+    pub(super) fn backends_of(
+        &self,
+        key: &ServiceKey,
+        service: &Service,
+    ) -> Option<Result<Weights, WeightsError>> {
+        match self.backends.get(key) {
+            Some(over) => over.clone().map(Ok),
+            None => wished(service),
+        }
+    }
+
+    /// Its endpoints are those of its backends.
+    pub(super) fn is_made_of_others(&self, key: &ServiceKey, service: &Service) -> bool {
+        let backends = self.backends_of(key, service);
+        join::has_endpoints(service) && matches!(backends, Some(Ok(_)))
+    }
+
     /// The endpoints of the backends and one revision a backend, sorted by its name.
     ///
     /// Backends of backends are not followed: a cycle could not be answered, and a chain nobody would understand.

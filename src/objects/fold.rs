@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::backends;
 use super::index::{Id, Index, Owner, id_of};
 use super::labels::Labels;
 use super::links::{Links, Named};
@@ -154,6 +153,8 @@ impl Index {
         self.mark_claimants(&key);
         if let Some(old) = self.services.remove(&key) {
             self.link_service(&key, &old, false);
+            // What is in force instead of the new text is for others to say.
+            self.backends.remove(&key);
         }
         if let Some(new) = new {
             self.link_service(&key, &new, true);
@@ -187,7 +188,11 @@ impl Index {
                 link(&mut self.claims, *address, claim, is_new);
             }
         }
-        if let Some(Ok(weights)) = backends::wished(service) {
+        self.link_backends(key, service, is_new);
+    }
+
+    pub(super) fn link_backends(&mut self, key: &ServiceKey, service: &Service, is_new: bool) {
+        if let Some(Ok(weights)) = self.backends_of(key, service) {
             for (name, _) in weights.iter() {
                 let backend = ServiceKey {
                     namespace: Arc::clone(&key.namespace),

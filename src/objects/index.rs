@@ -23,7 +23,7 @@ use super::pods::Pod;
 use super::revisions::{ControllerRevision, ReplicaSet};
 use super::settings::Settings;
 use super::workloads::{DaemonSet, Deployment, StatefulSet};
-use crate::model::{Problem, ServiceKey};
+use crate::model::{Problem, ServiceKey, Weights};
 
 /// Namespace and name of an object of a known kind.
 pub(super) type Id = (Arc<str>, Arc<str>);
@@ -62,6 +62,8 @@ pub struct Index {
     pub(super) claims: Links<IpAddr, (Option<Timestamp>, ServiceKey)>,
     /// Services by the Service they name as a backend.
     pub(super) fronts: Links<ServiceKey, Arc<str>>,
+    /// The backends in force of services where they are not those written; `None`: none are.
+    pub(super) backends: BTreeMap<ServiceKey, Option<Weights>>,
     /// Services by what was behind them when their mark was taken, and the reverse.
     pub(super) served_by: Links<Owner, ServiceKey>,
     pub(super) behind: BTreeMap<ServiceKey, Box<[Owner]>>,

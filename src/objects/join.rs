@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use super::backends;
 use super::index::Index;
 use super::kin::Family;
-use super::network::{AddressType, EndpointSlice, PREFIX, Service, ServiceTarget, SliceEndpoint};
+use super::network::{AddressType, EndpointSlice, Service, ServiceTarget, SliceEndpoint};
 use super::object::Kind;
 use super::pods::Pod;
 use crate::model::{
@@ -79,11 +78,6 @@ impl Index {
             };
         };
         let (endpoints, revisions, workloads) = self.endpoints(key, service, &mut complaints);
-        let annotations = service.annotations.iter();
-        let annotations = annotations.filter_map(|(key, value)| {
-            let key = key.strip_prefix(PREFIX)?;
-            Some((key.into(), Arc::clone(value)))
-        });
         let view = ServiceView {
             key: key.clone(),
             uid: Arc::clone(&service.uid),
@@ -91,8 +85,9 @@ impl Index {
             origin: service.meta.origin(),
             kind,
             ports: service.ports.to_vec(),
-            annotations: annotations.collect(),
+            annotations: service.own_annotations(),
             publish_not_ready: service.publish_not_ready,
+            has_backends: self.is_made_of_others(key, service),
             endpoints,
             revisions,
             workloads,
@@ -125,7 +120,7 @@ impl Index {
         match &service.target {
             ServiceTarget::Headless => Some(ServiceKind::Headless),
             ServiceTarget::Unassigned => {
-                let is_needed = service.annotation("backends").is_none()
+                let is_needed = !self.is_made_of_others(key, service)
                     && service
                         .annotation("endpoints")
                         .is_none_or(|value| **value != *"true");
@@ -202,7 +197,7 @@ impl Index {
     ) -> (Vec<Endpoint>, Vec<Revision>, Vec<Workload>) {
         let origin = service.meta.origin();
         let origin = origin.as_ref();
-        let wished = backends::wished(service);
+        let wished = self.backends_of(key, service);
         if let ServiceTarget::External(_) = service.target {
             if wished.is_some() {
                 let text = "annotation `backends` is ignored: an ExternalName has no endpoints";

@@ -159,6 +159,16 @@ impl Service {
         })
     }
 
+    /// The annotations of ours, prefix removed, sorted by key.
+    pub(super) fn own_annotations(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        let all = self.annotations.iter();
+        let own = all.filter_map(|(key, value)| {
+            let key = key.strip_prefix(PREFIX)?;
+            Some((key.into(), Arc::clone(value)))
+        });
+        own.collect()
+    }
+
     /// The value of an annotation of ours, named without its prefix.
     pub fn annotation(&self, key: &str) -> Option<&Arc<str>> {
         let mut all = self.annotations.iter();

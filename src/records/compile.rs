@@ -128,12 +128,7 @@ impl<'a> Compiler<'a> {
     /// Whether a ClusterIP service answers endpoints: it was asked to, and clients that take only the address
     /// would reach the port they know.
     fn answers_endpoints(&self, records: &mut Records) -> bool {
-        let backends = self
-            .view
-            .annotations
-            .iter()
-            .any(|(key, _)| **key == *"backends");
-        if !self.outcome.policy.endpoints && !backends {
+        if !self.outcome.policy.endpoints && !self.view.has_backends {
             return false;
         }
         let Some((port, number)) = self.differing_port() else {

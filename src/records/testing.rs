@@ -54,6 +54,7 @@ pub(crate) fn split(text: &str) -> Split {
         ports: Vec::new(),
         annotations: Vec::new(),
         publish_not_ready: false,
+        has_backends: false,
         endpoints,
         revisions: heads.iter().map(|head| revision(head[0])).collect(),
         workloads: Vec::new(),

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::memory::Memory;
-use crate::model::{Policy, Problem, ServiceKind, ServiceView, Strategy};
+use crate::model::{Policy, Problem, ServiceKind, ServiceView, Strategy, Weights};
 
 // Which annotations there are, what each may say, and what they say together.
 mod intents;
@@ -17,7 +17,7 @@ mod values;
 mod written;
 
 pub use values::default_strategy;
-use written::{OCTETS_MAX, octets, written};
+use written::{OCTETS_MAX, has_place_for_backends, octets, written};
 
 /// The policy of a service, and the problems with its annotations.
 ///
@@ -87,9 +87,31 @@ pub(super) fn read(view: &ServiceView, defaults: &Policy, memory: &Memory) -> Re
     }
 }
 
-/// Whether the versions of a service are other services, named by the annotation `backends`.
-pub(super) fn has_backends(view: &ServiceView) -> bool {
-    annotation(view, "backends").is_some()
+/// The backends that a service with these annotations (prefix removed) is made of, where they are not those that are
+/// written: `None` where they are, `Some(None)` where it is made of none.
+///
+/// Backends go with the policy that names them: a mistake keeps the last good ones, for others would be answered by a
+/// policy that nobody wrote for them. Where none is remembered, those that are written stand, unless what stands beside
+/// them asks for versions of the service's own.
+pub fn backends_in_force(
+    annotations: &[(Arc<str>, Arc<str>)],
+    defaults: &Policy,
+    memory: &Memory,
+) -> Option<Option<Weights>> {
+    fn named(list: &[(Arc<str>, Arc<str>)]) -> Option<&Arc<str>> {
+        let (_, value) = list.iter().find(|(key, _)| **key == *"backends")?;
+        Some(value)
+    }
+    let good = memory.good.as_deref();
+    let is_concerned = named(annotations).or_else(|| named(good?)).is_some();
+    if !is_concerned || written(annotations, defaults, &mut Vec::new()).is_some() {
+        return None;
+    }
+    match good {
+        Some(good) => Some(named(good).and_then(|value| Weights::parse(value).ok())),
+        None if has_place_for_backends(annotations) => None,
+        None => Some(None),
+    }
 }
 
 fn annotation<'v>(view: &'v ServiceView, key: &str) -> Option<&'v str> {
@@ -112,7 +134,7 @@ fn asking<'v>(view: &'v ServiceView, policy: &Policy) -> Option<(&'static str, &
 fn without_effect(view: &ServiceView, policy: &Policy) -> Option<&'static str> {
     match view.kind {
         ServiceKind::ExternalName { .. } => Some("on an ExternalName service"),
-        ServiceKind::ClusterIp { .. } if !policy.endpoints && !has_backends(view) => Some(
+        ServiceKind::ClusterIp { .. } if !policy.endpoints && !view.has_backends => Some(
             "on a ClusterIP service without `shiftdns.io/endpoints: \"true\"` or `shiftdns.io/backends`",
         ),
         _ if view.publish_not_ready => Some("with `publishNotReadyAddresses`"),

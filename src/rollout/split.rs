@@ -10,12 +10,12 @@
 //!   manual external                as written
 //! ```
 
+use super::Version;
 use super::census::Census;
 use super::scene::quarantines;
 use super::shares::{Candidate, Capacity, Class, apportion, shares};
 use super::track::{Placed, Role, Standing};
 use super::wish::{Newness, Wish, wishes};
-use super::{Version, policy};
 use crate::model::{OnFailure, Policy, Reason, ServiceView, Share, Strategy, Weights};
 
 /// What the policy gives a version.
@@ -63,7 +63,7 @@ pub(super) fn split(
         .collect();
     let wants = match &policy.strategy {
         Strategy::Manual(written) => {
-            let annotation = match policy::has_backends(view) {
+            let annotation = match view.has_backends {
                 true => "backends",
                 false => "weights",
             };

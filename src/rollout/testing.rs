@@ -38,6 +38,9 @@ pub(super) fn view(text: &str, annotations: &str) -> ServiceView {
             .map(|(key, value)| (key.into(), value.into()))
             .collect(),
         publish_not_ready: false,
+        has_backends: annotations
+            .split("; ")
+            .any(|line| line.starts_with("backends: ")),
         endpoints: Vec::new(),
         revisions: Vec::new(),
         workloads: Vec::new(),

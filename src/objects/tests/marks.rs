@@ -1,6 +1,7 @@
 //! Which services a change marks: exactly those that may look different.
 
 use super::cast::{apply, change, cluster, cluster_of, object};
+use crate::model::{ServiceKey, Weights};
 use crate::objects::{Change, Dirty, Index, Kind, LabelSelector, Settings};
 
 const SHOP: &str = "
@@ -62,6 +63,28 @@ fn a_service_marks_itself_and_those_it_is_a_backend_of() {
     check("- service db", "db front");
     check("service new ip=10.0.0.1", "front new web");
     check("service new2 ip=None @backends=manual=1", "new2");
+}
+
+#[test]
+fn a_service_is_marked_by_the_backends_in_force() {
+    let check = |over: Option<&str>, before: &str, text: &str, expected: &str| {
+        let mut index = settled(SHOP);
+        let over = over.map(|text| Weights::parse(text).unwrap());
+        index.override_backends(&ServiceKey::new("shop", "front"), Some(over));
+        apply(&mut index, before);
+        index.take_dirty();
+        apply(&mut index, text);
+        assert_eq!(shown(&index.take_dirty()), expected, "{text}");
+    };
+    let (web, manual) = ("- slice web-x", "- slice manual-x");
+    check(Some("manual=1"), "", web, "web");
+    check(Some("manual=1"), "", manual, "front manual");
+    check(None, "", web, "web");
+    // Another Service, and what was in force instead of its text goes.
+    let other = "service front @backends=web=2";
+    check(Some("manual=1"), other, web, "front web");
+    check(Some("manual=1"), other, manual, "manual");
+    check(None, other, web, "front web");
 }
 
 #[test]

@@ -282,6 +282,55 @@ fn an_intent_names_the_revision_it_is_meant_for() {
     );
 }
 
+/// Backends go with the policy that names them.
+#[test]
+fn backends_in_force_are_those_of_the_policy_in_force() {
+    let read = |text: &str| view("v1 rev1 1 ready", text).annotations;
+    let check = |good: Option<&str>, text: &str, expected: &str| {
+        let memory = Memory {
+            good: good.map(read),
+            ..Memory::default()
+        };
+        let told = match backends_in_force(&read(text), &Policy::default(), &memory) {
+            None => "as written".to_owned(),
+            Some(None) => "none".to_owned(),
+            Some(Some(weights)) => weights
+                .iter()
+                .map(|(name, weight)| format!("{name}={weight}"))
+                .collect::<Vec<_>>()
+                .join(","),
+        };
+        assert_eq!(told, expected, "{text} after {good:?}");
+    };
+    let good = Some("backends: a=1,b=2");
+    check(good, "backends: a=3,b=4", "as written");
+    check(good, "steps: 10,100", "as written");
+    check(good, "", "as written");
+    check(good, "backends: a=3,b=x", "a=1,b=2");
+    check(good, "backends: c=1; records: 9", "a=1,b=2");
+    check(good, "backends: c=1; steps: 10,100", "a=1,b=2");
+    check(good, "steps: 100,10", "a=1,b=2");
+    check(
+        Some("steps: 10,100"),
+        "backends: c=1; steps: 10,100",
+        "none",
+    );
+    check(Some("records: 2"), "backends: c=1; records: 9", "none");
+    // Without a memory.
+    check(None, "backends: a=3,b=4", "as written");
+    check(None, "backends: a=3; records: 9", "as written");
+    check(None, "backends: a=3; strategy: canary", "as written");
+    check(
+        None,
+        "backends: a=3,b=3; strategy: blue-green",
+        "as written",
+    );
+    check(None, "backends: a=3; steps: 10,100", "none");
+    check(None, "backends: a=3; steps: 100,10", "none");
+    check(None, "backends: a=3; strategy: linear", "none");
+    check(None, "steps: 100,10", "as written");
+}
+
 /// Someone who aborts in a hurry is heard beside a mistake of last week.
 #[test]
 fn an_intent_does_not_wait_for_the_policy_beside_it() {

@@ -69,6 +69,20 @@ pub(super) fn written(
     is_sound.then(|| written.conclude(problems)).flatten()
 }
 
+/// Whether what stands beside the annotation `backends` lets it be, as far as that can be read.
+pub(super) fn has_place_for_backends(annotations: &[(Arc<str>, Arc<str>)]) -> bool {
+    let is_part = |kind| parts(kind).contains(&"backends");
+    let value = |key: &str| annotations.iter().find(|(known, _)| **known == *key);
+    let named = value("strategy").and_then(|(_, value)| values::strategy(value.trim()).ok());
+    let fits = match named {
+        Some(kind) => kind == StrategyKind::Follow || is_part(kind),
+        None => MEANT
+            .iter()
+            .all(|(key, kind)| is_part(*kind) || value(key).is_none()),
+    };
+    fits && octets(annotations) <= OCTETS_MAX
+}
+
 pub(super) fn octets(annotations: &[(Arc<str>, Arc<str>)]) -> usize {
     annotations.iter().map(|(k, v)| k.len() + v.len()).sum()
 }
