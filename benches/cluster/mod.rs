@@ -9,6 +9,7 @@
     reason = "each bench that has a cluster uses another part of it"
 )]
 
+use mimalloc::MiMalloc;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -18,6 +19,10 @@ use shiftdns::app;
 use shiftdns::config::{self, Flags};
 use shiftdns::engine::Engine;
 use shiftdns::objects::{Change, Kind, Object};
+
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Endpoints of every service.
 pub const ENDPOINTS: usize = 10;
