@@ -42,7 +42,7 @@
 //!  5 store         the published names
 //!  4 zone          record sets -> encoded bodies, variants, Nodes
 //!  3 records       (service view, split) -> record sets
-//!  2 rollout       (service view, policy) -> split with reasons
+//!  2 rollout       (service view, policy, memory, time) -> split with reasons
 //!    objects       slim Kubernetes objects and the index that joins them
 //!  1 model         domain values                     wire          DNS messages in and out of bytes
 //! ```

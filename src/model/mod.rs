@@ -9,13 +9,14 @@ mod policy;
 mod problem;
 mod service;
 mod share;
+mod steps;
+mod weights;
 
 pub use amount::Amount;
 pub use key::{ServiceKey, WorkloadKey, WorkloadKind};
 pub use policy::{
-    AnswerMode, DURATION_SECS_MAX, DURATION_WORDS, Intents, OnFailure, Policy, Promotion,
-    RollbackMode, Step, Steps, StepsError, Sticky, Strategy, StrategyKind, TtlPolicy, Weights,
-    WeightsError, parse_duration,
+    AnswerMode, Intents, OnFailure, Policy, Promotion, RollbackMode, Sticky, Strategy,
+    StrategyKind, TtlPolicy,
 };
 pub use problem::{Origin, Problem};
 pub use service::{
@@ -23,3 +24,5 @@ pub use service::{
     Trouble, Workload,
 };
 pub use share::{Reason, Share};
+pub use steps::{DURATION_SECS_MAX, DURATION_WORDS, Step, Steps, StepsError, parse_duration};
+pub use weights::{Weights, WeightsError};
