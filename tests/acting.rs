@@ -6,8 +6,10 @@ use std::path::Path;
 use std::process::Command;
 
 use rig::{Rig, cluster, config};
+use shiftdns::app::{self, Source};
 use shiftdns::config::Config;
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 /// A roll-out in steps of which each waits for a person; and a service at rest.
 const SHOP: &str = "namespace shop
@@ -173,4 +175,26 @@ fn whoever_asks_in_vain_is_told_why() {
         "shiftdns: no answer from `http://{address}/api/v1/services`; is the server running"
     );
     assert!(told.starts_with(&expected), "{told}");
+}
+
+/// It would be read as a manifest, and every write would read the manifests anew.
+#[test]
+fn a_state_file_among_the_manifests_is_refused() {
+    let dir = TempDir::new().expect("a directory");
+    let manifests = dir.path().display().to_string();
+    std::fs::write(dir.path().join("shop.yaml"), cluster(SHOP)).expect("written");
+    let runtime = Runtime::new().expect("a runtime");
+    for state in ["state.json", "./state"] {
+        let mut config = config();
+        config.state = Some(dir.path().join(state));
+        let source = Source::Manifests(dir.path().to_owned());
+        let started = runtime.block_on(app::start(&config, source));
+        let expected = format!(
+            "state: `{manifests}/{state}` lies in the directory of manifests; name a file outside `{manifests}`"
+        );
+        assert_eq!(
+            started.map(drop).map_err(|error| error.to_string()),
+            Err(expected)
+        );
+    }
 }

@@ -78,6 +78,18 @@ pub enum StartError {
     /// The state file cannot be used.
     #[error(transparent)]
     State(StateError),
+    /// The state file would be read as a manifest, and every write of it would read the manifests anew.
+    #[error(
+        "state: `{}` lies in the directory of manifests; name a file outside `{}`",
+        state.display(),
+        manifests.display()
+    )]
+    StateAmongManifests {
+        /// The file as the operator named it.
+        state: PathBuf,
+        /// The directory as the operator named it.
+        manifests: PathBuf,
+    },
     /// The directory of manifests could not be read.
     #[error(transparent)]
     Manifests(files::LoadError),
@@ -117,6 +129,7 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
     let versions = engine.counted_versions();
     let state = match &config.state {
         Some(path) => {
+            apart(path, &source)?;
             let (keeper, memories) = Keeper::start(path).map_err(StartError::State)?;
             info!(file = %path.display(), services = memories.len(), "read what is remembered");
             engine.remember(memories);
@@ -186,6 +199,25 @@ impl Running {
             // Whether it could be written has been logged.
             let _ = tokio::task::spawn_blocking(move || keeper.finish()).await;
         }
+    }
+}
+
+/// Refuses a state file among the manifests, whatever links lead there.
+fn apart(state: &Path, source: &Source) -> Result<(), StartError> {
+    let Source::Manifests(manifests) = source else {
+        return Ok(());
+    };
+    let folder = match state.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    match (folder.canonicalize(), manifests.canonicalize()) {
+        (Ok(folder), Ok(dir)) if folder.starts_with(&dir) => Err(StartError::StateAmongManifests {
+            state: state.to_owned(),
+            manifests: manifests.clone(),
+        }),
+        // What is not there is told by whoever reads it.
+        _ => Ok(()),
     }
 }
 
