@@ -238,14 +238,20 @@ async fn feed(dir: PathBuf, engine: Handle) -> Result<files::Watch, StartError> 
     announce(&dir, &loaded);
     engine.send(batch(loaded)).await?;
     let on_load = move |result: Result<Loaded, files::LoadError>| {
-        let event = match result {
-            Ok(loaded) => batch(loaded),
-            Err(error) => Event::SourceLost {
-                cause: crate::telemetry::chain(&error),
-            },
-        };
         // The engine ends with the process; what comes after is for nobody.
-        let _ = engine.send_blocking(event);
+        let send = |event| {
+            let _ = engine.send_blocking(event);
+        };
+        match result {
+            Ok(loaded) => {
+                send(Event::SourceBack);
+                send(batch(loaded));
+            }
+            Err(error) => send(Event::SourceLost {
+                since: None,
+                cause: crate::telemetry::chain(&error),
+            }),
+        }
     };
     files::watch(dir, manifests, on_load).map_err(StartError::Watch)
 }
@@ -257,7 +263,7 @@ fn announce(dir: &Path, loaded: &Loaded) {
 fn batch(loaded: Loaded) -> Event {
     Event::Batch {
         changes: loaded.changes,
-        problems: loaded.problems,
+        problems: Some(loaded.problems),
     }
 }
 

@@ -45,14 +45,18 @@ pub enum Event {
     Batch {
         /// What changed.
         changes: Vec<Change>,
-        /// What the source itself could not read, all of it at this moment.
-        problems: Vec<Problem>,
+        /// What the source itself could not read, all of it at this moment; `None`: what it said before stands.
+        problems: Option<Vec<Problem>>,
     },
-    /// A source cannot be read; what it gave before is served on.
+    /// The source cannot be read, or not all of it; what it gave before is served on, until [`Event::SourceBack`].
     SourceLost {
+        /// When it was last known to be all there; `None`: just before.
+        since: Option<Timestamp>,
         /// The cause, for people.
         cause: String,
     },
+    /// The source is read again.
+    SourceBack,
     /// All services.
     List(oneshot::Sender<Vec<Arc<Summary>>>),
     /// One service.
@@ -222,12 +226,17 @@ impl Loop {
     fn event(&mut self, event: Event) {
         match event {
             Event::Batch { changes, problems } => self.batch(changes, problems),
-            Event::SourceLost { cause } => {
-                self.engine.set_lost(now());
+            Event::SourceLost { since, cause } => {
+                self.engine.set_lost(since.unwrap_or_else(now));
                 error!(
                     cause,
                     "the source cannot be read; serving what it gave before"
                 );
+            }
+            Event::SourceBack => {
+                if self.engine.set_back() {
+                    info!("the source is read again");
+                }
             }
             // Who asked may have gone; then the answer goes nowhere.
             Event::List(reply) => drop(reply.send(self.engine.list())),
@@ -242,12 +251,13 @@ impl Loop {
         }
     }
 
-    fn batch(&mut self, changes: Vec<Change>, problems: Vec<Problem>) {
+    fn batch(&mut self, changes: Vec<Change>, problems: Option<Vec<Problem>>) {
         let started = Instant::now();
         let was_synced = self.engine.view.is_synced();
         let applied = self.engine.apply(changes, now());
-        self.engine.view.set_fresh();
-        self.engine.set_source_problems(problems);
+        if let Some(problems) = problems {
+            self.engine.set_source_problems(problems);
+        }
         log_published(&applied, started);
         if !was_synced && self.engine.view.is_synced() {
             info!(

@@ -213,9 +213,8 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Folds a batch in and publishes what it changed. A source that was lost is back with it.
+    /// Folds a batch in and publishes what it changed.
     pub fn apply(&mut self, changes: Vec<Change>, now: Timestamp) -> Applied {
-        self.lost = None;
         for change in changes {
             if let Change::Reset { kind, .. } = &change {
                 self.missing_kinds.remove(kind);
@@ -284,12 +283,18 @@ impl Engine {
         self.publish(due, Changed::default(), now, |_| Changed::default())
     }
 
-    /// The source cannot be read from here on: what was published stays, and nothing moves by time alone until the next
-    /// batch.
+    /// The source, or a part of it, cannot be read from here on: what was published stays, and nothing moves by time
+    /// alone until [`Engine::set_back`].
     pub fn set_lost(&mut self, now: Timestamp) {
         self.lost.get_or_insert(now);
         let now_secs = u64::try_from(now.as_second()).unwrap_or(0);
         self.view.set_lost(now_secs);
+    }
+
+    /// The source is read again; whether it was lost.
+    pub fn set_back(&mut self) -> bool {
+        self.view.set_fresh();
+        self.lost.take().is_some()
     }
 
     /// The time for roll-outs.

@@ -88,7 +88,7 @@ pub struct Detail {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Totals {
     /// Objects known, by kind.
-    pub objects: [(Kind, usize); 10],
+    pub objects: [(Kind, usize); 11],
     /// Problems that stand.
     pub problems: usize,
     /// How long roll-outs took that have ended.

@@ -12,6 +12,7 @@ use super::meta::{Controller, Meta};
 use super::network::{EndpointSlice, Namespace, Service, ServiceTarget};
 use super::object::{Kind, Object};
 use super::pods::Pod;
+use super::resource::ServiceRollout;
 use super::revisions::{ControllerRevision, ReplicaSet};
 use super::workloads::{DaemonSet, Deployment, StatefulSet};
 use crate::model::{Problem, ServiceKey};
@@ -39,6 +40,7 @@ impl Index {
             Object::StatefulSet(new) => self.set_stateful_set(id, Some(new)),
             Object::DaemonSet(new) => self.set_daemon_set(id, Some(new)),
             Object::ControllerRevision(new) => self.set_controller_revision(id, Some(new)),
+            Object::ServiceRollout(new) => self.set_resource(id, Some(new)),
         }
         self.puts += 1;
     }
@@ -65,6 +67,7 @@ impl Index {
             Object::ControllerRevision(object) => {
                 is(self.controller_revisions.get(namespace, name), object)
             }
+            Object::ServiceRollout(object) => is(self.resources.get(namespace, name), object),
         }
     }
 
@@ -83,6 +86,7 @@ impl Index {
             Kind::StatefulSet => self.set_stateful_set(id, None),
             Kind::DaemonSet => self.set_daemon_set(id, None),
             Kind::ControllerRevision => self.set_controller_revision(id, None),
+            Kind::ServiceRollout => self.set_resource(id, None),
         }
     }
 
@@ -415,6 +419,22 @@ impl Index {
         replace(&mut self.controller_revisions, id.clone(), new.clone());
         let metas = [&old, &new].map(|set| set.as_ref().map(|set| &set.meta));
         self.child_changed(Kind::ControllerRevision, &id, is_same, metas);
+    }
+
+    fn set_resource(&mut self, id: Id, new: Option<Arc<ServiceRollout>>) {
+        let key = ServiceKey {
+            namespace: Arc::clone(&id.0),
+            name: Arc::clone(&id.1),
+        };
+        let facts = |object: &Arc<ServiceRollout>| (object.written.clone(), object.uid.clone());
+        let old = self.resources.get(&id.0, &id.1).map(facts);
+        let is_same = old == new.as_ref().map(facts);
+        replace(&mut self.resources, id, new);
+        if !is_same {
+            self.dirty.services.insert(key.clone());
+        }
+        // What its status remembers shows in no view.
+        self.dirty.resources.insert(key);
     }
 
     /// `metas` are the old one and the new one.

@@ -20,6 +20,7 @@ use super::meta::Meta;
 use super::network::{EndpointSlice, Namespace, Node, Service};
 use super::object::{Change, Kind};
 use super::pods::Pod;
+use super::resource::ServiceRollout;
 use super::revisions::{ControllerRevision, ReplicaSet};
 use super::settings::Settings;
 use super::workloads::{DaemonSet, Deployment, StatefulSet};
@@ -49,6 +50,7 @@ pub struct Index {
     pub(super) stateful_sets: Named<Arc<StatefulSet>>,
     pub(super) daemon_sets: Named<Arc<DaemonSet>>,
     pub(super) controller_revisions: Named<Arc<ControllerRevision>>,
+    pub(super) resources: Named<Arc<ServiceRollout>>,
 
     /// Slices by service; slices by the pods their endpoints target.
     pub(super) slices_of_service: Links<ServiceKey, Arc<str>>,
@@ -90,6 +92,8 @@ pub struct Dirty {
     pub moved: BTreeSet<ServiceKey>,
     /// Namespaces that came, went or changed.
     pub namespaces: BTreeSet<Arc<str>>,
+    /// Services whose ServiceRollout came, went, or is another, be it in its status alone.
+    pub resources: BTreeSet<ServiceKey>,
     /// Pod addresses that came or went.
     pub pods: BTreeSet<(Arc<str>, IpAddr)>,
 }
@@ -191,6 +195,12 @@ impl Index {
             .map(|name| &**name)
     }
 
+    /// The ServiceRollout of a service that is served.
+    pub fn resource(&self, key: &ServiceKey) -> Option<&Arc<ServiceRollout>> {
+        let resource = self.resources.get(&key.namespace, &key.name)?;
+        self.serves(&key.namespace).then_some(resource)
+    }
+
     /// A pod of a served namespace that is not done has the address.
     pub fn pod_exists(&self, namespace: &str, address: IpAddr) -> bool {
         let addresses = self.pods_at.get(namespace);
@@ -259,7 +269,7 @@ impl Index {
     }
 
     /// How many objects of each kind there are.
-    pub fn counts(&self) -> [(Kind, usize); 10] {
+    pub fn counts(&self) -> [(Kind, usize); 11] {
         Kind::ALL.map(|kind| {
             let count = match kind {
                 Kind::Namespace => self.namespaces.len(),
@@ -272,6 +282,7 @@ impl Index {
                 Kind::StatefulSet => self.stateful_sets.len(),
                 Kind::DaemonSet => self.daemon_sets.len(),
                 Kind::ControllerRevision => self.controller_revisions.len(),
+                Kind::ServiceRollout => self.resources.len(),
             };
             (kind, count)
         })
@@ -381,6 +392,7 @@ impl Index {
             Kind::StatefulSet => without(&mut self.stateful_sets.ids()),
             Kind::DaemonSet => without(&mut self.daemon_sets.ids()),
             Kind::ControllerRevision => without(&mut self.controller_revisions.ids()),
+            Kind::ServiceRollout => without(&mut self.resources.ids()),
         }
     }
 }

@@ -19,6 +19,7 @@ mod meta;
 mod network;
 mod object;
 mod pods;
+mod resource;
 mod revisions;
 mod strings;
 mod templates;
@@ -49,6 +50,7 @@ pub use network::{
 };
 pub use object::{Change, Document, ItemType, Kind, Object, Reader};
 pub use pods::{Ailment, Pod};
+pub use resource::ServiceRollout;
 pub use revisions::{ControllerRevision, ReplicaSet};
 pub use settings::Settings;
 pub use templates::{Content, Template};

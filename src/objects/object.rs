@@ -9,6 +9,7 @@ use super::fields::Fields;
 use super::meta::Meta;
 use super::network::{EndpointSlice, Namespace, Node, Service};
 use super::pods::Pod;
+use super::resource::ServiceRollout;
 use super::revisions::{ControllerRevision, ReplicaSet};
 use super::strings::Strings;
 use super::tree::Tree;
@@ -38,11 +39,13 @@ pub enum Kind {
     ControllerRevision,
     /// `v1`
     Node,
+    /// `shiftdns.io/v1alpha1`
+    ServiceRollout,
 }
 
 impl Kind {
     /// Every kind, owners before what they own.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Namespace,
         Self::Node,
         Self::Deployment,
@@ -51,6 +54,7 @@ impl Kind {
         Self::ReplicaSet,
         Self::ControllerRevision,
         Self::Pod,
+        Self::ServiceRollout,
         Self::Service,
         Self::EndpointSlice,
     ];
@@ -68,6 +72,7 @@ impl Kind {
             Self::DaemonSet => "DaemonSet",
             Self::ControllerRevision => "ControllerRevision",
             Self::Node => "Node",
+            Self::ServiceRollout => "ServiceRollout",
         }
     }
 
@@ -76,8 +81,39 @@ impl Kind {
         match self {
             Self::Namespace | Self::Service | Self::Pod | Self::Node => "",
             Self::EndpointSlice => "discovery.k8s.io",
+            Self::ServiceRollout => "shiftdns.io",
             _ => "apps",
         }
+    }
+
+    /// The version of its API that is watched.
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::ServiceRollout => "v1alpha1",
+            _ => "v1",
+        }
+    }
+
+    /// Its objects in the paths of the API, in the plural.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Namespace => "namespaces",
+            Self::Service => "services",
+            Self::EndpointSlice => "endpointslices",
+            Self::Pod => "pods",
+            Self::Deployment => "deployments",
+            Self::ReplicaSet => "replicasets",
+            Self::StatefulSet => "statefulsets",
+            Self::DaemonSet => "daemonsets",
+            Self::ControllerRevision => "controllerrevisions",
+            Self::Node => "nodes",
+            Self::ServiceRollout => "servicerollouts",
+        }
+    }
+
+    /// A cluster may be without it: nobody installed the resource, or nobody may read it.
+    pub fn is_optional(self) -> bool {
+        self == Self::ServiceRollout
     }
 
     /// The kind of an `apiVersion` and a `kind`; any version of the right group will do.
@@ -122,6 +158,8 @@ pub enum Object {
     ControllerRevision(Arc<ControllerRevision>),
     /// See [`Node`].
     Node(Arc<Node>),
+    /// See [`ServiceRollout`].
+    ServiceRollout(Arc<ServiceRollout>),
 }
 
 /// Something that happened to the objects of a cluster.
@@ -291,6 +329,7 @@ impl Object {
             Kind::ControllerRevision => {
                 Self::ControllerRevision(ControllerRevision::read(tree, f)?.into())
             }
+            Kind::ServiceRollout => Self::ServiceRollout(ServiceRollout::read(tree, f)?.into()),
         };
         object.meta_mut().flaws = fields.into_flaws();
         Some(object)
@@ -309,6 +348,7 @@ impl Object {
             Self::DaemonSet(_) => Kind::DaemonSet,
             Self::ControllerRevision(_) => Kind::ControllerRevision,
             Self::Node(_) => Kind::Node,
+            Self::ServiceRollout(_) => Kind::ServiceRollout,
         }
     }
 
@@ -325,6 +365,7 @@ impl Object {
             Self::DaemonSet(object) => &object.meta,
             Self::ControllerRevision(object) => &object.meta,
             Self::Node(object) => &object.meta,
+            Self::ServiceRollout(object) => &object.meta,
         }
     }
 
@@ -333,6 +374,7 @@ impl Object {
         match self {
             Self::Namespace(object) => &mut Arc::make_mut(object).meta,
             Self::Node(object) => &mut Arc::make_mut(object).meta,
+            Self::ServiceRollout(object) => &mut Arc::make_mut(object).meta,
             Self::Service(object) => &mut Arc::make_mut(object).meta,
             Self::EndpointSlice(object) => &mut Arc::make_mut(object).meta,
             Self::Pod(object) => &mut Arc::make_mut(object).meta,

@@ -143,6 +143,11 @@ impl Rig {
         let engine = &self.running().engine;
         self.runtime.block_on(async {
             engine
+                .send(Event::SourceBack)
+                .await
+                .expect("the engine runs");
+            let problems = Some(problems);
+            engine
                 .send(Event::Batch { changes, problems })
                 .await
                 .expect("the engine runs");
@@ -156,7 +161,7 @@ impl Rig {
         self.runtime.block_on(async {
             let cause = "gone".to_owned();
             engine
-                .send(Event::SourceLost { cause })
+                .send(Event::SourceLost { since: None, cause })
                 .await
                 .expect("the engine runs");
             engine.list().await.expect("the engine runs");

@@ -153,7 +153,7 @@ impl Site {
         });
         let event = Event::Batch {
             changes: changes.into(),
-            problems: Vec::new(),
+            problems: None,
         };
         self.engine.send(event).await.unwrap();
         // A question is answered behind the batch.

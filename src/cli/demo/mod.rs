@@ -167,7 +167,7 @@ async fn play(running: &Running, out: &mut impl Write) -> anyhow::Result<()> {
     let send = |objects| {
         running.engine.send(Event::Batch {
             changes: resets(objects),
-            problems: Vec::new(),
+            problems: None,
         })
     };
     loop {

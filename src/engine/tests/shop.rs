@@ -57,6 +57,7 @@ impl Shop {
         for event in events.split("; ") {
             match event {
                 "lost" => self.engine.set_lost(at(second)),
+                "back" => assert!(self.engine.set_back()),
                 "-" => {}
                 _ => all.extend(changes(event)),
             }

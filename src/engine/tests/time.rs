@@ -123,7 +123,8 @@ fn time_stands_still_while_the_source_is_lost() {
         12  lost                  -> 1 2
         15  -                     -> 1 2
         99  -                     -> 1 2
-        99  service answer: all   -> NXDomain
+        99  service answer: all   -> 1 2
+        99  back                  -> NXDomain
         ",
     );
     let mut shop = Shop::open();
