@@ -84,6 +84,7 @@ pub mod answer;
 // Floor 7: the edges.
 pub mod engine;
 pub mod files;
+pub mod kubernetes;
 pub mod server;
 
 // Floors 8 and up: people.

@@ -17,6 +17,7 @@ mod names;
 mod values;
 mod written;
 
+pub use names::NAMES as ANNOTATIONS;
 pub use values::default_strategy;
 use written::{OCTETS_MAX, has_place_for_backends, octets, written};
 

@@ -1,0 +1,3 @@
+//! Kubernetes: the resource of ours, for an API server.
+
+pub mod resource;
