@@ -191,6 +191,7 @@ fn refused(error: IntentError) -> Failure {
         | IntentError::Failed { .. }
         | IntentError::Undo { .. }
         | IntentError::Backends
+        | IntentError::InCluster { .. }
         | IntentError::Annotated { .. }
         | IntentError::NotPaused { .. } => StatusCode::CONFLICT,
     };

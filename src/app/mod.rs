@@ -142,7 +142,7 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         let keep: Keep = Box::new(move |memories, kept| sink.put(memories, kept));
         keep
     });
-    let engine = control::start(engine, keep).map_err(StartError::Thread)?;
+    let engine = control::start(engine, keep, None).map_err(StartError::Thread)?;
 
     let workers: Vec<Worker> = (0..bound.workers_needed()).map(|_| worker()).collect();
     let streams = worker();

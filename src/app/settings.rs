@@ -144,5 +144,6 @@ pub(super) fn engine(config: &Config, dns: &[SocketAddr]) -> Result<engine::Sett
         },
         name_server: addresses,
         cache_floor: config.ttl.cache_floor,
+        in_cluster: false,
     })
 }

@@ -19,7 +19,7 @@ use tokio::time;
 use tracing::{error, info, warn};
 
 use super::history::Happened;
-use super::{Acted, Applied, Detail, Engine, Intent, IntentError, Summary, Totals};
+use super::{Acted, Applied, Detail, Engine, Intent, IntentError, Report, Summary, Totals};
 use crate::model::{Problem, ServiceKey};
 use crate::objects::Change;
 use crate::rollout::{Memory, Transition};
@@ -34,6 +34,9 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Keeps memories where they survive this process (`None`: of a service that is gone), and calls the second when that
 /// is done.
 pub type Keep = Box<dyn FnMut(Vec<(ServiceKey, Option<Memory>)>, Option<Kept>) + Send>;
+
+/// Tells the people of a cluster; must not wait.
+pub type Tell = Box<dyn FnMut(Vec<Report>) + Send>;
 
 /// Is told when memories are kept, or why they are not.
 pub type Kept = Box<dyn FnOnce(Result<(), String>) + Send>;
@@ -168,17 +171,17 @@ impl Handle {
     }
 }
 
-/// Starts the engine's thread; what it remembers is handed to `keep`.
+/// Starts the engine's thread; what it remembers is handed to `keep`, and what it reports to `tell`.
 ///
 /// # Errors
 /// When the system gives no thread, or no clock to wait by.
-pub fn start(engine: Engine, keep: Option<Keep>) -> std::io::Result<Handle> {
+pub fn start(engine: Engine, keep: Option<Keep>, tell: Option<Tell>) -> std::io::Result<Handle> {
     let (sender, events) = mpsc::channel(QUEUE_LEN_MAX);
     // Of the thread's own: it only waits for events and for time.
     let runtime = Builder::new_current_thread().enable_time().build()?;
     thread::Builder::new()
         .name("engine".to_owned())
-        .spawn(move || Loop { engine, keep }.run(&runtime, events))?;
+        .spawn(move || Loop { engine, keep, tell }.run(&runtime, events))?;
     Ok(Handle(sender))
 }
 
@@ -191,6 +194,7 @@ fn now() -> Timestamp {
 struct Loop {
     engine: Engine,
     keep: Option<Keep>,
+    tell: Option<Tell>,
 }
 
 /// What ended a wait.
@@ -303,6 +307,10 @@ impl Loop {
             log_happened(&happened);
         }
         self.log_problems();
+        let reports = self.engine.take_reports();
+        if let (Some(tell), false) = (&mut self.tell, reports.is_empty()) {
+            tell(reports);
+        }
         let memories = self.engine.take_remembered();
         match (&mut self.keep, kept) {
             (Some(keep), kept) if kept.is_some() || !memories.is_empty() => keep(memories, kept),
