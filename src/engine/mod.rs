@@ -380,7 +380,11 @@ impl Engine {
                 .resource(key)
                 .and_then(|r| reports::remembered(r));
             if let (Some(service), Some(first)) = (self.services.get_mut(key), first) {
+                let before = service.memory.clone();
                 service.memory.date_by(&first);
+                if service.memory != before {
+                    self.memory_news.insert(key.clone());
+                }
             }
         }
     }

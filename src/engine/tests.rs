@@ -2,6 +2,7 @@
 
 mod acting;
 mod backends;
+mod reports;
 mod shop;
 mod time;
 

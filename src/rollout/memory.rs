@@ -88,6 +88,7 @@ impl Memory {
             track.ramp = other.ramp.or(track.ramp);
             track.paused = other.paused.or(track.paused);
             track.paused_secs = other.paused_secs;
+            track.forgiven = other.forgiven;
             if track.step.0 == other.step.0 {
                 track.step = other.step;
             }
