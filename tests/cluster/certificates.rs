@@ -96,10 +96,11 @@ impl Authority {
     }
 }
 
-/// A key that signs ServiceAccount tokens, a PEM file.
-pub fn token_key(home: &Path) -> PathBuf {
-    let path = home.join("tokens.key");
+/// The key that signs ServiceAccount tokens and the one that checks them, PEM files.
+pub fn token_keys(home: &Path) -> (PathBuf, PathBuf) {
+    let (private, public) = (home.join("tokens.key"), home.join("tokens.pub"));
     let key = KeyPair::generate().expect("a key");
-    fs::write(&path, key.serialize_pem()).expect("a file");
-    path
+    fs::write(&private, key.serialize_pem()).expect("a file");
+    fs::write(&public, key.public_key_pem()).expect("a file");
+    (private, public)
 }

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::certificates::{Authority, Pair, token_key};
+use crate::certificates::{Authority, Pair, token_keys};
 use crate::programs::{self, Program, Reaper};
 
 /// Far above what anything takes on a busy machine; a test that waits this long fails.
@@ -71,7 +71,6 @@ impl Plane {
             Program::start(name, args, Vec::new(), &home.path, &reaper)
         };
         let ca = authority.certificate.display();
-        let token_key = home.path.join("tokens.key");
         let controller_manager = by_admin(
             "kube-controller-manager",
             vec![
@@ -79,7 +78,6 @@ impl Plane {
                 "--secure-port=0".into(),
                 format!("--controllers={}", CONTROLLERS.join(",")),
                 format!("--root-ca-file={ca}"),
-                format!("--service-account-private-key-file={}", token_key.display()),
                 // Longer than any test keeps the API server down: nodes whose leases cannot be renewed must not be given up.
                 "--node-monitor-grace-period=10m".into(),
                 "--kube-api-qps=500".into(),
@@ -366,7 +364,7 @@ pub fn items(list: &Value) -> &[Value] {
 }
 
 /// The controllers that roll-outs and endpoints need, and those without which objects cannot be made or removed.
-const CONTROLLERS: [&str; 11] = [
+const CONTROLLERS: [&str; 12] = [
     "deployment-controller",
     "replicaset-controller",
     "statefulset-controller",
@@ -375,6 +373,7 @@ const CONTROLLERS: [&str; 11] = [
     "namespace-controller",
     "serviceaccount-controller",
     "root-ca-certificate-publisher-controller",
+    "clusterrole-aggregation-controller",
     "garbage-collector-controller",
     "pod-garbage-collector-controller",
     "node-lifecycle-controller",
@@ -406,18 +405,19 @@ fn start_api_server(
     port: u16,
 ) -> Program {
     let serving = authority.server("serving", &["127.0.0.1", "localhost"]);
-    let tokens = token_key(&home.path);
-    let (ca, tokens) = (authority.certificate.display(), tokens.display());
+    let (private, public) = token_keys(&home.path);
+    let ca = authority.certificate.display();
     let args = vec![
         format!("--etcd-servers=http://{etcd}"),
         "--bind-address=127.0.0.1".into(),
+        "--advertise-address=127.0.0.1".into(),
         format!("--secure-port={port}"),
         format!("--tls-cert-file={}", serving.certificate.display()),
         format!("--tls-private-key-file={}", serving.key.display()),
         format!("--client-ca-file={ca}"),
         "--authorization-mode=Node,RBAC".into(),
-        format!("--service-account-key-file={tokens}"),
-        format!("--service-account-signing-key-file={tokens}"),
+        format!("--service-account-key-file={}", public.display()),
+        format!("--service-account-signing-key-file={}", private.display()),
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local".into(),
         "--service-cluster-ip-range=10.96.0.0/16".into(),
         // The `kubernetes` Service would want an address that is not loopback behind it.
