@@ -279,7 +279,9 @@ impl Plane {
     /// ```text
     /// .:{$PORT} {
     ///     bind 127.0.0.1
-    ///     kubernetes cluster.local { kubeconfig {$KUBECONFIG} }
+    ///     kubernetes cluster.local {
+    ///         kubeconfig {$KUBECONFIG}
+    ///     }
     /// }
     /// ```
     pub fn coredns(&self, corefile: &str) -> CoreDns {

@@ -371,7 +371,9 @@ fn coredns_answers_from_the_same_cluster() {
     let coredns = plane.coredns(
         ".:{$PORT} {
             bind 127.0.0.1
-            kubernetes cluster.local { kubeconfig {$KUBECONFIG} }
+            kubernetes cluster.local {
+                kubeconfig {$KUBECONFIG}
+            }
         }",
     );
     eventually("CoreDNS knows the Service", || {
