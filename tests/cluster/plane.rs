@@ -102,7 +102,8 @@ impl Plane {
                 "--manage-all-nodes=true".into(),
                 "--cidr=10.245.0.0/16".into(),
                 "--node-ip=10.0.0.1".into(),
-                "--node-lease-duration-seconds=40".into(),
+                // Renewed four times in that time: how soon `Plane::resync_pods` acts.
+                "--node-lease-duration-seconds=4".into(),
             ],
         );
         let plane = Self {
@@ -261,6 +262,15 @@ impl Plane {
         );
     }
 
+    /// Has kwok look at all pods again, within a second or two.
+    ///
+    /// kwok gives up on a pod's next phase when the connection breaks under its write, until the pod changes; a kubelet would try
+    /// again. It lists a node's pods when it takes the node's lease, so the leases go. [`ApiServer`] does this itself; who makes
+    /// writes fail in another way, as by killing etcd, calls it afterwards.
+    pub fn resync_pods(&self) {
+        self.kubectl(&["-n", "kube-node-lease", "delete", "leases", "--all"]);
+    }
+
     /// Calls etcd's JSON gateway; its keys are in base64 (`Lw==` is `/`), its 64-bit numbers strings.
     fn etcd_call(&self, method: &str, body: &Value) -> Value {
         let url = format!("http://{}/v3/{method}", self.etcd_client);
@@ -335,6 +345,7 @@ impl ApiServer<'_> {
     pub fn restart_with(&self, flags: &[&str]) {
         self.plane.api_server.restart_with(flags);
         wait_for_api_server(&self.plane.api_server, &self.plane.admin);
+        self.plane.resync_pods();
     }
 
     /// Freezes it: connections stay open, new ones are accepted by the kernel, and nothing is answered.
@@ -345,6 +356,7 @@ impl ApiServer<'_> {
     /// Lets it run on.
     pub fn resume(&self) {
         self.plane.api_server.resume();
+        self.plane.resync_pods();
     }
 }
 

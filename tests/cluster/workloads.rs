@@ -293,10 +293,11 @@ fn the_plane_survives_its_api_server() {
     };
     count_is(4);
 
+    // Killed while pods start: they become ready after all.
+    scale(6);
     plane.api_server().kill();
     assert!(plane.try_kubectl(&["get", "nodes"]).is_err());
     plane.api_server().restart();
-    scale(6);
     count_is(6);
 
     plane.api_server().pause();
