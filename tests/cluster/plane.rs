@@ -250,8 +250,10 @@ impl Plane {
 
     /// Forgets all revisions before the newest one.
     ///
-    /// The API server answers watches from a cache of its own, which this does not touch. A client whose resource version is to be
-    /// too old (410) needs a restart of the API server, too: its cache then begins at the newest revision.
+    /// The API server answers watches and lists from a cache of its own, which this does not touch: a watch from an old resource
+    /// version goes on, and only continued lists past the cache fail (410). A restart of the API server empties the cache and makes
+    /// older versions of watches too old by itself; without a cache (`restart_with(&["--watch-cache=false"])`) it is the compaction
+    /// that does.
     pub fn etcd_compact(&self) {
         let range = self.etcd_call("kv/range", &json!({"key": "Lw==", "count_only": true}));
         let revision = &range["header"]["revision"];
