@@ -1,0 +1,26 @@
+//! A real control plane: what controllers, scheduler and kubectl do, and what our server makes of it.
+//!
+//! Ignored by plain `cargo test`, since it builds and runs Kubernetes. `tests/cluster/run` builds the programs, once, and runs
+//! these tests one after another.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "a rig has more than one scenario needs"
+)]
+
+// The control plane itself.
+#[path = "cluster/certificates.rs"]
+mod certificates;
+#[path = "cluster/plane.rs"]
+mod plane;
+#[path = "cluster/programs.rs"]
+mod programs;
+
+// DNS questions and answers as text.
+mod rig;
+
+// What is seen on it.
+#[path = "cluster/workloads.rs"]
+mod workloads;
