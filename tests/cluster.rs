@@ -21,6 +21,14 @@ mod programs;
 // DNS questions and answers as text.
 mod rig;
 
+// Our own server on it, and who judges what it answers.
+#[path = "cluster/judge.rs"]
+mod judge;
+#[path = "cluster/ours.rs"]
+mod ours;
+#[path = "cluster/scenarios.rs"]
+mod scenarios;
+
 // What is seen on it.
 #[path = "cluster/workloads.rs"]
 mod workloads;

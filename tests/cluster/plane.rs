@@ -284,6 +284,19 @@ impl Plane {
         serde_json::from_str(&text).expect("etcd writes JSON")
     }
 
+    /// Installs what `deploy/` says, and gives a kubeconfig of our server's ServiceAccount.
+    pub fn install_ours(&self) -> PathBuf {
+        let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/base");
+        self.kubectl(&["apply", "-k", &base.display().to_string()]);
+        self.kubeconfig_for_service_account("shiftdns", "shiftdns")
+    }
+
+    /// Runs a program that is not of the control plane; it logs to `NAME.log`.
+    pub fn run(&self, name: &str, path: &Path, args: Vec<String>) -> Program {
+        let path = path.to_owned();
+        Program::start_at(name, path, args, Vec::new(), &self.home.path, &self.reaper)
+    }
+
     /// Starts CoreDNS with a Corefile and waits until it listens.
     ///
     /// The Corefile says where with `{$PORT}`, and finds the API server with `{$KUBECONFIG}`:

@@ -69,9 +69,21 @@ impl Program {
         home: &Path,
         reaper: &Arc<Reaper>,
     ) -> Self {
+        Self::start_at(name, directory().join(name), args, envs, home, reaper)
+    }
+
+    /// Starts a program that is somewhere else.
+    pub fn start_at(
+        name: &str,
+        path: PathBuf,
+        args: Vec<String>,
+        envs: Vec<(String, String)>,
+        home: &Path,
+        reaper: &Arc<Reaper>,
+    ) -> Self {
         let program = Self {
             name: name.to_owned(),
-            path: directory().join(name),
+            path,
             args,
             envs,
             log: home.join(format!("{name}.log")),
