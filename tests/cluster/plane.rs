@@ -30,6 +30,8 @@ use crate::programs::{self, Program, Reaper};
 
 /// Far above what anything takes on a busy machine; a test that waits this long fails.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How `timeout` says that it ended the command.
+const TIMED_OUT: i32 = 124;
 /// Between two looks at what is waited for.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -276,7 +278,10 @@ impl Plane {
     /// Calls etcd's JSON gateway; its keys are in base64 (`Lw==` is `/`), its 64-bit numbers strings.
     fn etcd_call(&self, method: &str, body: &Value) -> Value {
         let url = format!("http://{}/v3/{method}", self.etcd_client);
-        let mut response = ureq::post(&url)
+        // Whatever proxy the machine's environment names, loopback needs none.
+        let client = ureq::Agent::config_builder().proxy(None).build();
+        let mut response = ureq::Agent::new_with_config(client)
+            .post(&url)
             .header("content-type", "application/json")
             .send(body.to_string())
             .unwrap_or_else(|error| panic!("etcd {method}: {error}"));
@@ -500,6 +505,8 @@ pub fn kubectl(kubeconfig: &Path, args: &[&str], input: Option<&str>) -> Result<
     let output = child.wait_with_output().expect("a child's output");
     if output.status.success() {
         Ok(String::from_utf8(output.stdout).expect("kubectl writes UTF-8"))
+    } else if output.status.code() == Some(TIMED_OUT) {
+        Err(format!("no end within {PATIENCE:?}"))
     } else {
         Err(String::from_utf8_lossy(&output.stderr).into_owned())
     }
