@@ -7,7 +7,8 @@
     dead_code,
     unreachable_pub,
     clippy::unwrap_used,
-    reason = "a rig has more than one scenario needs"
+    clippy::print_stdout,
+    reason = "a rig has more than one scenario needs, and tells what it measured"
 )]
 
 // The control plane itself.
