@@ -190,7 +190,7 @@ fn refused(error: IntentError) -> Failure {
         | IntentError::NoSteps { .. }
         | IntentError::Failed { .. }
         | IntentError::Undo { .. }
-        | IntentError::Backends
+        | IntentError::Backends { .. }
         | IntentError::InCluster { .. }
         | IntentError::Annotated { .. }
         | IntentError::NotPaused { .. } => StatusCode::CONFLICT,

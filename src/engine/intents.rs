@@ -85,15 +85,18 @@ pub enum IntentError {
         hash: Arc<str>,
     },
     /// Between two Services goes what is written on the one in front of them.
-    #[error(
-        "which Service is active is written in `shiftdns.io/backends`, or in `shiftdns.io/promote`"
-    )]
-    Backends,
+    #[error("which Service is active is written in `{backends}`, or in `{promote}`")]
+    Backends {
+        /// Where the backends stand: `shiftdns.io/backends`, `spec.backends`.
+        backends: String,
+        /// Where a promotion does.
+        promote: String,
+    },
     /// What stands there was not written here.
-    #[error("annotation `shiftdns.io/{annotation}` names revision `{hash}`; take it away there")]
+    #[error("`{place}` names revision `{hash}`; take it away there")]
     Annotated {
-        /// `pause` or `abort`.
-        annotation: &'static str,
+        /// The annotation or the field of the ServiceRollout: `shiftdns.io/pause`, `spec.pause`.
+        place: String,
         /// The revision.
         hash: Arc<str>,
     },
@@ -170,7 +173,11 @@ pub(super) fn act(
         .iter()
         .any(|candidate| candidate.workload.is_none())
     {
-        return Err(IntentError::Backends);
+        let place = |word| view.policy_of.place(word);
+        return Err(IntentError::Backends {
+            backends: place("backends"),
+            promote: place("promote"),
+        });
     }
     let meant = choose(&candidates, workload)?;
     if meant.is_undone() && intent != Intent::Resume {
@@ -378,7 +385,7 @@ impl Standing<'_> {
         }
     }
 
-    /// What was written on the Service stands there, whatever is taken away here.
+    /// What was written on the Service or its ServiceRollout stands there, whatever is taken away here.
     fn refuse_annotated(
         &self,
         annotation: &'static str,
@@ -392,7 +399,8 @@ impl Standing<'_> {
         let stands = written.any(|(_, value)| names(value));
         if stands || (in_force.contains(hash) && !here.contains(hash)) {
             let hash = Arc::clone(hash);
-            return Err(IntentError::Annotated { annotation, hash });
+            let place = self.view.policy_of.place(annotation);
+            return Err(IntentError::Annotated { place, hash });
         }
         Ok(())
     }

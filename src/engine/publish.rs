@@ -226,13 +226,14 @@ impl Engine {
             return None;
         }
         let resource = self.index.resource(&view.key);
-        let (report, next) = service.reported.report(Seen {
+        let (report, next) = service.reported.report(&Seen {
             view,
             outcome,
             memory: &service.memory,
             problems: &service.problems,
             transitions,
             resource: resource.map(|resource| &**resource),
+            unheard: self.index.unheard(&view.key),
             now,
         });
         self.reports.extend(report);

@@ -184,7 +184,6 @@ const STALLED_SECS: i64 = 60;
 const SHARE_PART: u32 = 1000;
 
 /// What [`Reported::report`] looks at.
-#[derive(Clone, Copy)]
 pub(super) struct Seen<'a> {
     pub(super) view: &'a ServiceView,
     pub(super) outcome: &'a Outcome,
@@ -192,12 +191,14 @@ pub(super) struct Seen<'a> {
     pub(super) problems: &'a [Problem],
     pub(super) transitions: &'a [Transition],
     pub(super) resource: Option<&'a ServiceRollout>,
+    /// What is written in annotations beside it, and not heard.
+    pub(super) unheard: Option<String>,
     pub(super) now: Timestamp,
 }
 
 impl Reported {
     /// What is to be told, if anything is, and when there may be something to tell by time alone.
-    pub(super) fn report(&mut self, seen: Seen<'_>) -> (Option<Report>, Option<Timestamp>) {
+    pub(super) fn report(&mut self, seen: &Seen<'_>) -> (Option<Report>, Option<Timestamp>) {
         let (standing, next) = standing_notices(seen);
         let mut notices = Vec::new();
         let moments = seen.transitions.iter();
@@ -224,7 +225,7 @@ impl Reported {
         (report, next)
     }
 
-    fn status(&mut self, seen: Seen<'_>, resource: &ServiceRollout) -> Option<Box<Status>> {
+    fn status(&mut self, seen: &Seen<'_>, resource: &ServiceRollout) -> Option<Box<Status>> {
         let standing = where_it_stands(seen);
         let handed = (Arc::clone(&resource.version), standing);
         let is_told = is_told(&resource.told, &handed.1) && remembered(resource).is_some();
@@ -243,7 +244,7 @@ fn spokesman(outcome: &Outcome) -> Option<&Track> {
     outcome.tracks.iter().find(is_its)
 }
 
-fn where_it_stands(seen: Seen<'_>) -> Standing {
+fn where_it_stands(seen: &Seen<'_>) -> Standing {
     let outcome = seen.outcome;
     let track = spokesman(outcome).or(outcome.tracks.first());
     let version = |index: Option<usize>| outcome.versions.get(index?);
@@ -263,8 +264,14 @@ fn where_it_stands(seen: Seen<'_>) -> Standing {
         target: alias(track.and_then(|track| track.target)),
         share: target.map_or(Share::ZERO, |version| version.share),
         ttl: outcome.ttl,
-        is_accepted: seen.problems.is_empty(),
+        is_accepted: complaints(seen).next().is_none(),
     }
+}
+
+/// What is wrong with what the resource says; of the Service's own faults it is told elsewhere.
+fn complaints<'a>(seen: &'a Seen<'_>) -> impl Iterator<Item = &'a Problem> {
+    let problems = seen.problems.iter();
+    problems.filter(|problem| problem.subject.starts_with("servicerollout "))
 }
 
 /// The status says what is to be said, but for what a transition is not.
@@ -281,7 +288,7 @@ fn is_told(told: &Told, standing: &Standing) -> bool {
         && told.accepted.map(|(is, _)| is) == Some(standing.is_accepted)
 }
 
-fn status(seen: Seen<'_>, resource: &ServiceRollout, standing: Standing) -> Status {
+fn status(seen: &Seen<'_>, resource: &ServiceRollout, standing: Standing) -> Status {
     let Seen { view, outcome, .. } = seen;
     let known = resource.told.accepted;
     let known = known.filter(|(is, _)| *is == standing.is_accepted);
@@ -313,7 +320,9 @@ fn status(seen: Seen<'_>, resource: &ServiceRollout, standing: Standing) -> Stat
         version: Arc::clone(&resource.version),
         since: outcome.since,
         accepted_since: known.and_then(|(_, since)| since).unwrap_or(seen.now),
-        complaints: seen.problems.iter().map(|p| p.text.clone()).collect(),
+        complaints: complaints(seen)
+            .map(|problem| problem.text.clone())
+            .collect(),
         revisions: revisions.collect(),
         tracks: tracks.collect(),
         memory: written(seen.memory),
@@ -331,7 +340,7 @@ pub(super) fn remembered(resource: &ServiceRollout) -> Option<Memory> {
     serde_json::from_str(resource.memory.as_ref()?).ok()
 }
 
-fn of_transition(seen: Seen<'_>, transition: &Transition) -> Option<Notice> {
+fn of_transition(seen: &Seen<'_>, transition: &Transition) -> Option<Notice> {
     let name = name(seen, &transition.target);
     let who = who(transition.workload.as_ref());
     let (occasion, text) = match (transition.result, transition.to) {
@@ -368,9 +377,17 @@ fn of_transition(seen: Seen<'_>, transition: &Transition) -> Option<Notice> {
 }
 
 /// What stands and is worth an Event, and when there may be more of it by time alone.
-fn standing_notices(seen: Seen<'_>) -> (Vec<Notice>, Option<Timestamp>) {
+fn standing_notices(seen: &Seen<'_>) -> (Vec<Notice>, Option<Timestamp>) {
     let (mut notices, mut next) = (Vec::new(), None);
     let Seen { view, outcome, .. } = seen;
+    if let Some(text) = seen.unheard.clone() {
+        let id = id(seen, Occasion::Conflict, None, &text);
+        notices.push(Notice {
+            occasion: Occasion::Conflict,
+            text,
+            id,
+        });
+    }
     for track in &outcome.tracks {
         let Some(target) = track.target.and_then(|index| outcome.versions.get(index)) else {
             continue;
@@ -412,7 +429,7 @@ fn standing_notices(seen: Seen<'_>) -> (Vec<Notice>, Option<Timestamp>) {
 }
 
 /// `v2 (5b7f9c)`, or the hash alone where it has no other name.
-fn name(seen: Seen<'_>, hash: &str) -> String {
+fn name(seen: &Seen<'_>, hash: &str) -> String {
     let mut versions = seen.outcome.versions.iter();
     match versions.find(|version| *version.hash == *hash) {
         Some(version) if version.alias != version.hash => format!("{} ({hash})", version.alias),
@@ -426,7 +443,7 @@ fn who(workload: Option<&WorkloadKey>) -> String {
 
 /// FNV-1a over what makes a notice itself: which Service, what, of which track, about which revision in which number
 /// (an undo gives a revision another one), tried how often.
-fn id(seen: Seen<'_>, occasion: Occasion, workload: Option<&WorkloadKey>, target: &str) -> u64 {
+fn id(seen: &Seen<'_>, occasion: Occasion, workload: Option<&WorkloadKey>, target: &str) -> u64 {
     let mut revisions = seen.view.revisions.iter();
     let number = revisions
         .find(|r| *r.hash == *target)

@@ -27,6 +27,7 @@ mod tree;
 mod workloads;
 
 // Keeping and joining them.
+mod asked;
 mod backends;
 mod fold;
 mod index;

@@ -8,6 +8,7 @@ use super::*;
 /// The status of the ServiceRollout `shop/web` as the API of a cluster keeps it: who names an old version is refused.
 struct Api {
     version: u32,
+    spec: Value,
     status: Value,
     accepted: usize,
     refused: usize,
@@ -15,9 +16,10 @@ struct Api {
 
 impl Api {
     fn new() -> Self {
-        let status = json!({});
+        let (spec, status) = (json!({}), json!({}));
         Self {
             version: 1,
+            spec,
             status,
             accepted: 0,
             refused: 0,
@@ -28,7 +30,7 @@ impl Api {
         read(json!({
             "apiVersion": "shiftdns.io/v1alpha1", "kind": "ServiceRollout",
             "metadata": {"name": "web", "namespace": "shop", "uid": "sr", "resourceVersion": self.version.to_string()},
-            "status": self.status,
+            "spec": self.spec, "status": self.status,
         }))
     }
 
@@ -123,9 +125,21 @@ impl Servers {
         panic!("they do not come to rest");
     }
 
+    /// What happens at a second, each server a second after the one before: `spec {..}` is written into the resource.
     fn play(&mut self, second: i64, events: &str) {
+        let spec = events.strip_prefix("spec ");
+        if let (Some(spec), Some(api)) = (spec, &mut self.api) {
+            api.spec = serde_json::from_str(spec).unwrap();
+            api.version += 1;
+        }
         for (delay, shop) in (0..).zip(&mut self.shops) {
-            shop.play(second + delay, events);
+            match (spec, &self.api) {
+                (Some(_), Some(api)) => {
+                    let change = Change::Apply(api.resource());
+                    shop.engine.apply(vec![change], at(second + delay));
+                }
+                _ => shop.play(second + delay, events),
+            }
         }
         let last = second + i64::try_from(self.shops.len()).unwrap();
         self.settle(last);
@@ -146,7 +160,7 @@ impl Servers {
     }
 }
 
-const STEPS: &str = "service strategy: steps, steps: 25+50+100";
+const STEPS: &str = r#""steps": [{"weight": 25}, {"weight": 50}, {"weight": 100}]"#;
 
 /// Three servers, of which each is a second later than the one before: every transition is written once, by the
 /// first, and all count from the moments that it wrote.
@@ -158,13 +172,13 @@ fn the_first_server_to_see_a_transition_dates_it_for_all() {
         "Healthy v1 -> v1 100%"
     );
     servers.check(&format!(
-        "
-        5   {STEPS}                           -> Healthy v1 -> v1 100%
-        20  rolls; endpoints 0 1 2 4 5        -> Paused v1 -> v2 25%
-        40  service strategy: steps, steps: 25+50+100, promote: b@2  -> Paused v1 -> v2 50%
-        60  service strategy: steps, steps: 25+50+100, abort: b      -> Aborted v1 -> v2 0%
-        80  {STEPS}                           -> Paused v1 -> v2 25%
-        "
+        r#"
+        5   spec {{{STEPS}}}             -> Healthy v1 -> v1 100%
+        20  rolls; endpoints 0 1 2 4 5   -> Paused v1 -> v2 25%
+        40  spec {{{STEPS}, "promote": [{{"revision": "b", "step": 2}}]}} -> Paused v1 -> v2 50%
+        60  spec {{{STEPS}, "abort": ["b"]}} -> Aborted v1 -> v2 0%
+        80  spec {{{STEPS}}}             -> Paused v1 -> v2 25%
+        "#
     ));
     let api = servers.api.as_ref().unwrap();
     assert_eq!((api.accepted, api.refused), (5, 10));
@@ -177,11 +191,11 @@ fn the_first_server_to_see_a_transition_dates_it_for_all() {
 fn a_server_that_begins_goes_on_where_the_others_are() {
     let mut servers = Servers::new(2, true);
     servers.check(
-        "
-        5   service strategy: linear, ramp: 100s  -> Healthy v1 -> v1 100%
+        r#"
+        5   spec {"ramp": "100s"}                 -> Healthy v1 -> v1 100%
         20  rolls; endpoints 0 1 2 4 5            -> Progressing v1 -> v2 20%
         45  -                                     -> Progressing v1 -> v2 45%
-        ",
+        "#,
     );
     let shares = |shop: &Shop, second| {
         let outcome = shop.detail(second).outcome;
@@ -191,8 +205,7 @@ fn a_server_that_begins_goes_on_where_the_others_are() {
     let before = shares(&servers.shops[0], 48);
     let resource = servers.api.as_ref().unwrap().resource();
     let mut late = Shop::closed();
-    let events = "service strategy: linear, ramp: 100s; rolls; endpoints 0 1 2 4 5";
-    late.sync_beside(Some(resource), events, 48);
+    late.sync_beside(Some(resource), "rolls; endpoints 0 1 2 4 5", 48);
     assert_eq!(shares(&late, 48), before);
     assert_eq!(
         late.engine
@@ -208,7 +221,7 @@ fn a_server_that_begins_goes_on_where_the_others_are() {
 fn what_happens_is_told_without_a_resource_too_and_to_nobody_outside_of_a_cluster() {
     let mut servers = Servers::new(1, false);
     for (second, events) in [
-        (5, STEPS),
+        (5, "service strategy: steps, steps: 25+50+100"),
         (20, "rolls; endpoints 0 1 2 4 5"),
         (30, "pod 4 unready; pod 5 unready; endpoints 0 1 2"),
         (
