@@ -20,9 +20,10 @@ use tracing::{error, info, warn};
 
 use super::history::Happened;
 use super::{Acted, Applied, Detail, Engine, Intent, IntentError, Summary, Totals};
-use crate::model::{Problem, ServiceKey};
+use crate::model::{Problem, Resolved, ServiceKey};
 use crate::objects::Change;
 use crate::rollout::{Memory, Transition};
+use crate::wire::Name;
 
 /// Batches that may wait; a source that is faster than the engine waits for it.
 const QUEUE_LEN_MAX: usize = 64;
@@ -34,6 +35,9 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Keeps memories where they survive this process (`None`: of a service that is gone), and calls the second when that
 /// is done.
 pub type Keep = Box<dyn FnMut(Vec<(ServiceKey, Option<Memory>)>, Option<Kept>) + Send>;
+
+/// Is told which names outside our zones are to be looked up (`true`), and which not any more. It must not wait.
+pub type Want = Box<dyn FnMut(Vec<(Name, bool)>) + Send>;
 
 /// Is told when memories are kept, or why they are not.
 pub type Kept = Box<dyn FnOnce(Result<(), String>) + Send>;
@@ -57,6 +61,8 @@ pub enum Event {
     },
     /// The source is read again.
     SourceBack,
+    /// What was learned of names outside our zones: of each, all that is known of it.
+    Resolved(Vec<(Name, Resolved)>),
     /// All services.
     List(oneshot::Sender<Vec<Arc<Summary>>>),
     /// One service.
@@ -168,17 +174,17 @@ impl Handle {
     }
 }
 
-/// Starts the engine's thread; what it remembers is handed to `keep`.
+/// Starts the engine's thread; what it remembers is handed to `keep`, and which names outside it wants to `want`.
 ///
 /// # Errors
 /// When the system gives no thread, or no clock to wait by.
-pub fn start(engine: Engine, keep: Option<Keep>) -> std::io::Result<Handle> {
+pub fn start(engine: Engine, keep: Option<Keep>, want: Option<Want>) -> std::io::Result<Handle> {
     let (sender, events) = mpsc::channel(QUEUE_LEN_MAX);
     // Of the thread's own: it only waits for events and for time.
     let runtime = Builder::new_current_thread().enable_time().build()?;
     thread::Builder::new()
         .name("engine".to_owned())
-        .spawn(move || Loop { engine, keep }.run(&runtime, events))?;
+        .spawn(move || Loop { engine, keep, want }.run(&runtime, events))?;
     Ok(Handle(sender))
 }
 
@@ -191,6 +197,7 @@ fn now() -> Timestamp {
 struct Loop {
     engine: Engine,
     keep: Option<Keep>,
+    want: Option<Want>,
 }
 
 /// What ended a wait.
@@ -237,6 +244,10 @@ impl Loop {
                 if self.engine.set_back() {
                     info!("the source is read again");
                 }
+            }
+            Event::Resolved(learned) => {
+                let started = Instant::now();
+                log_published(&self.engine.learn(learned, now()), started);
             }
             // Who asked may have gone; then the answer goes nowhere.
             Event::List(reply) => drop(reply.send(self.engine.list())),
@@ -303,6 +314,10 @@ impl Loop {
             log_happened(&happened);
         }
         self.log_problems();
+        let wanted = self.engine.take_wanted();
+        if let Some(want) = self.want.as_mut().filter(|_| !wanted.is_empty()) {
+            want(wanted);
+        }
         let memories = self.engine.take_remembered();
         match (&mut self.keep, kept) {
             (Some(keep), kept) if kept.is_some() || !memories.is_empty() => keep(memories, kept),

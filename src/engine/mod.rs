@@ -8,8 +8,9 @@
 //! ```text
 //!   Changes ─> Index ─> dirty ─┐
 //!   time ───> Schedule ─> due ─┼─> rollout::evaluate ─> records::compile ─> zone::encode ─> Publisher
-//!   Intent ──> memory ─────────┘      ^    │    │                              └ reverse names, namespaces, pods
-//!                                   memory <┘   └> Schedule, History
+//!   Intent ──> memory ─────────┘      ^    │    │  ^                           └ reverse names, namespaces, pods
+//!                                   memory <┘    │  └ targets: what was learned of names outside
+//!                                                └> Schedule, History
 //! ```
 //!
 //! *Replay law:* for the same memory, folding changes one by one publishes what [`Engine::compile_from_scratch`]
@@ -22,6 +23,7 @@ mod publish;
 mod reverse;
 mod scratch;
 mod slots;
+mod targets;
 
 // What time does.
 mod drains;
@@ -56,6 +58,7 @@ use problems::{News, Problems};
 use reverse::{Claims, ReverseNames};
 use schedule::Schedule;
 use slots::ServiceSlots;
+use targets::Targets;
 
 pub use drains::Drain;
 pub use history::{DURATION_BOUNDS, Durations, ResultCount, Took};
@@ -90,6 +93,8 @@ pub struct Settings {
     pub name_server: Vec<IpAddr>,
     /// The least that caches in front keep an answer for, in seconds, whatever its time to live.
     pub cache_floor: u32,
+    /// Somebody looks up names outside our zones: [`Engine::take_wanted`], [`Engine::learn`].
+    pub upstream: bool,
 }
 
 /// The control loop's state.
@@ -101,6 +106,7 @@ pub struct Engine {
     publisher: Publisher,
     services: BTreeMap<ServiceKey, Service>,
     reverse: ReverseNames,
+    targets: Targets,
     /// Whether there is a reverse zone; without one nobody's claims are kept.
     has_reverse: bool,
     slots: slots::Allocator,
@@ -189,6 +195,7 @@ impl Engine {
             services: BTreeMap::new(),
             has_reverse,
             reverse: ReverseNames::default(),
+            targets: Targets::default(),
             slots: slots::Allocator::default(),
             problems: Problems::default(),
             index_problems: Vec::new(),
@@ -422,6 +429,7 @@ impl Engine {
             problems: service.problems.clone(),
             drains: service.drains.standing(now),
             held: service.answered.held(),
+            resolved: self.resolved(key).cloned(),
         })
     }
 

@@ -59,6 +59,7 @@ fn engine() -> Engine {
         pods: Pods::Verified,
         name_server: vec![Ipv4Addr::new(10, 9, 9, 9).into()],
         cache_floor: 5,
+        upstream: true,
     };
     Engine::new(settings, Arc::new(view), publisher).unwrap()
 }
