@@ -89,23 +89,30 @@ impl Engine {
     /// The records of a service, its target's addresses included: one way for a change and for everything from scratch.
     pub(super) fn compiled(&self, view: &ServiceView, outcome: &Outcome) -> Records {
         let mut records = records::compile(view, outcome, &self.settings.records);
-        let target = self.outside(&records);
-        if let (Some(name), Content::Alias { ttl, addresses, .. }) = (target, &mut records.content)
+        let Some(name) = self.outside(&records) else {
+            return records;
+        };
+        let known = self.targets.known.get(&name);
+        let known = known.map(|target| &target.resolved);
+        if let Content::Alias {
+            target,
+            ttl,
+            addresses,
+        } = &mut records.content
         {
-            let known = self.targets.known.get(&name);
-            if let Some(known) = known.map(|target| &target.resolved) {
+            if let Some(known) = known {
                 addresses.clone_from(&known.addresses);
-                let trouble = known.trouble.iter();
-                let problem = trouble.map(|trouble| {
-                    let text = format!("externalName: `{name}` {trouble}");
-                    Problem::of_service(&view.key, text)
-                });
-                records.problems.extend(problem);
             }
             if addresses.is_empty() {
                 // Caches take it for all there is, and it may be more in a moment.
                 *ttl = Content::TTL_TARGET.min(*ttl);
             }
+            let trouble = known.and_then(|known| known.trouble.as_ref());
+            let problem = trouble.map(|trouble| {
+                let text = format!("externalName: `{target}` {trouble}");
+                Problem::of_service(&view.key, text)
+            });
+            records.problems.extend(problem);
         }
         records
     }
