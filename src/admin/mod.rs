@@ -54,7 +54,7 @@ use tracing::warn;
 use crate::answer::{self, View};
 use crate::engine::CountedVersions;
 use crate::engine::control::Handle;
-use crate::server;
+use crate::{server, upstream};
 
 use answered::Answered;
 use door::Door;
@@ -102,6 +102,8 @@ pub struct Sources {
     pub server: Arc<server::Counters>,
     /// Which version each answer count stands for.
     pub versions: Arc<CountedVersions>,
+    /// What look-ups upstream come to; `None`: there are none.
+    pub upstream: Option<Arc<upstream::Counters>>,
     /// Chance and counts of `/api/v1/resolve`.
     pub resolver: answer::Worker,
 }
@@ -157,6 +159,7 @@ impl Bound {
             workers,
             server,
             versions,
+            upstream,
             resolver,
         } = sources;
         let leaving = Arc::new(AtomicBool::new(false));
@@ -170,6 +173,7 @@ impl Bound {
                 workers,
                 server,
                 versions,
+                upstream,
             },
         });
         let api = api::Api::new(engine, view, resolver, Arc::clone(&answered), self.actions);

@@ -13,17 +13,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::sync::mpsc;
 use tracing::info;
 
 use crate::admin::{self, Admin};
 use crate::answer::{View, Worker};
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::engine::control::{self, Event, Handle, Keep};
+use crate::engine::control::{self, Event, Handle, Keep, Sinks, Want};
 use crate::files::state::{Keeper, StateError};
 use crate::files::{self, Loaded, Manifests};
 use crate::server::{self, Server};
 use crate::store;
+use crate::upstream::{self, Upstream, Wanted};
 use crate::wire::NameError;
 
 /// Where objects come from.
@@ -51,6 +53,7 @@ pub struct Running {
     server: Server,
     admin: Admin,
     watch: Option<files::Watch>,
+    upstream: Option<Upstream>,
     state: Option<Keeper>,
 }
 
@@ -96,6 +99,9 @@ pub enum StartError {
     /// The directory of manifests could not be watched.
     #[error("cannot watch the manifests")]
     Watch(#[source] files::WatchError),
+    /// A resolver upstream cannot be used.
+    #[error(transparent)]
+    Upstream(upstream::StartError),
     /// The system gave no thread.
     #[error("cannot start the engine")]
     Thread(#[source] std::io::Error),
@@ -142,7 +148,21 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         let keep: Keep = Box::new(move |memories, kept| sink.put(memories, kept));
         keep
     });
-    let engine = control::start(engine, keep, None).map_err(StartError::Thread)?;
+    let upstream = settings::upstream(config).map(|settings| (settings, wants()));
+    let (upstream, want) = match upstream {
+        Some((settings, (want, wanted))) => (Some((settings, wanted)), Some(want)),
+        None => (None, None),
+    };
+    let sinks = Sinks {
+        keep,
+        tell: None,
+        want,
+    };
+    let engine = control::start(engine, sinks).map_err(StartError::Thread)?;
+    let upstream = match upstream {
+        Some((settings, wanted)) => Some(look_up(settings, wanted, engine.clone())?),
+        None => None,
+    };
 
     let workers: Vec<Worker> = (0..bound.workers_needed()).map(|_| worker()).collect();
     let streams = worker();
@@ -160,6 +180,7 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         workers: counts,
         server: counters,
         versions,
+        upstream: upstream.as_ref().map(Upstream::counters),
         resolver: worker(),
     });
     let watch = match source {
@@ -179,6 +200,7 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         server,
         admin,
         watch,
+        upstream,
         state,
     })
 }
@@ -192,6 +214,7 @@ impl Running {
     /// Stops politely: what has arrived is answered, for `drain` at the most.
     pub async fn shutdown(self, drain: Duration) {
         drop(self.watch);
+        drop(self.upstream);
         self.admin.leave();
         self.server.shutdown(drain).await;
         self.admin.shutdown().await;
@@ -219,6 +242,27 @@ fn apart(state: &Path, source: &Source) -> Result<(), StartError> {
         // What is not there is told by whoever reads it.
         _ => Ok(()),
     }
+}
+
+/// The way from the engine to who looks names up: it never waits, and nobody listens once the server stops.
+fn wants() -> (Want, Wanted) {
+    let (sender, wanted) = mpsc::unbounded_channel();
+    let want = move |names| drop(sender.send(names));
+    (Box::new(want), wanted)
+}
+
+/// Looks up what the engine wants, and tells it.
+fn look_up(
+    settings: upstream::Settings,
+    wanted: Wanted,
+    engine: Handle,
+) -> Result<Upstream, StartError> {
+    info!(servers = ?settings.servers, "looking up the targets of external names");
+    let give = move |learned| {
+        let engine = engine.clone();
+        async move { engine.send(Event::Resolved(learned)).await.is_ok() }
+    };
+    upstream::start(settings, wanted, give).map_err(StartError::Upstream)
 }
 
 /// A worker with chance of its own.

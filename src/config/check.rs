@@ -29,6 +29,10 @@ const KIND: &str = "Config";
 const TTL_MAX: u32 = i32::MAX.unsigned_abs();
 /// A worker is a thread and a socket; more than this is a typing error on any machine there is.
 const WORKERS_MAX: usize = 1024;
+/// Where resolvers answer that are written without a port.
+const DNS_PORT: u16 = 53;
+/// They are asked one after another, each for two seconds at most: more would keep a look-up open longer than it is waited for.
+const UPSTREAM_MAX: usize = 4;
 /// Directly below a zone: what it has itself, whatever the cluster holds.
 const ZONE_LABELS: [&str; 4] = ["svc", "pod", "dns", "dns-version"];
 /// NSID and TXT strings carry their length in one octet.
@@ -46,6 +50,7 @@ pub(super) fn check(name: Option<&str>, file: &File, flags: &Flags) -> Result<Co
     check.unbuilt(file, flags);
     let config = check.config(file, flags);
     check.listeners(&config, file, flags);
+    check.not_ourselves(&config, file);
     if check.problems.is_empty() {
         return Ok(config);
     }
@@ -164,11 +169,6 @@ impl Check {
             text("source.kubernetes.kubeconfig", &cluster.kubeconfig);
             text("source.kubernetes.context", &cluster.context);
         }
-        key(
-            "upstream",
-            !file.upstream.value.is_empty(),
-            file.upstream.referenced.line(),
-        );
         key("--kubeconfig", flags.kubeconfig.is_some(), 0);
         key("--context", flags.context.is_some(), 0);
         key("--zones", flags.zones.is_some(), 0);
@@ -212,6 +212,7 @@ impl Check {
             workers: self.workers(file, flags),
             manifests: self.manifests(file, flags),
             state: flags.state.clone().or_else(|| path(&file.state)),
+            upstream: self.upstream(&file.upstream),
             namespaces: self.list(listed(&file.namespaces, "namespaces"), Self::namespace),
             namespace_selector: self
                 .selector(&asked(&file.namespace_selector, "namespaceSelector")),
@@ -394,6 +395,27 @@ impl Check {
             .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
+    fn upstream(&mut self, list: &List) -> Vec<SocketAddr> {
+        let resolvers = self.list(many(&[], "", list, "upstream"), Self::resolver);
+        if resolvers.len() > UPSTREAM_MAX {
+            let text = format!("more than {UPSTREAM_MAX} resolvers");
+            self.refuse(asked(list, "").line, "upstream", text);
+        }
+        resolvers
+    }
+
+    fn resolver(&mut self, from: &Asked<String>) -> Option<SocketAddr> {
+        let given = &from.value;
+        let address = self.need(from, text::socket(given, DNS_PORT), || {
+            format!("`{given}` is not an address such as `192.0.2.1` or `[2001:db8::1]:5353`")
+        })?;
+        let ip = address.ip();
+        let is_one = !ip.is_unspecified() && !ip.is_multicast() && address.port() != 0;
+        self.need(from, Some(address).filter(|_| is_one), || {
+            format!("`{given}` is not the address of a resolver")
+        })
+    }
+
     fn address(&mut self, from: &Asked<String>) -> Option<IpAddr> {
         self.need(from, from.value.parse().ok(), || {
             format!("`{}` is not an IP address", from.value)
@@ -560,6 +582,23 @@ impl Check {
             ),
             headroom_percent: headroom.value,
             ..Policy::default()
+        }
+    }
+
+    /// Whom we ask must not be ourselves: we would refuse it, or ask again in turn.
+    fn not_ourselves(&mut self, config: &Config, file: &File) {
+        for from in many(&[], "", &file.upstream, "upstream") {
+            let is_ours = |asked: SocketAddr| {
+                config.listen.iter().any(|listen| {
+                    let any =
+                        listen.ip().is_unspecified() && asked.ip().to_canonical().is_loopback();
+                    listen.port() == asked.port() && (listen.ip() == asked.ip() || any)
+                })
+            };
+            if text::socket(&from.value, DNS_PORT).is_some_and(is_ours) {
+                let text = format!("`{}` is where DNS is answered", from.value);
+                self.refuse(from.line, from.key, text);
+            }
         }
     }
 

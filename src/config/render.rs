@@ -50,7 +50,7 @@ pub fn render(config: &Config) -> String {
         format!("state: {}", quoted(&state)),
         format!("staleAfter: {}", written(config.stale_after)),
         "staticZones: \"\"".to_owned(),
-        "upstream: []".to_owned(),
+        format!("upstream: {}", list(&config.upstream)),
         format!("namespaces: {}", list(&config.namespaces)),
         format!("namespaceSelector: {}", quoted(&selector)),
         format!("pods: {}", pods(config.pods)),

@@ -99,6 +99,7 @@ api: {listen: \"10.0.0.1:9154\", tokenFile: /run/token, actions: true}
 workers: 3
 source: {manifests: zones/demo}
 state: /var/lib/shiftdns/state
+upstream: [192.0.2.1, \"2001:db8::1\", \"127.0.0.1:5353\", \"[2001:db8::1]:5353\"]
 namespaces: [shop, data]
 namespaceSelector: env=prod,!old
 staleAfter: 5s
@@ -132,6 +133,14 @@ identity: {id: dns-1, version: \"1.0\"}
         workers: NonZeroUsize::new(3),
         manifests: Some("zones/demo".into()),
         state: Some("/var/lib/shiftdns/state".into()),
+        upstream: [
+            "192.0.2.1:53",
+            "[2001:db8::1]:53",
+            "127.0.0.1:5353",
+            "[2001:db8::1]:5353",
+        ]
+        .map(|a| a.parse().expect("an address"))
+        .into(),
         namespaces: vec!["shop".into(), "data".into()],
         namespace_selector: LabelSelector::parse("env=prod,!old").ok(),
         stale_after: Duration::from_secs(5),
@@ -409,10 +418,52 @@ fn the_header_must_name_this_format() {
 }
 
 #[test]
+fn an_upstream_is_a_resolver_and_not_ourselves() {
+    let all = "an address such as `192.0.2.1` or `[2001:db8::1]:5353`";
+    for (list, what) in [
+        ("dns.example", format!("`dns.example` is not {all}")),
+        ("\"[2001:db8::1]\"", format!("`[2001:db8::1]` is not {all}")),
+        (
+            "0.0.0.0",
+            "`0.0.0.0` is not the address of a resolver".into(),
+        ),
+        (
+            "\"192.0.2.1:0\"",
+            "`192.0.2.1:0` is not the address of a resolver".into(),
+        ),
+        (
+            "224.0.0.251",
+            "`224.0.0.251` is not the address of a resolver".into(),
+        ),
+        (
+            "192.0.2.1, \"192.0.2.1:53\"",
+            "`192.0.2.1:53` stands twice".into(),
+        ),
+        (
+            "\"127.0.0.1:1053\"",
+            "`127.0.0.1:1053` is where DNS is answered".into(),
+        ),
+        (
+            "192.0.2.1, 192.0.2.2, 192.0.2.3, 192.0.2.4, 192.0.2.5",
+            "more than 4 resolvers".into(),
+        ),
+    ] {
+        refused(
+            &format!("upstream: [{list}]"),
+            &format!("shiftdns.yaml:3: upstream: {what}"),
+        );
+    }
+    let everywhere = "listen: [\"0.0.0.0:53\"]\nupstream: [127.0.0.1]";
+    refused(
+        everywhere,
+        "shiftdns.yaml:4: upstream: `127.0.0.1` is where DNS is answered",
+    );
+}
+
+#[test]
 fn what_is_not_built_is_refused_and_never_ignored() {
     for (text, key) in [
         ("staticZones: x", "staticZones"),
-        ("upstream: [192.0.2.1]", "upstream"),
         (
             "source: {kubernetes: {context: x}}",
             "source.kubernetes.context",
@@ -563,6 +614,7 @@ prop_compose! {
             zones: names.iter().cloned().collect(),
             reverse: nets.iter().copied().collect(),
             listen: vec![([127, 0, 0, 1], ports.0).into()],
+            upstream: [([192, 0, 2, 1], ports.0).into(), ([0x2001_u16, 0, 0, 0, 0, 0, 0, 1], 53).into()][..numbers.3 % 3].into(),
             http: ([0, 0, 0, 0], ports.1).into(),
             api: Api { listen: ([127, 0, 0, 1], ports.2).into(), token_file: text(&texts.1).map(PathBuf::from), actions: flips[3] },
             workers: NonZeroUsize::new(numbers.3),

@@ -8,8 +8,9 @@
 //! ```text
 //!   Changes ─> Index ─> dirty ─┐
 //!   time ───> Schedule ─> due ─┼─> rollout::evaluate ─> records::compile ─> zone::encode ─> Publisher
-//!   Intent ──> memory ─────────┘      ^    │    │                              └ reverse names, namespaces, pods
-//!                                   memory <┘   └> Schedule, History
+//!   Intent ──> memory ─────────┘      ^    │    │  ^                           └ reverse names, namespaces, pods
+//!                                   memory <┘    │  └ targets: what was learned of names outside
+//!                                                └> Schedule, History
 //! ```
 //!
 //! *Replay law:* for the same memory, folding changes one by one publishes what [`Engine::compile_from_scratch`]
@@ -22,6 +23,7 @@ mod publish;
 mod reverse;
 mod scratch;
 mod slots;
+mod targets;
 
 // What time does.
 mod drains;
@@ -58,6 +60,7 @@ use reports::Reported;
 use reverse::{Claims, ReverseNames};
 use schedule::Schedule;
 use slots::ServiceSlots;
+use targets::Targets;
 
 pub use drains::Drain;
 pub use history::{DURATION_BOUNDS, Durations, ResultCount, Took};
@@ -96,6 +99,8 @@ pub struct Settings {
     /// Objects come from the API of a cluster: reports are made for the people there, and what they ask of a roll-out
     /// is written there.
     pub in_cluster: bool,
+    /// Somebody looks up names outside our zones: [`Engine::take_wanted`], [`Engine::learn`].
+    pub upstream: bool,
 }
 
 /// The control loop's state.
@@ -107,6 +112,7 @@ pub struct Engine {
     publisher: Publisher,
     services: BTreeMap<ServiceKey, Service>,
     reverse: ReverseNames,
+    targets: Targets,
     /// Whether there is a reverse zone; without one nobody's claims are kept.
     has_reverse: bool,
     slots: slots::Allocator,
@@ -197,6 +203,7 @@ impl Engine {
             services: BTreeMap::new(),
             has_reverse,
             reverse: ReverseNames::default(),
+            targets: Targets::default(),
             slots: slots::Allocator::default(),
             problems: Problems::default(),
             index_problems: Vec::new(),
@@ -466,6 +473,7 @@ impl Engine {
             problems: service.problems.clone(),
             drains: service.drains.standing(now),
             held: service.answered.held(),
+            resolved: self.resolved(key).cloned(),
         })
     }
 

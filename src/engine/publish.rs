@@ -119,7 +119,9 @@ impl Engine {
         (generation, now): (u64, Timestamp),
         problems: &mut Vec<Problem>,
     ) -> (Records, Changed) {
-        let records = records::compile(view, outcome, &self.settings.records);
+        let records = self.compiled(view, outcome);
+        let target = self.outside(&records);
+        self.targets.want(&view.key, target);
         let zones = self.view.zones.clusters().count();
         let slots = match &records.content {
             Content::Names(names) if !names.versions.is_empty() => {
@@ -344,6 +346,7 @@ impl Engine {
         self.problems.replace(&service.problems, &[]);
         self.schedule.replace(key, service.due, None);
         self.held.remove(key);
+        self.targets.want(key, None);
         self.memory_news.insert(key.clone());
         let mut changed = Changed::default();
         let view = Arc::clone(&self.view);
