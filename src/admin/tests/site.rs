@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -121,6 +122,7 @@ impl Site {
             api: any,
             token: token.map(str::to_owned),
             actions,
+            unready_after: Duration::from_secs(90),
         };
         let bound = bind(&settings).await.unwrap();
         let (http, api) = (bound.http(), bound.api());
@@ -132,6 +134,7 @@ impl Site {
             versions,
             upstream: None,
             resolver: Worker::new(2),
+            watches: None,
         });
         Self {
             http,
