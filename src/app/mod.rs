@@ -13,17 +13,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::sync::mpsc;
 use tracing::info;
 
 use crate::admin::{self, Admin};
 use crate::answer::{View, Worker};
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::engine::control::{self, Event, Handle, Keep};
+use crate::engine::control::{self, Event, Handle, Keep, Sinks, Want};
 use crate::files::state::{Keeper, StateError};
 use crate::files::{self, Loaded, Manifests};
+use crate::kubernetes::{self, Watches};
 use crate::server::{self, Server};
 use crate::store;
+use crate::upstream::{self, Upstream, Wanted};
 use crate::wire::NameError;
 
 /// Where objects come from.
@@ -31,6 +34,8 @@ use crate::wire::NameError;
 pub enum Source {
     /// A directory of manifests, watched.
     Manifests(PathBuf),
+    /// A live cluster.
+    Kubernetes(kubernetes::Settings),
     /// Whoever holds [`Running::engine`].
     Caller,
 }
@@ -50,8 +55,18 @@ pub struct Running {
     pub view: Arc<View>,
     server: Server,
     admin: Admin,
-    watch: Option<files::Watch>,
+    upstream: Option<Upstream>,
+    feed: Feed,
     state: Option<Keeper>,
+}
+
+/// What lets the source feed the engine; it stops when this is dropped.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held for their ends")]
+enum Feed {
+    Manifests(files::Watch),
+    Kubernetes(Watches),
+    Caller,
 }
 
 /// Why a server did not start.
@@ -96,12 +111,26 @@ pub enum StartError {
     /// The directory of manifests could not be watched.
     #[error("cannot watch the manifests")]
     Watch(#[source] files::WatchError),
+    /// A resolver upstream cannot be used.
+    #[error(transparent)]
+    Upstream(upstream::StartError),
+    /// The cluster cannot be followed.
+    #[error(transparent)]
+    Kubernetes(kubernetes::StartError),
     /// The system gave no thread.
     #[error("cannot start the engine")]
     Thread(#[source] std::io::Error),
     /// The engine ended while it was being started.
     #[error(transparent)]
     Stopped(#[from] control::Stopped),
+}
+
+/// Where `config` says that objects come from.
+pub fn source(config: &Config) -> Source {
+    match &config.manifests {
+        Some(dir) => Source::Manifests(dir.clone()),
+        None => Source::Kubernetes(settings::kubernetes(config)),
+    }
 }
 
 /// Starts everything. Sockets are bound first, so that a taken port is known before anything is read; until the
@@ -142,7 +171,21 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         let keep: Keep = Box::new(move |memories, kept| sink.put(memories, kept));
         keep
     });
-    let engine = control::start(engine, keep).map_err(StartError::Thread)?;
+    let upstream = settings::upstream(config).map(|settings| (settings, wants()));
+    let (upstream, want) = match upstream {
+        Some((settings, (want, wanted))) => (Some((settings, wanted)), Some(want)),
+        None => (None, None),
+    };
+    let sinks = Sinks {
+        keep,
+        tell: None,
+        want,
+    };
+    let engine = control::start(engine, sinks).map_err(StartError::Thread)?;
+    let upstream = match upstream {
+        Some((settings, wanted)) => Some(look_up(settings, wanted, engine.clone())?),
+        None => None,
+    };
 
     let workers: Vec<Worker> = (0..bound.workers_needed()).map(|_| worker()).collect();
     let streams = worker();
@@ -154,17 +197,28 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
     let counters = bound.counters();
     let server = bound.start(Arc::clone(&view), workers, streams);
     let (http, api) = (admin.http(), admin.api());
+    // Begun before HTTP is answered, which tells how it fares; manifests are read after, and sockets are bound by then.
+    let (watches, source) = match source {
+        Source::Kubernetes(settings) => {
+            let watches = follow(settings, engine.clone()).await?;
+            (Some(watches), Source::Caller)
+        }
+        source => (None, source),
+    };
     let admin = admin.start(admin::Sources {
         engine: engine.clone(),
         view: Arc::clone(&view),
         workers: counts,
         server: counters,
         versions,
+        upstream: upstream.as_ref().map(Upstream::counters),
         resolver: worker(),
+        watches: watches.as_ref().map(|watches| Arc::clone(&watches.status)),
     });
-    let watch = match source {
-        Source::Manifests(dir) => Some(feed(dir, engine.clone()).await?),
-        Source::Caller => None,
+    let feed = match (source, watches) {
+        (Source::Manifests(dir), _) => Feed::Manifests(feed(dir, engine.clone()).await?),
+        (_, Some(watches)) => Feed::Kubernetes(watches),
+        (_, None) => Feed::Caller,
     };
     for address in &dns {
         info!(%address, "answering DNS over UDP and TCP");
@@ -178,7 +232,8 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         view,
         server,
         admin,
-        watch,
+        upstream,
+        feed,
         state,
     })
 }
@@ -191,7 +246,8 @@ impl Running {
 
     /// Stops politely: what has arrived is answered, for `drain` at the most.
     pub async fn shutdown(self, drain: Duration) {
-        drop(self.watch);
+        drop(self.upstream);
+        drop(self.feed);
         self.admin.leave();
         self.server.shutdown(drain).await;
         self.admin.shutdown().await;
@@ -219,6 +275,27 @@ fn apart(state: &Path, source: &Source) -> Result<(), StartError> {
         // What is not there is told by whoever reads it.
         _ => Ok(()),
     }
+}
+
+/// The way from the engine to who looks names up: it never waits, and nobody listens once the server stops.
+fn wants() -> (Want, Wanted) {
+    let (sender, wanted) = mpsc::unbounded_channel();
+    let want = move |names| drop(sender.send(names));
+    (Box::new(want), wanted)
+}
+
+/// Looks up what the engine wants, and tells it.
+fn look_up(
+    settings: upstream::Settings,
+    wanted: Wanted,
+    engine: Handle,
+) -> Result<Upstream, StartError> {
+    info!(servers = ?settings.servers, "looking up the targets of external names");
+    let give = move |learned| {
+        let engine = engine.clone();
+        async move { engine.send(Event::Resolved(learned)).await.is_ok() }
+    };
+    upstream::start(settings, wanted, give).map_err(StartError::Upstream)
 }
 
 /// A worker with chance of its own.
@@ -254,6 +331,32 @@ async fn feed(dir: PathBuf, engine: Handle) -> Result<files::Watch, StartError> 
         }
     };
     files::watch(dir, manifests, on_load).map_err(StartError::Watch)
+}
+
+/// Batches on their way from the watches to the engine, whose own queue is longer; what does not fit waits in the watches.
+const EVENTS_MAX: usize = 4;
+
+/// Follows a cluster.
+async fn follow(settings: kubernetes::Settings, engine: Handle) -> Result<Watches, StartError> {
+    let (sink, mut events) = mpsc::channel(EVENTS_MAX);
+    let watches = kubernetes::start(settings, sink)
+        .await
+        .map_err(StartError::Kubernetes)?;
+    tokio::spawn(async move {
+        while let Some(event) = events.recv().await {
+            let event = match event {
+                kubernetes::Event::Batch { changes, problems } => {
+                    Event::Batch { changes, problems }
+                }
+                kubernetes::Event::Lost { since, cause } => Event::SourceLost { since, cause },
+                kubernetes::Event::Back => Event::SourceBack,
+            };
+            if engine.send(event).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(watches)
 }
 
 fn announce(dir: &Path, loaded: &Loaded) {

@@ -12,7 +12,8 @@ use serde_saphyr::Spanned;
 
 use super::file::{Defaults, File, List, Source};
 use super::{
-    Api, Config, ConfigError, EmptyService, Flags, Identity, Limits, Pods, Soa, Ttl, text,
+    Api, Config, ConfigError, EmptyService, Flags, Identity, Kubernetes, Limits, Pods, Soa, Ttl,
+    text,
 };
 use crate::model::{
     AnswerMode, DURATION_WORDS, OnFailure, Origin, Policy, Problem, RollbackMode, Strategy,
@@ -29,6 +30,10 @@ const KIND: &str = "Config";
 const TTL_MAX: u32 = i32::MAX.unsigned_abs();
 /// A worker is a thread and a socket; more than this is a typing error on any machine there is.
 const WORKERS_MAX: usize = 1024;
+/// Where resolvers answer that are written without a port.
+const DNS_PORT: u16 = 53;
+/// They are asked one after another, each for two seconds at most: more would keep a look-up open longer than it is waited for.
+const UPSTREAM_MAX: usize = 4;
 /// Directly below a zone: what it has itself, whatever the cluster holds.
 const ZONE_LABELS: [&str; 4] = ["svc", "pod", "dns", "dns-version"];
 /// NSID and TXT strings carry their length in one octet.
@@ -46,6 +51,7 @@ pub(super) fn check(name: Option<&str>, file: &File, flags: &Flags) -> Result<Co
     check.unbuilt(file, flags);
     let config = check.config(file, flags);
     check.listeners(&config, file, flags);
+    check.not_ourselves(&config, file);
     if check.problems.is_empty() {
         return Ok(config);
     }
@@ -160,17 +166,6 @@ impl Check {
             key(name, !value.value.is_empty(), value.referenced.line());
         };
         text("staticZones", &file.static_zones);
-        if let Source::Kubernetes(cluster) = &file.source {
-            text("source.kubernetes.kubeconfig", &cluster.kubeconfig);
-            text("source.kubernetes.context", &cluster.context);
-        }
-        key(
-            "upstream",
-            !file.upstream.value.is_empty(),
-            file.upstream.referenced.line(),
-        );
-        key("--kubeconfig", flags.kubeconfig.is_some(), 0);
-        key("--context", flags.context.is_some(), 0);
         key("--zones", flags.zones.is_some(), 0);
         key("--replace", flags.replace, 0);
     }
@@ -211,11 +206,14 @@ impl Check {
             },
             workers: self.workers(file, flags),
             manifests: self.manifests(file, flags),
+            kubernetes: kubernetes(file, flags),
             state: flags.state.clone().or_else(|| path(&file.state)),
+            upstream: self.upstream(&file.upstream),
             namespaces: self.list(listed(&file.namespaces, "namespaces"), Self::namespace),
             namespace_selector: self
                 .selector(&asked(&file.namespace_selector, "namespaceSelector")),
             stale_after: self.time(&asked(&file.stale_after, "staleAfter")),
+            unready_after: self.time_or_never(&asked(&file.unready_after, "unreadyAfter")),
             pods: self.word(
                 &asked(&file.pods, "pods"),
                 &[
@@ -394,6 +392,27 @@ impl Check {
             .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
+    fn upstream(&mut self, list: &List) -> Vec<SocketAddr> {
+        let resolvers = self.list(many(&[], "", list, "upstream"), Self::resolver);
+        if resolvers.len() > UPSTREAM_MAX {
+            let text = format!("more than {UPSTREAM_MAX} resolvers");
+            self.refuse(asked(list, "").line, "upstream", text);
+        }
+        resolvers
+    }
+
+    fn resolver(&mut self, from: &Asked<String>) -> Option<SocketAddr> {
+        let given = &from.value;
+        let address = self.need(from, text::socket(given, DNS_PORT), || {
+            format!("`{given}` is not an address such as `192.0.2.1` or `[2001:db8::1]:5353`")
+        })?;
+        let ip = address.ip();
+        let is_one = !ip.is_unspecified() && !ip.is_multicast() && address.port() != 0;
+        self.need(from, Some(address).filter(|_| is_one), || {
+            format!("`{given}` is not the address of a resolver")
+        })
+    }
+
     fn address(&mut self, from: &Asked<String>) -> Option<IpAddr> {
         self.need(from, from.value.parse().ok(), || {
             format!("`{}` is not an IP address", from.value)
@@ -449,6 +468,17 @@ impl Check {
             }
             Source::Kubernetes(_) => None,
         };
+        for (flag, is_given) in [
+            ("--kubeconfig", flags.kubeconfig.is_some()),
+            ("--context", flags.context.is_some()),
+        ] {
+            if is_given && flags.manifests.is_some() {
+                let text = "a cluster and manifests are two sources, name one".to_owned();
+                self.refuse(0, flag, text);
+            }
+        }
+        let asks_for_cluster = flags.kubeconfig.is_some() || flags.context.is_some();
+        let from_file = from_file.filter(|_| !asks_for_cluster);
         flags.manifests.clone().or(from_file)
     }
 
@@ -475,18 +505,27 @@ impl Check {
     }
 
     fn time(&mut self, from: &Asked<String>) -> Duration {
-        let given = &from.value;
-        let time = self.need(from, text::duration(given), || {
-            format!("`{given}` is not a duration such as `500ms`, `30s` or `5m`")
-        });
+        let time = self.read_time(from);
         if time == Some(Duration::ZERO) {
             self.refuse(
                 from.line,
                 from.key,
-                format!("`{given}` would let nothing through"),
+                format!("`{}` would let nothing through", from.value),
             );
         }
         time.unwrap_or_default()
+    }
+
+    /// A time that is zero where there is to be none.
+    fn time_or_never(&mut self, from: &Asked<String>) -> Duration {
+        self.read_time(from).unwrap_or_default()
+    }
+
+    fn read_time(&mut self, from: &Asked<String>) -> Option<Duration> {
+        let given = &from.value;
+        self.need(from, text::duration(given), || {
+            format!("`{given}` is not a duration such as `500ms`, `30s` or `5m`")
+        })
     }
 
     fn selector(&mut self, from: &Asked<String>) -> Option<LabelSelector> {
@@ -563,6 +602,23 @@ impl Check {
         }
     }
 
+    /// Whom we ask must not be ourselves: we would refuse it, or ask again in turn.
+    fn not_ourselves(&mut self, config: &Config, file: &File) {
+        for from in many(&[], "", &file.upstream, "upstream") {
+            let is_ours = |asked: SocketAddr| {
+                config.listen.iter().any(|listen| {
+                    let any =
+                        listen.ip().is_unspecified() && asked.ip().to_canonical().is_loopback();
+                    listen.port() == asked.port() && (listen.ip() == asked.ip() || any)
+                })
+            };
+            if text::socket(&from.value, DNS_PORT).is_some_and(is_ours) {
+                let text = format!("`{}` is where DNS is answered", from.value);
+                self.refuse(from.line, from.key, text);
+            }
+        }
+    }
+
     /// What the listeners must not be to each other and to the world.
     fn listeners(&mut self, config: &Config, file: &File, flags: &Flags) {
         let http = one(flags.http.as_ref(), "--http", &file.http, "http");
@@ -591,6 +647,21 @@ impl Check {
             );
             self.refuse(api.line, api.key, text);
         }
+    }
+}
+
+/// The flags where they are given, else the file's keys.
+fn kubernetes(file: &File, flags: &Flags) -> Kubernetes {
+    let said = match &file.source {
+        Source::Kubernetes(cluster) => Kubernetes {
+            kubeconfig: path(&cluster.kubeconfig.value),
+            context: Some(cluster.context.value.clone()).filter(|context| !context.is_empty()),
+        },
+        Source::Manifests(_) => Kubernetes::default(),
+    };
+    Kubernetes {
+        kubeconfig: flags.kubeconfig.clone().or(said.kubeconfig),
+        context: flags.context.clone().or(said.context),
     }
 }
 

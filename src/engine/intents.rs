@@ -108,6 +108,20 @@ pub enum IntentError {
         /// Why it stands still otherwise.
         note: Option<String>,
     },
+    /// In a cluster it is written where every server reads it, by someone who may.
+    #[error(
+        "this server follows a cluster and writes nobody's objects; run: kubectl annotate --overwrite \
+         service {} -n {} shiftdns.io/{annotation}={value}",
+        .service.name, .service.namespace
+    )]
+    InCluster {
+        /// The Service.
+        service: ServiceKey,
+        /// Which annotation says it.
+        annotation: &'static str,
+        /// What it is to say, with what it says already.
+        value: String,
+    },
     /// It was done, and would be forgotten by a restart.
     #[error("done, but it could not be written down: {0}")]
     NotKept(String),
@@ -185,6 +199,51 @@ pub(super) fn act(
         done,
     };
     Ok((intents, acted))
+}
+
+/// What was asked as an annotation of the Service, beside what stands in that annotation for other revisions.
+pub(super) fn as_annotation(view: &ServiceView, asked: &Intents, acted: &Acted) -> IntentError {
+    let Intents {
+        promote,
+        pause,
+        abort,
+        retry,
+    } = asked;
+    let hashes = |hashes: &[Arc<str>]| -> Vec<String> {
+        hashes.iter().map(|hash| hash.to_string()).collect()
+    };
+    let promote = promote.iter().map(|(hash, to)| match to {
+        Promotion::Step(step) => format!("{hash}@{step}"),
+        Promotion::Full => format!("{hash}@full"),
+    });
+    let retry = retry
+        .iter()
+        .map(|(hash, number)| format!("{hash}@{number}"));
+    let all = [
+        ("promote", promote.collect()),
+        ("pause", hashes(pause)),
+        ("abort", hashes(abort)),
+        ("retry", retry.collect::<Vec<String>>()),
+    ];
+    let is_asked = |(_, entries): &&(&'static str, Vec<String>)| !entries.is_empty();
+    let (annotation, entries) = match all.iter().find(is_asked) {
+        Some((annotation, entries)) => (*annotation, entries.as_slice()),
+        None => ("pause", &[][..]),
+    };
+    let mut standing = view.annotations.iter();
+    let standing = standing.find(|(key, _)| **key == *annotation);
+    let standing = standing.map_or("", |(_, value)| value).split(',');
+    let is_of_another = |entry: &&str| {
+        let hash = entry.split('@').next().unwrap_or_default();
+        !hash.is_empty() && hash != &*acted.target
+    };
+    let others = standing.map(str::trim).filter(is_of_another);
+    let values: Vec<&str> = others.chain(entries.iter().map(String::as_str)).collect();
+    IntentError::InCluster {
+        service: view.key.clone(),
+        annotation,
+        value: values.join(","),
+    }
 }
 
 /// The one that was named, else the only one that rolls.

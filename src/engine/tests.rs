@@ -2,7 +2,9 @@
 
 mod acting;
 mod backends;
+mod reports;
 mod shop;
+mod targets;
 mod time;
 
 use std::collections::BTreeMap;
@@ -59,6 +61,8 @@ fn engine() -> Engine {
         pods: Pods::Verified,
         name_server: vec![Ipv4Addr::new(10, 9, 9, 9).into()],
         cache_floor: 5,
+        in_cluster: false,
+        upstream: true,
     };
     Engine::new(settings, Arc::new(view), publisher).unwrap()
 }
@@ -372,6 +376,9 @@ fn retold(of: &Engine, cluster: &Cluster, now: Timestamp) -> Engine {
         fresh.services.insert(key.clone(), counted);
     }
     fresh.apply(cluster.lists(), now);
+    let resolved = of.services.keys().find_map(|key| of.resolved(key)).cloned();
+    let learned = resolved.map(|resolved| (name("db.example.org"), resolved));
+    fresh.learn(learned.into_iter().collect(), now);
     for (key, service) in &of.services {
         if let Some(fresh) = fresh.services.get_mut(key) {
             fresh.generation = service.generation;
@@ -393,17 +400,19 @@ proptest! {
     /// scratch", after every batch.
     #[test]
     fn folding_changes_gives_what_compiling_gives(
-        batches in prop::collection::vec(prop::collection::vec(step(), 1..8), 1..10)
+        batches in prop::collection::vec((prop::collection::vec(step(), 1..8), 0_u8..4), 1..10)
     ) {
         let mut engine = engine();
         let mut cluster = Cluster::default();
         engine.apply(cluster.lists(), at(0));
-        for (batch, seconds) in batches.iter().zip(0..) {
+        for ((batch, learned), seconds) in batches.iter().zip(0..) {
             let now = at(seconds);
             let changes = batch.iter().flat_map(|step| cluster.step(step)).collect();
             let generation = engine.generation;
             let applied = engine.apply(changes, now);
             prop_assert_eq!(applied.generation, generation + u64::from(applied.changed.any()));
+            engine.take_wanted();
+            engine.learn(vec![(name("db.example.org"), targets::resolved(*learned))], now);
             engine.tick(now);
             let found = published(&engine);
             prop_assert_eq!(differences(&found, &from_scratch(&engine, now)), [""; 0], "compiled");

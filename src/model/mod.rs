@@ -7,6 +7,7 @@ mod amount;
 mod key;
 mod policy;
 mod problem;
+mod resolved;
 mod service;
 mod share;
 mod steps;
@@ -19,6 +20,7 @@ pub use policy::{
     StrategyKind, TtlPolicy,
 };
 pub use problem::{Origin, Problem};
+pub use resolved::Resolved;
 pub use service::{
     Endpoint, EndpointPort, External, Family, PolicySource, Port, Protocol, Revision, ServiceKind,
     ServiceView, Trouble, Workload,

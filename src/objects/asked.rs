@@ -80,6 +80,12 @@ impl Index {
         service.map_or_else(Vec::new, |service| self.asked(key, service).words())
     }
 
+    /// What is wrong with the annotations of a service beside its ServiceRollout.
+    pub fn unheard(&self, key: &ServiceKey) -> Option<String> {
+        let service = self.services.get(key)?;
+        self.asked(key, service).unheard()
+    }
+
     /// The ServiceRollouts that ask something of nobody. Not before any Service is known: then all are still to come.
     pub(super) fn forlorn(&self) -> impl Iterator<Item = Problem> {
         let resources = self.resources.iter();

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::fields::Fields;
 use super::labels::Labels;
 use super::meta::{self, ANNOTATIONS_MAX, Meta};
@@ -26,8 +28,29 @@ pub struct ServiceRollout {
     pub generation: i64,
     /// What `spec` says, as annotations without their prefix would say it; sorted by key.
     pub written: Labels,
+    /// What `status` says.
+    pub told: Told,
     /// `status.memory`, as it was written.
     pub memory: Option<Arc<str>>,
+}
+
+/// What the status of a ServiceRollout says of where its service stands; empty where nothing was written yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// `state`
+    pub state: Arc<str>,
+    /// `reason`
+    pub reason: Arc<str>,
+    /// `stable`
+    pub stable: Arc<str>,
+    /// `target`
+    pub target: Arc<str>,
+    /// `shareBasisPoints`
+    pub share: Option<u32>,
+    /// `ttl`
+    pub ttl: Option<u32>,
+    /// The condition `Accepted`, and since when it is as it is.
+    pub accepted: Option<(bool, Option<Timestamp>)>,
 }
 
 /// What a field of `spec` holds, by what becomes of it in an annotation.
@@ -304,9 +327,39 @@ impl ServiceRollout {
             version,
             generation: meta::generation(tree, fields),
             written: written(tree.get("spec"), fields),
+            told: Told::read(tree.get("status"), fields),
             memory,
             meta,
         })
+    }
+}
+
+impl Told {
+    fn read(status: &Tree, fields: &mut Fields<'_>) -> Self {
+        let mut text = |key: &str| fields.shared(status.get(key), format_args!("status.{key}"));
+        let (state, reason) = (text("state"), text("reason"));
+        let (stable, target) = (text("stable"), text("target"));
+        let place = format_args!("status.shareBasisPoints");
+        let share = fields.count(status.get("shareBasisPoints"), place);
+        let ttl = fields.count(status.get("ttl"), format_args!("status.ttl"));
+        let place = format_args!("status.conditions");
+        let conditions = fields.list(status.get("conditions"), place);
+        let mut conditions = conditions.iter();
+        let accepted = conditions.find(|c| c.get("type").text() == Some("Accepted"));
+        let accepted = accepted.map(|condition| {
+            let place = format_args!("status.conditions.lastTransitionTime");
+            let since = fields.time(condition.get("lastTransitionTime"), place);
+            (condition.get("status").text() == Some("True"), since)
+        });
+        Self {
+            state,
+            reason,
+            stable,
+            target,
+            share,
+            ttl,
+            accepted,
+        }
     }
 }
 

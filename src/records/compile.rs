@@ -35,6 +35,7 @@ pub fn compile(view: &ServiceView, outcome: &Outcome, settings: &Settings) -> Re
             records.content = Content::Alias {
                 target: Arc::clone(target),
                 ttl: settings.ttl_cluster_ip,
+                addresses: Vec::new(),
             };
         }
         ServiceKind::Headless => {

@@ -40,6 +40,9 @@ pub struct ServiceRolloutStatus {
     /// What the target has of the answers, such as 25%.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<String>,
+    /// The same in basis points, 0 to 10000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share_basis_points: Option<u32>,
     /// How long an answer is kept, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u32>,

@@ -156,7 +156,7 @@ fn a_spec_is_read_into_the_words_of_the_annotations() {
         resource.metadata.namespace = Some("shop".into());
         let written = serde_json::to_value(&resource).unwrap();
         assert_eq!(written["spec"], spec, "{word}");
-        let (_, problems) = judged(&written);
+        let (words, problems) = judged(&written);
         assert_eq!(words.join("; "), expected);
         assert_eq!(problems, [""; 0], "{word}");
     }
@@ -283,7 +283,7 @@ fn a_status_says_what_there_is_to_say() {
     assert_eq!(nothing, json!({}));
     let told = json!({
         "observedGeneration": 3, "service": "shop/web", "state": "Progressing", "reason": "step", "stable": "v1",
-        "target": "v2", "share": "25%", "ttl": 5, "memory": "{}",
+        "target": "v2", "share": "25%", "shareBasisPoints": 2500, "ttl": 5, "memory": "{}",
         "revisions": [{"revision": "7c9d8b6f54", "version": "v2", "number": 2, "role": "canary", "share": "25%",
             "workload": "deployment shop/web", "ready": 3, "soaked": 2, "endpoints": 4}],
         "tracks": [{"workload": "deployment shop/web", "state": "Progressing", "kind": "update", "stable": "a",
