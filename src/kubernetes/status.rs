@@ -112,7 +112,8 @@ pub struct KindReport {
 }
 
 impl Status {
-    pub(super) fn new(begun: Instant, outbox: Arc<Outbox>) -> Self {
+    /// Of watches that have not begun: nothing is known of any kind. What is written is counted in `outbox`.
+    pub fn new(begun: Instant, outbox: Arc<Outbox>) -> Self {
         let kinds = Kind::ALL.map(|kind| (kind, KindStatus::new(begun)));
         Self {
             kinds: kinds.into(),
