@@ -28,9 +28,13 @@ pub struct ServiceRolloutStatus {
     /// track that needs a look first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// Why, in a word.
+    /// Why it stands where it stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Since when it is in that state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "moment")]
+    pub since: Option<Timestamp>,
     /// The version it comes from: its alias, or its hash.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stable: Option<String>,
@@ -58,7 +62,8 @@ pub struct ServiceRolloutStatus {
     /// everything works, but a pause loses its elapsed time and a revision that failed may be tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<String>,
-    /// Conditions as elsewhere in Kubernetes, one a type.
+    /// Conditions as elsewhere in Kubernetes, one a type. `Accepted`: the spec is in force; where it is False, the last
+    /// good one is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -85,12 +90,19 @@ pub struct RevisionStatus {
     /// What it has of the answers, such as 25%.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<String>,
-    /// Endpoints that are ready.
+    /// Why it has that, in a word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What it failed by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+    /// Targets that are ready.
     pub ready: u32,
-    /// Endpoints that have been ready long enough to count.
+    /// Targets that have been ready long enough to count.
     pub soaked: u32,
-    /// Endpoints in all.
-    pub endpoints: u32,
+    /// Targets in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<u32>,
 }
 
 /// A service and a workload that rolls behind it.
