@@ -18,8 +18,8 @@ use packet::{Opt, Packet, Reply, kind};
 use rig::Offline;
 use shiftdns::answer::{Identity, Limits, Transport, View, Worker, respond};
 use shiftdns::model::{
-    Endpoint, EndpointPort, Policy, Protocol, Resolved, ServiceKey, ServiceKind, ServiceView,
-    Sticky,
+    Endpoint, EndpointPort, Policy, PolicySource, Protocol, Resolved, ServiceKey, ServiceKind,
+    ServiceView, Sticky,
 };
 use shiftdns::rollout::{Memory, evaluate};
 use shiftdns::wire::Name;
@@ -206,6 +206,7 @@ fn sticky_view(factors: Vec<u8>) -> View {
         kind: ServiceKind::Headless,
         ports: Vec::new(),
         annotations: Vec::new(),
+        policy_of: PolicySource::Annotations,
         publish_not_ready: false,
         has_backends: false,
         endpoints: (1..=9).map(endpoint).collect(),

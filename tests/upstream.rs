@@ -82,7 +82,11 @@ impl Fast {
         let (engine, view) = app::offline(&config).expect("the zones' own names fit");
         let (sender, wanted) = mpsc::unbounded_channel();
         let want = move |names| drop(sender.send(names));
-        let engine = control::start(engine, None, Some(Box::new(want))).expect("a thread");
+        let sinks = control::Sinks {
+            want: Some(Box::new(want)),
+            ..control::Sinks::default()
+        };
+        let engine = control::start(engine, sinks).expect("a thread");
         let settings = upstream::Settings {
             servers: config.upstream,
             deny: config.address_deny,

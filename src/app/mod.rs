@@ -20,9 +20,10 @@ use crate::admin::{self, Admin};
 use crate::answer::{View, Worker};
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::engine::control::{self, Event, Handle, Keep, Want};
+use crate::engine::control::{self, Event, Handle, Keep, Sinks, Want};
 use crate::files::state::{Keeper, StateError};
 use crate::files::{self, Loaded, Manifests};
+use crate::kubernetes::{self, Watches};
 use crate::server::{self, Server};
 use crate::store;
 use crate::upstream::{self, Upstream, Wanted};
@@ -33,6 +34,8 @@ use crate::wire::NameError;
 pub enum Source {
     /// A directory of manifests, watched.
     Manifests(PathBuf),
+    /// A live cluster.
+    Kubernetes(kubernetes::Settings),
     /// Whoever holds [`Running::engine`].
     Caller,
 }
@@ -52,9 +55,18 @@ pub struct Running {
     pub view: Arc<View>,
     server: Server,
     admin: Admin,
-    watch: Option<files::Watch>,
     upstream: Option<Upstream>,
+    feed: Feed,
     state: Option<Keeper>,
+}
+
+/// What lets the source feed the engine; it stops when this is dropped.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held for their ends")]
+enum Feed {
+    Manifests(files::Watch),
+    Kubernetes(Watches),
+    Caller,
 }
 
 /// Why a server did not start.
@@ -102,12 +114,23 @@ pub enum StartError {
     /// A resolver upstream cannot be used.
     #[error(transparent)]
     Upstream(upstream::StartError),
+    /// The cluster cannot be followed.
+    #[error(transparent)]
+    Kubernetes(kubernetes::StartError),
     /// The system gave no thread.
     #[error("cannot start the engine")]
     Thread(#[source] std::io::Error),
     /// The engine ended while it was being started.
     #[error(transparent)]
     Stopped(#[from] control::Stopped),
+}
+
+/// Where `config` says that objects come from.
+pub fn source(config: &Config) -> Source {
+    match &config.manifests {
+        Some(dir) => Source::Manifests(dir.clone()),
+        None => Source::Kubernetes(settings::kubernetes(config)),
+    }
 }
 
 /// Starts everything. Sockets are bound first, so that a taken port is known before anything is read; until the
@@ -153,7 +176,12 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         Some((settings, (want, wanted))) => (Some((settings, wanted)), Some(want)),
         None => (None, None),
     };
-    let engine = control::start(engine, keep, want).map_err(StartError::Thread)?;
+    let sinks = Sinks {
+        keep,
+        tell: None,
+        want,
+    };
+    let engine = control::start(engine, sinks).map_err(StartError::Thread)?;
     let upstream = match upstream {
         Some((settings, wanted)) => Some(look_up(settings, wanted, engine.clone())?),
         None => None,
@@ -169,6 +197,14 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
     let counters = bound.counters();
     let server = bound.start(Arc::clone(&view), workers, streams);
     let (http, api) = (admin.http(), admin.api());
+    // Begun before HTTP is answered, which tells how it fares; manifests are read after, and sockets are bound by then.
+    let (watches, source) = match source {
+        Source::Kubernetes(settings) => {
+            let watches = follow(settings, engine.clone()).await?;
+            (Some(watches), Source::Caller)
+        }
+        source => (None, source),
+    };
     let admin = admin.start(admin::Sources {
         engine: engine.clone(),
         view: Arc::clone(&view),
@@ -177,10 +213,12 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         versions,
         upstream: upstream.as_ref().map(Upstream::counters),
         resolver: worker(),
+        watches: watches.as_ref().map(|watches| Arc::clone(&watches.status)),
     });
-    let watch = match source {
-        Source::Manifests(dir) => Some(feed(dir, engine.clone()).await?),
-        Source::Caller => None,
+    let feed = match (source, watches) {
+        (Source::Manifests(dir), _) => Feed::Manifests(feed(dir, engine.clone()).await?),
+        (_, Some(watches)) => Feed::Kubernetes(watches),
+        (_, None) => Feed::Caller,
     };
     for address in &dns {
         info!(%address, "answering DNS over UDP and TCP");
@@ -194,8 +232,8 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         view,
         server,
         admin,
-        watch,
         upstream,
+        feed,
         state,
     })
 }
@@ -208,8 +246,8 @@ impl Running {
 
     /// Stops politely: what has arrived is answered, for `drain` at the most.
     pub async fn shutdown(self, drain: Duration) {
-        drop(self.watch);
         drop(self.upstream);
+        drop(self.feed);
         self.admin.leave();
         self.server.shutdown(drain).await;
         self.admin.shutdown().await;
@@ -293,6 +331,32 @@ async fn feed(dir: PathBuf, engine: Handle) -> Result<files::Watch, StartError> 
         }
     };
     files::watch(dir, manifests, on_load).map_err(StartError::Watch)
+}
+
+/// Batches on their way from the watches to the engine, whose own queue is longer; what does not fit waits in the watches.
+const EVENTS_MAX: usize = 4;
+
+/// Follows a cluster.
+async fn follow(settings: kubernetes::Settings, engine: Handle) -> Result<Watches, StartError> {
+    let (sink, mut events) = mpsc::channel(EVENTS_MAX);
+    let watches = kubernetes::start(settings, sink)
+        .await
+        .map_err(StartError::Kubernetes)?;
+    tokio::spawn(async move {
+        while let Some(event) = events.recv().await {
+            let event = match event {
+                kubernetes::Event::Batch { changes, problems } => {
+                    Event::Batch { changes, problems }
+                }
+                kubernetes::Event::Lost { since, cause } => Event::SourceLost { since, cause },
+                kubernetes::Event::Back => Event::SourceBack,
+            };
+            if engine.send(event).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(watches)
 }
 
 fn announce(dir: &Path, loaded: &Loaded) {

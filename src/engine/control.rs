@@ -19,7 +19,7 @@ use tokio::time;
 use tracing::{error, info, warn};
 
 use super::history::Happened;
-use super::{Acted, Applied, Detail, Engine, Intent, IntentError, Summary, Totals};
+use super::{Acted, Applied, Detail, Engine, Intent, IntentError, Report, Summary, Totals};
 use crate::model::{Problem, Resolved, ServiceKey};
 use crate::objects::Change;
 use crate::rollout::{Memory, Transition};
@@ -35,6 +35,9 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Keeps memories where they survive this process (`None`: of a service that is gone), and calls the second when that
 /// is done.
 pub type Keep = Box<dyn FnMut(Vec<(ServiceKey, Option<Memory>)>, Option<Kept>) + Send>;
+
+/// Tells the people of a cluster; must not wait.
+pub type Tell = Box<dyn FnMut(Vec<Report>) + Send>;
 
 /// Is told which names outside our zones are to be looked up (`true`), and which not any more. It must not wait.
 pub type Want = Box<dyn FnMut(Vec<(Name, bool)>) + Send>;
@@ -174,17 +177,28 @@ impl Handle {
     }
 }
 
-/// Starts the engine's thread; what it remembers is handed to `keep`, and which names outside it wants to `want`.
+/// Where the engine's thread hands over what it does not keep to itself; none of them may wait.
+#[derive(Default)]
+pub struct Sinks {
+    /// What it remembers.
+    pub keep: Option<Keep>,
+    /// What it reports.
+    pub tell: Option<Tell>,
+    /// Which names outside our zones it wants looked up.
+    pub want: Option<Want>,
+}
+
+/// Starts the engine's thread.
 ///
 /// # Errors
 /// When the system gives no thread, or no clock to wait by.
-pub fn start(engine: Engine, keep: Option<Keep>, want: Option<Want>) -> std::io::Result<Handle> {
+pub fn start(engine: Engine, sinks: Sinks) -> std::io::Result<Handle> {
     let (sender, events) = mpsc::channel(QUEUE_LEN_MAX);
     // Of the thread's own: it only waits for events and for time.
     let runtime = Builder::new_current_thread().enable_time().build()?;
     thread::Builder::new()
         .name("engine".to_owned())
-        .spawn(move || Loop { engine, keep, want }.run(&runtime, events))?;
+        .spawn(move || Loop { engine, sinks }.run(&runtime, events))?;
     Ok(Handle(sender))
 }
 
@@ -196,8 +210,7 @@ fn now() -> Timestamp {
 
 struct Loop {
     engine: Engine,
-    keep: Option<Keep>,
-    want: Option<Want>,
+    sinks: Sinks,
 }
 
 /// What ended a wait.
@@ -314,12 +327,16 @@ impl Loop {
             log_happened(&happened);
         }
         self.log_problems();
+        let reports = self.engine.take_reports();
+        if let Some(tell) = self.sinks.tell.as_mut().filter(|_| !reports.is_empty()) {
+            tell(reports);
+        }
         let wanted = self.engine.take_wanted();
-        if let Some(want) = self.want.as_mut().filter(|_| !wanted.is_empty()) {
+        if let Some(want) = self.sinks.want.as_mut().filter(|_| !wanted.is_empty()) {
             want(wanted);
         }
         let memories = self.engine.take_remembered();
-        match (&mut self.keep, kept) {
+        match (&mut self.sinks.keep, kept) {
             (Some(keep), kept) if kept.is_some() || !memories.is_empty() => keep(memories, kept),
             (_, Some(kept)) => kept(Ok(())),
             (_, None) => {}

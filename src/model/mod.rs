@@ -22,8 +22,8 @@ pub use policy::{
 pub use problem::{Origin, Problem};
 pub use resolved::Resolved;
 pub use service::{
-    Endpoint, EndpointPort, External, Family, Port, Protocol, Revision, ServiceKind, ServiceView,
-    Trouble, Workload,
+    Endpoint, EndpointPort, External, Family, PolicySource, Port, Protocol, Revision, ServiceKind,
+    ServiceView, Trouble, Workload,
 };
 pub use share::{Reason, Share};
 pub use steps::{DURATION_SECS_MAX, DURATION_WORDS, Step, Steps, StepsError, parse_duration};

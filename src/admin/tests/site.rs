@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -108,11 +109,12 @@ impl Site {
             pods: Pods::Disabled,
             name_server: vec![IpAddr::from([10, 96, 0, 10])],
             cache_floor: 5,
+            in_cluster: false,
             upstream: false,
         };
         let engine = Engine::new(settings, Arc::clone(&view), publisher).unwrap();
         let versions = engine.counted_versions();
-        let engine = control::start(engine, None, None).unwrap();
+        let engine = control::start(engine, control::Sinks::default()).unwrap();
         let clients = Worker::new(1);
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let settings = Settings {
@@ -120,6 +122,7 @@ impl Site {
             api: any,
             token: token.map(str::to_owned),
             actions,
+            unready_after: Duration::from_secs(90),
         };
         let bound = bind(&settings).await.unwrap();
         let (http, api) = (bound.http(), bound.api());
@@ -131,6 +134,7 @@ impl Site {
             versions,
             upstream: None,
             resolver: Worker::new(2),
+            watches: None,
         });
         Self {
             http,
