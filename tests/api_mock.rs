@@ -340,7 +340,6 @@ fn writes_are_merged_and_kept() {
             api_version: "shiftdns.io/v1alpha1".to_owned(),
             kind: "ServiceRollout".to_owned(),
             plural: "servicerollouts".to_owned(),
-            ..kube::api::ApiResource::erase::<Service>(&())
         };
         let rollouts: kube::Api<kube::api::DynamicObject> =
             kube::Api::namespaced_with(client, "shop", &resource);

@@ -202,7 +202,11 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
                 body,
                 manner,
             } => {
-                let mut head = format!("HTTP/1.1 {code} X\r\ncontent-length: {}\r\n", body.len());
+                let mut head = format!(
+                    "HTTP/1.1 {code} X\r\ndate: {}\r\ncontent-length: {}\r\n",
+                    date(),
+                    body.len()
+                );
                 for (name, value) in headers {
                     head += &format!("{name}: {value}\r\n");
                 }
@@ -289,10 +293,20 @@ async fn watch<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 async fn head_of_watch<S: AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
-    let head =
-        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
-    stream.write_all(head).await?;
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ndate: {}\r\ncontent-type: application/json\r\n\
+         transfer-encoding: chunked\r\n\r\n",
+        date()
+    );
+    stream.write_all(head.as_bytes()).await?;
     stream.flush().await
+}
+
+/// As RFC 9110 writes it.
+fn date() -> String {
+    let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+    let date = printer.timestamp_to_rfc9110_string(&jiff::Timestamp::now());
+    date.expect("a year of four digits")
 }
 
 async fn chunk<S: AsyncWrite + Unpin>(stream: &mut S, data: &[u8]) -> io::Result<()> {

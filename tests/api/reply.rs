@@ -7,7 +7,7 @@ use shiftdns::objects::Kind;
 
 use super::script::{Fault, GONE_LINE, Verb};
 use super::selection::Selection;
-use super::store::{Cursor, Key};
+use super::store::{Cursor, Key, Wanted};
 use super::{Asked, State};
 
 /// A request as it was read.
@@ -155,17 +155,17 @@ pub(super) fn reply(state: &mut State, connection: u64, request: &Request) -> Re
                 _ => None,
             };
             let limit = request.value("limit").and_then(|l| l.parse().ok());
-            let listed = state.store.list(
+            let listed = state.store.list(&Wanted {
                 kind,
-                &place.namespace,
-                &selection(),
-                limit.unwrap_or(0),
+                namespace: &place.namespace,
+                selection: selection(),
+                limit: limit.unwrap_or(0),
                 token,
                 version,
                 keep,
-            );
+            });
             match listed {
-                Ok(page) => whole(200, page.body.into_bytes(), manner),
+                Ok(body) => whole(200, body.into_bytes(), manner),
                 Err((code, reason)) => failure(code, reason, Vec::new()),
             }
         }

@@ -97,12 +97,19 @@ pub(super) struct Store {
     rests: Vec<Arc<[Arc<Stored>]>>,
 }
 
-/// A page of a list.
-pub(super) struct Page {
-    pub(super) body: String,
-    /// The first page is 0.
-    #[allow(dead_code, reason = "for people who debug")]
-    pub(super) page: usize,
+/// Which page of which list.
+#[derive(Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) kind: Kind,
+    /// Empty: all.
+    pub(super) namespace: &'a str,
+    pub(super) selection: Selection,
+    /// 0: all.
+    pub(super) limit: usize,
+    pub(super) token: Option<&'a str>,
+    pub(super) version: Option<&'a str>,
+    /// How many objects the whole list has at the most, as of a server that has lost the others.
+    pub(super) keep: Option<usize>,
 }
 
 impl Store {
@@ -298,18 +305,14 @@ impl Store {
         (seen, known.into_values().collect())
     }
 
-    /// A page of a list; `keep` is how many objects it has at the most, as of a server that has lost the others.
-    /// `Err`: the status of an error and its reason.
-    pub(super) fn list(
-        &mut self,
-        kind: Kind,
-        namespace: &str,
-        selection: &Selection,
-        limit: usize,
-        token: Option<&str>,
-        asked: Option<&str>,
-        keep: Option<usize>,
-    ) -> Result<Page, (u16, &'static str)> {
+    /// The body of a page. `Err`: the status of an error and its reason.
+    pub(super) fn list(&mut self, wanted: &Wanted<'_>) -> Result<String, (u16, &'static str)> {
+        let Wanted {
+            kind,
+            namespace,
+            token,
+            ..
+        } = *wanted;
         let (version, page, items): (u64, usize, Arc<[Arc<Stored>]>) = match token {
             Some(token) => {
                 let mut parts = token.split('-').map(|part| part.parse::<u64>().ok());
@@ -325,23 +328,23 @@ impl Store {
             }
             None => {
                 let (version, all) = self.known(kind);
-                match asked.and_then(|asked| asked.parse::<u64>().ok()) {
+                match wanted.version.and_then(|asked| asked.parse::<u64>().ok()) {
                     // "Too large resource version", as a replica says that waited in vain.
                     Some(asked) if asked > version => return Err((504, "Timeout")),
                     _ => {}
                 }
                 let inside = |o: &Arc<Stored>| {
                     (namespace.is_empty() || o.value["metadata"]["namespace"] == namespace)
-                        && selection.admits(&o.value)
+                        && wanted.selection.admits(&o.value)
                 };
                 let items = all.into_iter().filter(inside);
-                let items: Arc<[_]> = items.take(keep.unwrap_or(usize::MAX)).collect();
+                let items: Arc<[_]> = items.take(wanted.keep.unwrap_or(usize::MAX)).collect();
                 (version, 0, items)
             }
         };
-        let (now, rest) = match limit {
+        let (now, rest) = match wanted.limit {
             0 => (&items[..], &items[..0]),
-            _ => items.split_at(limit.min(items.len())),
+            limit => items.split_at(limit.min(items.len())),
         };
         let mut meta = json!({"resourceVersion": version.to_string()});
         if !rest.is_empty() {
@@ -352,11 +355,10 @@ impl Store {
         }
         let items: Vec<&str> = now.iter().map(|o| o.item.as_str()).collect();
         let (version, kind) = (api_version(kind), kind.as_str());
-        let body = format!(
+        Ok(format!(
             r#"{{"kind":"{kind}List","apiVersion":"{version}","metadata":{meta},"items":[{}]}}"#,
             items.join(",")
-        );
-        Ok(Page { body, page })
+        ))
     }
 
     /// Begins a watch behind `version`; `None`: that version is gone.
