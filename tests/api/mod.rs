@@ -20,6 +20,7 @@
     reason = "each test crate that has the API uses another part of it"
 )]
 
+pub mod following;
 pub mod oracle;
 
 mod http;
@@ -43,7 +44,7 @@ use script::Script;
 use store::Store;
 
 pub use http::Tls;
-pub use script::{Fault, On, Verb, gone};
+pub use script::{Fault, GONE_LINE, On, Verb, gone};
 pub use store::{Entry, Key};
 
 /// A test that waits this long for something fails.
@@ -292,6 +293,11 @@ impl Api {
     /// A resource that nobody installed: 404.
     pub fn absent(&self, kinds: &[Kind]) {
         self.change(|state| state.absent = kinds.to_vec());
+    }
+
+    /// Whether nobody installed this resource.
+    pub fn is_absent(&self, kind: Kind) -> bool {
+        self.state().absent.contains(&kind)
     }
 
     /// Who has another token gets 401.

@@ -114,7 +114,7 @@ pub fn gone() -> Fault {
 }
 
 /// 410 in the stream of a watch.
-pub(super) const GONE_LINE: &str = r#"{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"too old resource version: 1 (2)","reason":"Expired","code":410}}"#;
+pub const GONE_LINE: &str = r#"{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"too old resource version: 1 (2)","reason":"Expired","code":410}}"#;
 
 #[derive(Debug, Default)]
 pub(super) struct Script(Vec<(On, Fault, usize)>);
