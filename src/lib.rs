@@ -1,6 +1,6 @@
 //! ShiftDNS: an authoritative DNS server that knows which version of a workload each endpoint runs.
 //!
-//! It is given Kubernetes objects (from manifests on disk; a live cluster uses the same door) and gives
+//! It is given Kubernetes objects (from manifests on disk, or from a live cluster) and gives
 //! answers: A, AAAA and SRV record sets whose composition follows the shares of the versions behind a
 //! service. It never resolves, never forwards and never edits the objects it reads.
 //!
@@ -38,6 +38,7 @@
 //!  8 admin         HTTP for people and probes       telemetry     logs
 //!  7 engine        the control loop, the only writer of the store
 //!    server        DNS on sockets                    files         manifests from disk
+//!    kubernetes    watches of a live cluster
 //!  6 answer        respond: one path from a query's bytes to an answer's
 //!  5 store         the published names
 //!  4 zone          record sets -> encoded bodies, variants, Nodes
@@ -49,7 +50,7 @@
 //!
 //! # The two walks
 //!
-//! *A change:* file -> [`objects`] -> channel -> [`engine`] -> index (dirty services) -> [`rollout`] -> [`records`]
+//! *A change:* file or watch -> [`objects`] -> channel -> [`engine`] -> index (dirty services) -> [`rollout`] -> [`records`]
 //! -> [`zone`] -> [`store`], only for the services that changed.
 //!
 //! *A query:* datagram -> [`wire`] (borrowed, nothing allocated) -> [`store`] look-up by lower-case wire name ->
@@ -84,6 +85,7 @@ pub mod answer;
 // Floor 7: the edges.
 pub mod engine;
 pub mod files;
+pub mod kubernetes;
 pub mod server;
 
 // Floors 8 and up: people.

@@ -17,9 +17,10 @@ use super::answered::Answered;
 use super::guard::{Guard, Refusal};
 use super::resolve::{NoAnswer, Params, Question, Resolver};
 use super::{door, now_secs, shapes};
-use crate::answer::{View, Worker};
+use crate::answer::View;
 use crate::engine::control::{Handle, Request as Asked, Stopped};
 use crate::engine::{Intent, IntentError};
+use crate::kubernetes;
 use crate::model::ServiceKey;
 
 /// The bodies that are read name a workload: names of objects have at most 253 octets.
@@ -27,30 +28,14 @@ const BODY_MAX: usize = 4 * 1024;
 
 /// Whom to ask.
 pub(super) struct Api {
-    engine: Handle,
-    view: Arc<View>,
-    resolver: Resolver,
-    answered: Arc<Answered>,
+    pub(super) engine: Handle,
+    pub(super) view: Arc<View>,
+    pub(super) resolver: Resolver,
+    pub(super) answered: Arc<Answered>,
     /// Whether anything may be changed.
-    actions: bool,
-}
-
-impl Api {
-    pub(super) fn new(
-        engine: Handle,
-        view: Arc<View>,
-        resolver: Worker,
-        answered: Arc<Answered>,
-        actions: bool,
-    ) -> Self {
-        Self {
-            engine,
-            view,
-            resolver: Resolver::new(resolver),
-            answered,
-            actions,
-        }
-    }
+    pub(super) actions: bool,
+    /// How the watches of a cluster fare; `None`: none is followed.
+    pub(super) watches: Option<Arc<kubernetes::Status>>,
 }
 
 pub(super) fn router(api: Api, guard: Guard) -> Router {
@@ -61,6 +46,7 @@ pub(super) fn router(api: Api, guard: Guard) -> Router {
         .route("/api/v1/services/{namespace}/{name}/{action}", post(act))
         .route("/api/v1/resolve", get(resolve))
         .route("/api/v1/problems", get(problems))
+        .route("/api/v1/sources", get(sources))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .with_state(Arc::new(api))
@@ -226,6 +212,12 @@ async fn problems(State(api): State<Arc<Api>>) -> Answer {
         problems: problems.iter().map(shapes::Problem::from).collect(),
     })
     .await
+}
+
+async fn sources(State(api): State<Arc<Api>>) -> Answer {
+    let synced = api.view.is_synced();
+    let age = api.view.data_age_secs(now_secs());
+    json(move || shapes::SourceList::of(synced, age, api.watches.as_deref())).await
 }
 
 async fn not_found() -> Failure {

@@ -4,7 +4,7 @@
 //!
 //! - queries: 2 transports * 10 types * 8 codes = 160, of which only those that are not zero are written;
 //! - sockets, store and engine: some 40;
-//! - zones: one each; kinds of object: 10;
+//! - zones: one each; kinds of object: 11, and of a cluster that is followed, 11 more for each;
 //! - one for each service (its state), and three for each version of a service (share, targets, answers);
 //! - of services that roll out or are weighted, ten for each track (its states, a digest) and two for each version;
 //! - one for each kind and result of roll-outs that a service has had, at most 28, and a histogram for each of these.
@@ -13,6 +13,7 @@
 //! what clients ask: no name of a question is a label, and no address of a client is.
 
 mod services;
+mod watches;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,9 +35,12 @@ use super::now_secs;
 use crate::answer::{Counts, TYPES, Transport, View};
 use crate::engine::control::{Handle, Stopped};
 use crate::engine::{CountedVersions, DURATION_BOUNDS, Summary, Took, Totals};
+use crate::kubernetes;
 use crate::model::ServiceKey;
 use crate::server;
 use crate::wire::Rcode;
+
+use watches::watched;
 
 /// What the text is.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -52,6 +56,8 @@ pub(super) struct Meters {
     pub(super) workers: Vec<Arc<Counts>>,
     pub(super) server: Arc<server::Counters>,
     pub(super) versions: Arc<CountedVersions>,
+    /// `None`: no cluster is followed.
+    pub(super) watches: Option<Arc<kubernetes::Status>>,
 }
 
 /// The text of one scrape; `None` if it could not be written.
@@ -62,6 +68,7 @@ pub(super) async fn scrape(meters: &Meters) -> Option<String> {
         workers: meters.workers.clone(),
         server: meters.server.read(),
         versions: meters.versions.snapshot(),
+        watches: meters.watches.clone(),
         facts: facts.ok().and_then(Result::ok),
         now_secs: now_secs(),
     };
@@ -92,6 +99,7 @@ struct Snapshot {
     workers: Vec<Arc<Counts>>,
     server: server::Counts,
     versions: Vec<(u32, ServiceKey, Arc<str>, Arc<str>)>,
+    watches: Option<Arc<kubernetes::Status>>,
     facts: Option<Facts>,
     now_secs: u64,
 }
@@ -113,6 +121,9 @@ impl Collector for Snapshot {
         self.answers(&mut page)?;
         self.sockets(&mut page)?;
         self.published(&mut page)?;
+        if let Some(watches) = &self.watches {
+            watched(watches, &mut page)?;
+        }
         if let Some(facts) = &self.facts {
             facts.counted(&mut page)?;
             facts.services(&mut page)?;
@@ -337,6 +348,11 @@ impl Series<'_> {
 
     fn gauge(&mut self, labels: &impl EncodeLabelSet, value: impl EncodeGaugeValue) -> fmt::Result {
         self.0.encode_family(labels)?.encode_gauge(&value)
+    }
+
+    /// Of a family without labels.
+    fn value(&mut self, value: f64) -> fmt::Result {
+        self.0.encode_gauge(&value)
     }
 
     fn histogram(&mut self, labels: &impl EncodeLabelSet, took: &Took) -> fmt::Result {

@@ -8,7 +8,7 @@
 //! ```text
 //!  --http   /healthz /health   /readyz /ready   /metrics
 //!  --api    /api/v1/services   /api/v1/services/{namespace}/{name}   /api/v1/services/{namespace}/{name}/history
-//!           /api/v1/resolve    /api/v1/problems
+//!           /api/v1/resolve    /api/v1/problems   /api/v1/sources
 //!    POST   /api/v1/services/{namespace}/{name}/promote   .../abort   .../pause   .../resume   .../retry
 //! ```
 //!
@@ -54,11 +54,13 @@ use tracing::warn;
 use crate::answer::{self, View};
 use crate::engine::CountedVersions;
 use crate::engine::control::Handle;
+use crate::kubernetes;
 use crate::server;
 
 use answered::Answered;
 use door::Door;
 use guard::Guard;
+use resolve::Resolver;
 
 /// How long requests that have begun may go on at a shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -75,6 +77,8 @@ pub struct Settings {
     pub token: Option<String>,
     /// Whether the API does what people ask of roll-outs.
     pub actions: bool,
+    /// The age of data from which this process is not ready; zero: it stays ready.
+    pub unready_after: Duration,
 }
 
 /// The token is a secret: it is told that there is one, not which.
@@ -85,6 +89,7 @@ impl fmt::Debug for Settings {
             .field("api", &self.api)
             .field("token", &self.token.as_ref().map(|_| "(secret)"))
             .field("actions", &self.actions)
+            .field("unready_after", &self.unready_after)
             .finish()
     }
 }
@@ -104,6 +109,8 @@ pub struct Sources {
     pub versions: Arc<CountedVersions>,
     /// Chance and counts of `/api/v1/resolve`.
     pub resolver: answer::Worker,
+    /// How the watches of a cluster fare; `None`: none is followed.
+    pub watches: Option<Arc<kubernetes::Status>>,
 }
 
 /// Opens both listeners; nothing is accepted yet.
@@ -119,6 +126,7 @@ pub async fn bind(settings: &Settings) -> Result<Bound, server::BindError> {
         api: Door::open(settings.api, "api")?,
         guard: Guard::new(settings.token.as_deref()),
         actions: settings.actions,
+        unready_after: settings.unready_after,
     })
 }
 
@@ -129,6 +137,7 @@ pub struct Bound {
     api: Door,
     guard: Guard,
     actions: bool,
+    unready_after: Duration,
 }
 
 impl Bound {
@@ -158,21 +167,31 @@ impl Bound {
             server,
             versions,
             resolver,
+            watches,
         } = sources;
         let leaving = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(Answered::new(workers.clone(), Arc::clone(&versions)));
         let probes = probes::router(probes::Probes {
             view: Arc::clone(&view),
             leaving: Arc::clone(&leaving),
+            unready_after: self.unready_after,
             meters: metrics::Meters {
                 engine: engine.clone(),
                 view: Arc::clone(&view),
                 workers,
                 server,
                 versions,
+                watches: watches.clone(),
             },
         });
-        let api = api::Api::new(engine, view, resolver, Arc::clone(&answered), self.actions);
+        let api = api::Api {
+            engine,
+            view,
+            resolver: Resolver::new(resolver),
+            answered: Arc::clone(&answered),
+            actions: self.actions,
+            watches,
+        };
         let api = api::router(api, self.guard);
 
         let (stop, stopping) = watch::channel(false);

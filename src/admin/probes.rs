@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -11,13 +12,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::time;
 
-use super::door;
 use super::metrics::{self, Meters};
+use super::{door, now_secs};
 use crate::answer::View;
 
 pub(super) struct Probes {
     pub(super) view: Arc<View>,
     pub(super) leaving: Arc<AtomicBool>,
+    /// Zero: whatever the age of the data, it stays ready.
+    pub(super) unready_after: Duration,
     pub(super) meters: Meters,
 }
 
@@ -48,15 +51,27 @@ async fn health() -> &'static str {
     "ok"
 }
 
-/// Ready means synced. A source that is lost later does not end it: what it gave before is served on.
-async fn ready(State(probes): State<Arc<Probes>>) -> (StatusCode, &'static str) {
+/// Ready means synced. A source that is lost later does not end it, since what it gave before is served on, unless the
+/// settings say that data of some age is no longer to be served from here.
+async fn ready(State(probes): State<Arc<Probes>>) -> (StatusCode, String) {
+    let unready = |text: String| (StatusCode::SERVICE_UNAVAILABLE, text);
+    let age = probes.view.data_age_secs(now_secs());
+    let limit = probes.unready_after;
     if probes.leaving.load(Ordering::Relaxed) {
-        (StatusCode::SERVICE_UNAVAILABLE, "shutting down")
-    } else if probes.view.is_synced() {
-        (StatusCode::OK, "ready")
-    } else {
+        unready("shutting down".to_owned())
+    } else if !probes.view.is_synced() {
+        let watches = probes.meters.watches.as_ref();
+        let missing = watches.map(|watches| watches.missing()).unwrap_or_default();
+        let missing: Vec<&str> = missing.iter().map(|kind| kind.as_str()).collect();
         let text = "not synced: not every kind of object has been read yet";
-        (StatusCode::SERVICE_UNAVAILABLE, text)
+        unready(match missing.is_empty() {
+            true => text.to_owned(),
+            false => format!("{text}; missing: {}", missing.join(", ")),
+        })
+    } else if !limit.is_zero() && Duration::from_secs(age) >= limit {
+        unready(format!("the source was lost {age} s ago"))
+    } else {
+        (StatusCode::OK, "ready".to_owned())
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod acts;
 mod detail;
+mod sources;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use crate::{model, rollout};
 
 pub(super) use acts::{Ask, Done, History};
 pub(super) use detail::Service;
+pub(super) use sources::SourceList;
 
 /// Of every request that is not answered.
 #[derive(Debug, Serialize)]

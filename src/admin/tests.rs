@@ -397,6 +397,7 @@ async fn an_address_in_use_is_told_with_the_flag_to_change() {
         api: any,
         token: Some("s3cret".to_owned()),
         actions: false,
+        unready_after: Duration::ZERO,
     };
     assert!(!format!("{free:?}").contains("s3cret"));
     let held = bind(&free).await.unwrap();

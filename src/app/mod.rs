@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::sync::mpsc;
 use tracing::info;
 
 use crate::admin::{self, Admin};
@@ -22,6 +23,7 @@ use crate::engine::Engine;
 use crate::engine::control::{self, Event, Handle, Keep};
 use crate::files::state::{Keeper, StateError};
 use crate::files::{self, Loaded, Manifests};
+use crate::kubernetes::{self, Watches};
 use crate::server::{self, Server};
 use crate::store;
 use crate::wire::NameError;
@@ -31,6 +33,8 @@ use crate::wire::NameError;
 pub enum Source {
     /// A directory of manifests, watched.
     Manifests(PathBuf),
+    /// A live cluster.
+    Kubernetes(kubernetes::Settings),
     /// Whoever holds [`Running::engine`].
     Caller,
 }
@@ -50,8 +54,17 @@ pub struct Running {
     pub view: Arc<View>,
     server: Server,
     admin: Admin,
-    watch: Option<files::Watch>,
+    feed: Feed,
     state: Option<Keeper>,
+}
+
+/// What lets the source feed the engine; it stops when this is dropped.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held for their ends")]
+enum Feed {
+    Manifests(files::Watch),
+    Kubernetes(Watches),
+    Caller,
 }
 
 /// Why a server did not start.
@@ -96,12 +109,23 @@ pub enum StartError {
     /// The directory of manifests could not be watched.
     #[error("cannot watch the manifests")]
     Watch(#[source] files::WatchError),
+    /// The cluster cannot be followed.
+    #[error(transparent)]
+    Kubernetes(kubernetes::StartError),
     /// The system gave no thread.
     #[error("cannot start the engine")]
     Thread(#[source] std::io::Error),
     /// The engine ended while it was being started.
     #[error(transparent)]
     Stopped(#[from] control::Stopped),
+}
+
+/// Where `config` says that objects come from.
+pub fn source(config: &Config) -> Source {
+    match &config.manifests {
+        Some(dir) => Source::Manifests(dir.clone()),
+        None => Source::Kubernetes(settings::kubernetes(config)),
+    }
 }
 
 /// Starts everything. Sockets are bound first, so that a taken port is known before anything is read; until the
@@ -154,6 +178,14 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
     let counters = bound.counters();
     let server = bound.start(Arc::clone(&view), workers, streams);
     let (http, api) = (admin.http(), admin.api());
+    // Begun before HTTP is answered, which tells how it fares; manifests are read after, and sockets are bound by then.
+    let (watches, source) = match source {
+        Source::Kubernetes(settings) => {
+            let watches = follow(settings, engine.clone()).await?;
+            (Some(watches), Source::Caller)
+        }
+        source => (None, source),
+    };
     let admin = admin.start(admin::Sources {
         engine: engine.clone(),
         view: Arc::clone(&view),
@@ -161,10 +193,12 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         server: counters,
         versions,
         resolver: worker(),
+        watches: watches.as_ref().map(|watches| Arc::clone(&watches.status)),
     });
-    let watch = match source {
-        Source::Manifests(dir) => Some(feed(dir, engine.clone()).await?),
-        Source::Caller => None,
+    let feed = match (source, watches) {
+        (Source::Manifests(dir), _) => Feed::Manifests(feed(dir, engine.clone()).await?),
+        (_, Some(watches)) => Feed::Kubernetes(watches),
+        (_, None) => Feed::Caller,
     };
     for address in &dns {
         info!(%address, "answering DNS over UDP and TCP");
@@ -178,7 +212,7 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         view,
         server,
         admin,
-        watch,
+        feed,
         state,
     })
 }
@@ -191,7 +225,7 @@ impl Running {
 
     /// Stops politely: what has arrived is answered, for `drain` at the most.
     pub async fn shutdown(self, drain: Duration) {
-        drop(self.watch);
+        drop(self.feed);
         self.admin.leave();
         self.server.shutdown(drain).await;
         self.admin.shutdown().await;
@@ -254,6 +288,32 @@ async fn feed(dir: PathBuf, engine: Handle) -> Result<files::Watch, StartError> 
         }
     };
     files::watch(dir, manifests, on_load).map_err(StartError::Watch)
+}
+
+/// Batches on their way from the watches to the engine, whose own queue is longer; what does not fit waits in the watches.
+const EVENTS_MAX: usize = 4;
+
+/// Follows a cluster.
+async fn follow(settings: kubernetes::Settings, engine: Handle) -> Result<Watches, StartError> {
+    let (sink, mut events) = mpsc::channel(EVENTS_MAX);
+    let watches = kubernetes::start(settings, sink)
+        .await
+        .map_err(StartError::Kubernetes)?;
+    tokio::spawn(async move {
+        while let Some(event) = events.recv().await {
+            let event = match event {
+                kubernetes::Event::Batch { changes, problems } => {
+                    Event::Batch { changes, problems }
+                }
+                kubernetes::Event::Lost { since, cause } => Event::SourceLost { since, cause },
+                kubernetes::Event::Back => Event::SourceBack,
+            };
+            if engine.send(event).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(watches)
 }
 
 fn announce(dir: &Path, loaded: &Loaded) {

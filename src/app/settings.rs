@@ -4,12 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::thread;
 
 use super::StartError;
-use crate::config::{Config, EmptyService, Pods};
+use crate::config::{self, Config, EmptyService, Pods};
 use crate::model::{Policy, TtlPolicy};
 use crate::records;
 use crate::wire::{Name, NameError};
 use crate::zone::{Authority, Zone, ZoneKind, Zones, reverse_zones};
-use crate::{admin, answer, engine, objects, server};
+use crate::{admin, answer, engine, kubernetes, objects, server};
 
 pub(super) fn server(config: &Config) -> server::Settings {
     let cores = || thread::available_parallelism().map_or(1, usize::from);
@@ -34,6 +34,7 @@ pub(super) fn admin(config: &Config, token: Option<String>) -> admin::Settings {
         api: config.api.listen,
         token,
         actions: config.api.actions,
+        unready_after: config.unready_after,
     }
 }
 
@@ -52,6 +53,20 @@ pub(super) fn token(config: &Config) -> Result<Option<String>, StartError> {
         return Err(failed(source));
     }
     Ok(Some(token))
+}
+
+pub(super) fn kubernetes(config: &Config) -> kubernetes::Settings {
+    let config::Kubernetes {
+        kubeconfig,
+        context,
+    } = config.kubernetes.clone();
+    kubernetes::Settings {
+        access: kubernetes::Access {
+            kubeconfig,
+            context,
+        },
+        ..kubernetes::Settings::default()
+    }
 }
 
 pub(super) fn identity(config: &Config) -> answer::Identity {

@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{self, SignalKind};
 use tracing::info;
 
-use crate::app::{self, Source};
+use crate::app;
 use crate::config::{self, Config, Flags};
 use crate::telemetry;
 
@@ -20,12 +20,7 @@ const LAME_DUCK: Duration = Duration::from_secs(5);
 
 pub(super) fn serve(flags: &Flags) -> anyhow::Result<()> {
     let config = config::load(None, flags)?;
-    let Some(dir) = config.manifests.clone() else {
-        bail!(
-            "there is nothing to serve: name a directory of manifests with --manifests DIR \
-             (following a live cluster is not built yet)"
-        );
-    };
+    let source = app::source(&config);
     telemetry::init(None);
     let runtime = runtime(&config)?;
     let served = runtime.block_on(async {
@@ -36,7 +31,7 @@ pub(super) fn serve(flags: &Flags) -> anyhow::Result<()> {
                 info!(?signal, "stopped while starting");
                 return Ok(());
             }
-            running = app::start(&config, Source::Manifests(dir)) => running?,
+            running = app::start(&config, source) => running?,
         };
         let signal = tokio::select! {
             signal = stop.wait() => signal,

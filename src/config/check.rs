@@ -12,7 +12,8 @@ use serde_saphyr::Spanned;
 
 use super::file::{Defaults, File, List, Source};
 use super::{
-    Api, Config, ConfigError, EmptyService, Flags, Identity, Limits, Pods, Soa, Ttl, text,
+    Api, Config, ConfigError, EmptyService, Flags, Identity, Kubernetes, Limits, Pods, Soa, Ttl,
+    text,
 };
 use crate::model::{
     AnswerMode, DURATION_WORDS, OnFailure, Origin, Policy, Problem, RollbackMode, Strategy,
@@ -160,17 +161,11 @@ impl Check {
             key(name, !value.value.is_empty(), value.referenced.line());
         };
         text("staticZones", &file.static_zones);
-        if let Source::Kubernetes(cluster) = &file.source {
-            text("source.kubernetes.kubeconfig", &cluster.kubeconfig);
-            text("source.kubernetes.context", &cluster.context);
-        }
         key(
             "upstream",
             !file.upstream.value.is_empty(),
             file.upstream.referenced.line(),
         );
-        key("--kubeconfig", flags.kubeconfig.is_some(), 0);
-        key("--context", flags.context.is_some(), 0);
         key("--zones", flags.zones.is_some(), 0);
         key("--replace", flags.replace, 0);
     }
@@ -211,11 +206,13 @@ impl Check {
             },
             workers: self.workers(file, flags),
             manifests: self.manifests(file, flags),
+            kubernetes: kubernetes(file, flags),
             state: flags.state.clone().or_else(|| path(&file.state)),
             namespaces: self.list(listed(&file.namespaces, "namespaces"), Self::namespace),
             namespace_selector: self
                 .selector(&asked(&file.namespace_selector, "namespaceSelector")),
             stale_after: self.time(&asked(&file.stale_after, "staleAfter")),
+            unready_after: self.time_or_never(&asked(&file.unready_after, "unreadyAfter")),
             pods: self.word(
                 &asked(&file.pods, "pods"),
                 &[
@@ -449,6 +446,17 @@ impl Check {
             }
             Source::Kubernetes(_) => None,
         };
+        for (flag, is_given) in [
+            ("--kubeconfig", flags.kubeconfig.is_some()),
+            ("--context", flags.context.is_some()),
+        ] {
+            if is_given && flags.manifests.is_some() {
+                let text = "a cluster and manifests are two sources, name one".to_owned();
+                self.refuse(0, flag, text);
+            }
+        }
+        let asks_for_cluster = flags.kubeconfig.is_some() || flags.context.is_some();
+        let from_file = from_file.filter(|_| !asks_for_cluster);
         flags.manifests.clone().or(from_file)
     }
 
@@ -475,18 +483,27 @@ impl Check {
     }
 
     fn time(&mut self, from: &Asked<String>) -> Duration {
-        let given = &from.value;
-        let time = self.need(from, text::duration(given), || {
-            format!("`{given}` is not a duration such as `500ms`, `30s` or `5m`")
-        });
+        let time = self.read_time(from);
         if time == Some(Duration::ZERO) {
             self.refuse(
                 from.line,
                 from.key,
-                format!("`{given}` would let nothing through"),
+                format!("`{}` would let nothing through", from.value),
             );
         }
         time.unwrap_or_default()
+    }
+
+    /// A time that is zero where there is to be none.
+    fn time_or_never(&mut self, from: &Asked<String>) -> Duration {
+        self.read_time(from).unwrap_or_default()
+    }
+
+    fn read_time(&mut self, from: &Asked<String>) -> Option<Duration> {
+        let given = &from.value;
+        self.need(from, text::duration(given), || {
+            format!("`{given}` is not a duration such as `500ms`, `30s` or `5m`")
+        })
     }
 
     fn selector(&mut self, from: &Asked<String>) -> Option<LabelSelector> {
@@ -591,6 +608,21 @@ impl Check {
             );
             self.refuse(api.line, api.key, text);
         }
+    }
+}
+
+/// The flags where they are given, else the file's keys.
+fn kubernetes(file: &File, flags: &Flags) -> Kubernetes {
+    let said = match &file.source {
+        Source::Kubernetes(cluster) => Kubernetes {
+            kubeconfig: path(&cluster.kubeconfig.value),
+            context: Some(cluster.context.value.clone()).filter(|context| !context.is_empty()),
+        },
+        Source::Manifests(_) => Kubernetes::default(),
+    };
+    Kubernetes {
+        kubeconfig: flags.kubeconfig.clone().or(said.kubeconfig),
+        context: flags.context.clone().or(said.context),
     }
 }
 

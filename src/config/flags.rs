@@ -16,10 +16,10 @@ pub struct Flags {
     /// File for what must outlive a restart: failed revisions, the progress of roll-outs, what people asked of them
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
-    /// Cluster to watch (not built yet)
+    /// Kubeconfig of the cluster to follow; without it and without manifests: the pod's service account, else kubectl's
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Context inside the kubeconfig (not built yet)
+    /// Context inside the kubeconfig
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
     /// Zone to be the authority for; may be repeated, the first is the zone of PTR targets

@@ -45,8 +45,10 @@ pub struct Config {
     pub api: Api,
     /// UDP workers; `None`: one a core.
     pub workers: Option<NonZeroUsize>,
-    /// The directory of manifests, the only source in this release. `None`: `serve` has nothing to serve and says so.
+    /// The directory of manifests; `None`: a cluster is followed.
     pub manifests: Option<PathBuf>,
+    /// Which cluster, where there are no manifests.
+    pub kubernetes: Kubernetes,
     /// The file for what must outlive a restart; `None`: nothing does.
     pub state: Option<PathBuf>,
     /// Namespaces that are served; empty: all.
@@ -55,6 +57,8 @@ pub struct Config {
     pub namespace_selector: Option<LabelSelector>,
     /// Data age from which answers say that they may be out of date.
     pub stale_after: Duration,
+    /// Data age from which this server is not ready; zero: it stays ready, since what it knows is served on.
+    pub unready_after: Duration,
     /// Whether pods have names by address.
     pub pods: Pods,
     /// An endpoint without hostname is named after its pod instead of its address.
@@ -90,6 +94,15 @@ pub struct Api {
     pub token_file: Option<PathBuf>,
     /// Whether people may promote, pause and abort through it.
     pub actions: bool,
+}
+
+/// The way to a cluster; its files have not been read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kubernetes {
+    /// `None`: the service account of the pod, else the kubeconfig that kubectl would use.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in the kubeconfig; `None`: its current one.
+    pub context: Option<String>,
 }
 
 /// Names of pods such as `10-1-2-3.shop.pod.cluster.local`.

@@ -23,7 +23,16 @@ pub fn render(config: &Config) -> String {
     } = config;
     let source = match &config.manifests {
         Some(folder) => format!("{{manifests: {}}}", quoted(&shown(folder))),
-        None => "{kubernetes: {kubeconfig: \"\", context: \"\"}}".to_owned(),
+        None => {
+            let cluster = &config.kubernetes;
+            let kubeconfig = cluster.kubeconfig.as_deref().map(shown).unwrap_or_default();
+            let context = cluster.context.as_deref().unwrap_or_default();
+            format!(
+                "{{kubernetes: {{kubeconfig: {}, context: {}}}}}",
+                quoted(&kubeconfig),
+                quoted(context)
+            )
+        }
     };
     let state = config.state.as_deref().map(shown).unwrap_or_default();
     let soak = Duration::from_secs(defaults.soak_secs.into());
@@ -49,6 +58,7 @@ pub fn render(config: &Config) -> String {
         format!("source: {source}"),
         format!("state: {}", quoted(&state)),
         format!("staleAfter: {}", written(config.stale_after)),
+        format!("unreadyAfter: {}", written(config.unready_after)),
         "staticZones: \"\"".to_owned(),
         "upstream: []".to_owned(),
         format!("namespaces: {}", list(&config.namespaces)),

@@ -102,6 +102,7 @@ state: /var/lib/shiftdns/state
 namespaces: [shop, data]
 namespaceSelector: env=prod,!old
 staleAfter: 5s
+unreadyAfter: 10m
 pods: verified
 endpointPodNames: true
 emptyService: nodata
@@ -131,10 +132,12 @@ identity: {id: dns-1, version: \"1.0\"}
         },
         workers: NonZeroUsize::new(3),
         manifests: Some("zones/demo".into()),
+        kubernetes: Kubernetes::default(),
         state: Some("/var/lib/shiftdns/state".into()),
         namespaces: vec!["shop".into(), "data".into()],
         namespace_selector: LabelSelector::parse("env=prod,!old").ok(),
         stale_after: Duration::from_secs(5),
+        unready_after: Duration::from_secs(600),
         pods: Pods::Verified,
         endpoint_pod_names: true,
         empty_service: EmptyService::Nodata,
@@ -413,18 +416,10 @@ fn what_is_not_built_is_refused_and_never_ignored() {
     for (text, key) in [
         ("staticZones: x", "staticZones"),
         ("upstream: [192.0.2.1]", "upstream"),
-        (
-            "source: {kubernetes: {context: x}}",
-            "source.kubernetes.context",
-        ),
-        (
-            "source: {kubernetes: {kubeconfig: x}}",
-            "source.kubernetes.kubeconfig",
-        ),
     ] {
         refused(text, &format!("shiftdns.yaml:3: `{key}` is not built yet"));
     }
-    for flag in ["--kubeconfig x", "--context x", "--zones x", "--replace"] {
+    for flag in ["--zones x", "--replace"] {
         let name = flag.split(' ').next().unwrap_or_default();
         let got = load(None, &flags(flag)).map_err(|error| error.to_string());
         assert_eq!(got, Err(format!("`{name}` is not built yet")));
@@ -543,6 +538,66 @@ fn the_flags_are_those_of_the_manual() {
     );
 }
 
+#[test]
+fn a_cluster_is_followed_where_no_manifests_are_named() {
+    let cluster = |kubeconfig: &str, context: &str| Kubernetes {
+        kubeconfig: Some(kubeconfig)
+            .filter(|text| !text.is_empty())
+            .map(PathBuf::from),
+        context: Some(context.to_owned()).filter(|text| !text.is_empty()),
+    };
+    for (file, given, manifests, kubernetes) in [
+        ("", "", None, cluster("", "")),
+        (
+            "source: {kubernetes: {kubeconfig: a, context: b}}",
+            "",
+            None,
+            cluster("a", "b"),
+        ),
+        (
+            "source: {kubernetes: {kubeconfig: a, context: b}}",
+            "--kubeconfig c",
+            None,
+            cluster("c", "b"),
+        ),
+        (
+            "source: {kubernetes: {kubeconfig: a}}",
+            "--manifests d",
+            Some("d"),
+            cluster("a", ""),
+        ),
+        (
+            "source: {manifests: d}",
+            "--context e",
+            None,
+            cluster("", "e"),
+        ),
+        ("source: {manifests: d}", "", Some("d"), cluster("", "")),
+    ] {
+        let config = loaded(&format!("{HEADER}{file}"), given).expect(file);
+        assert_eq!(
+            config.manifests,
+            manifests.map(PathBuf::from),
+            "{file} {given}"
+        );
+        assert_eq!(config.kubernetes, kubernetes, "{file} {given}");
+    }
+    let got = load(None, &flags("--kubeconfig a --manifests d"));
+    assert_eq!(
+        got.map_err(|error| error.to_string()),
+        Err("--kubeconfig: a cluster and manifests are two sources, name one".to_owned())
+    );
+}
+
+#[test]
+fn no_age_of_data_makes_unready_until_one_is_named() {
+    assert_eq!(defaults().unready_after, Duration::ZERO);
+    refused(
+        "unreadyAfter: soon",
+        "shiftdns.yaml:3: unreadyAfter: `soon` is not a duration such as `500ms`, `30s` or `5m`",
+    );
+}
+
 prop_compose! {
     /// Any configuration that a file can ask for.
     fn configs()(
@@ -567,10 +622,15 @@ prop_compose! {
             api: Api { listen: ([127, 0, 0, 1], ports.2).into(), token_file: text(&texts.1).map(PathBuf::from), actions: flips[3] },
             workers: NonZeroUsize::new(numbers.3),
             manifests: text(&texts.2).filter(|_| flips[0]).map(PathBuf::from),
+            kubernetes: match flips[0] {
+                true => Kubernetes::default(),
+                false => Kubernetes { kubeconfig: text(&texts.1).map(PathBuf::from), context: text(&texts.0) },
+            },
             state: text(&texts.1).filter(|_| flips[2]).map(PathBuf::from),
             namespaces: namespaces.iter().cloned().collect(),
             namespace_selector: LabelSelector::parse("env=prod").ok().filter(|_| flips[1]),
             stale_after: Duration::from_millis(numbers.1),
+            unready_after: Duration::from_millis(numbers.1 - 1),
             pods: if flips[1] { Pods::Insecure } else { Pods::Verified },
             endpoint_pod_names: flips[0],
             empty_service: if flips[2] { EmptyService::Nodata } else { EmptyService::Nxdomain },

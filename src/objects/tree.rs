@@ -50,12 +50,12 @@ impl Tree {
     }
 
     /// The value at the end of a path of keys.
-    pub(super) fn at(&self, path: &[&str]) -> &Tree {
+    pub fn at(&self, path: &[&str]) -> &Tree {
         path.iter().fold(self, |tree, key| tree.get(key))
     }
 
     /// The text, where it is one.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
             _ => None,

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -119,6 +120,7 @@ impl Site {
             api: any,
             token: token.map(str::to_owned),
             actions,
+            unready_after: Duration::from_secs(90),
         };
         let bound = bind(&settings).await.unwrap();
         let (http, api) = (bound.http(), bound.api());
@@ -129,6 +131,7 @@ impl Site {
             server: Arc::default(),
             versions,
             resolver: Worker::new(2),
+            watches: None,
         });
         Self {
             http,

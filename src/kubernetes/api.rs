@@ -1,0 +1,414 @@
+//! Requests to the API server, and what comes back: pages of lists, lines of watches, and failures with all that is told
+//! of them.
+//!
+//! Nothing here retries, and every wait has an end. Bodies are read as they come, object by object: a page is never held
+//! as anything larger than its text.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::{HeaderMap, Response, StatusCode, header};
+use http_body::Body as _;
+use kube::client::Body;
+use kube::core::Request;
+use kube::core::params::{ListParams, WatchParams};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
+use thiserror::Error;
+use tokio::time;
+
+use super::access::Clients;
+use super::pace::Pace;
+use super::status::Status;
+use crate::objects::{Kind, Tree};
+
+/// Objects a page, as most clients have it.
+const PAGE_LEN: u32 = 500;
+/// A page of the largest objects there are, 1.5 MiB each in etcd, comes close; more is no list.
+const PAGE_MAX: usize = 1 << 30;
+/// A line of a watch holds one object: 1.5 MiB in etcd, several times that where JSON escapes it.
+const LINE_MAX: usize = 32 << 20;
+/// How much of what an error says is kept.
+const SAYS_MAX: usize = 300;
+
+/// Why a request came to nothing.
+#[derive(Debug, Error)]
+pub(super) enum Failure {
+    /// The API server refused.
+    #[error("{code} {says}")]
+    Refused {
+        code: StatusCode,
+        says: String,
+        retry_after: Option<Duration>,
+    },
+    /// It could not be reached, or the connection broke.
+    #[error("{0}")]
+    Broken(String),
+    /// It did not answer in time.
+    #[error("no answer within {} s", .0.as_secs_f32())]
+    Late(Duration),
+    /// It answered with what cannot be read.
+    #[error("an answer that cannot be read: {0}")]
+    Unreadable(String),
+}
+
+impl Failure {
+    pub(super) fn is(&self, status: StatusCode) -> bool {
+        matches!(self, Self::Refused { code, .. } if *code == status)
+    }
+
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Another client may fare better: with other credentials, at another address, over another connection.
+    pub(super) fn may_be_of_client(&self) -> bool {
+        match self {
+            Self::Refused { code, .. } => *code == StatusCode::UNAUTHORIZED,
+            Self::Broken(_) | Self::Late(_) => true,
+            Self::Unreadable(_) => false,
+        }
+    }
+}
+
+impl From<kube::Error> for Failure {
+    fn from(error: kube::Error) -> Self {
+        // The names of the client's own layers help nobody.
+        let inner: &dyn std::error::Error = match &error {
+            kube::Error::Service(inner) => &**inner,
+            kube::Error::HyperError(inner) => inner,
+            kube::Error::Auth(inner) => inner,
+            _ => &error,
+        };
+        Self::Broken(chain(inner))
+    }
+}
+
+/// An error and its causes in a line, each said once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let inner = error.to_string();
+        if !text.contains(&inner) {
+            text.push_str(": ");
+            text.push_str(&inner);
+        }
+        cause = error.source();
+    }
+    cut(&text)
+}
+
+fn cut(text: &str) -> String {
+    let text = text.trim();
+    match text.char_indices().nth(SAYS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// What a page says beside its items.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Page {
+    /// Of the whole list.
+    pub(super) version: String,
+    /// Where the next page begins; empty on the last.
+    pub(super) next: String,
+}
+
+/// Asks for one kind.
+pub(super) struct Api<'a> {
+    pub(super) kind: Kind,
+    pub(super) clients: &'a Clients,
+    pub(super) pace: &'a Pace,
+    pub(super) status: &'a Status,
+}
+
+impl<'a> Api<'a> {
+    fn request(&self) -> Request {
+        let (group, version, plural) = (self.kind.group(), self.kind.version(), self.kind.plural());
+        Request::new(match group {
+            "" => format!("/api/{version}/{plural}"),
+            _ => format!("/apis/{group}/{version}/{plural}"),
+        })
+    }
+
+    /// Reads a page, and hands out its items one by one. `next` is what the page before said; empty for the first.
+    pub(super) async fn page(
+        &self,
+        next: &str,
+        limit: Option<u32>,
+        each: impl FnMut(&Tree),
+    ) -> Result<Page, Failure> {
+        let params = ListParams {
+            limit: Some(limit.unwrap_or(PAGE_LEN)),
+            continue_token: (!next.is_empty()).then(|| next.to_owned()),
+            ..ListParams::default()
+        };
+        let request = self.request().list(&params);
+        let text = time::timeout(self.pace.page, async {
+            let response = self.send(request).await?;
+            whole(response.into_body(), PAGE_MAX).await
+        });
+        let text = text.await.map_err(|_| Failure::Late(self.pace.page))??;
+        let page = read_page(&text, each)?;
+        self.status.of(self.kind).hear();
+        Ok(page)
+    }
+
+    /// Begins to watch from a resource version.
+    pub(super) async fn watch(&self, version: &str) -> Result<Lines, Failure> {
+        let params = WatchParams {
+            timeout: u32::try_from(self.pace.watch.as_secs()).ok(),
+            bookmarks: true,
+            ..WatchParams::default()
+        };
+        let request = self.request().watch(&params, version);
+        let response = time::timeout(self.pace.head, self.send(request)).await;
+        let response = response.map_err(|_| Failure::Late(self.pace.head))??;
+        self.status.of(self.kind).hear();
+        Ok(Lines {
+            body: response.into_body(),
+            text: Vec::new(),
+            read: 0,
+        })
+    }
+
+    async fn send(
+        &self,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Response<Body>, Failure> {
+        let request = request.map_err(|error| Failure::Unreadable(chain(&error)))?;
+        let (client, number) = self.clients.get();
+        let sent = client.send(request.map(Body::from)).await;
+        let sent = match sent {
+            Ok(response) => refused(response).await,
+            Err(error) => Err(error.into()),
+        };
+        match &sent {
+            Ok(response) => {
+                let date = response.headers().get(header::DATE);
+                let date = date.and_then(|date| date.to_str().ok());
+                self.status.hear_date(date.unwrap_or_default());
+            }
+            Err(failure) if failure.may_be_of_client() => self.clients.renew(number).await,
+            Err(_) => {}
+        }
+        sent
+    }
+}
+
+/// The response, unless it is a refusal.
+async fn refused(response: Response<Body>) -> Result<Response<Body>, Failure> {
+    let code = response.status();
+    if code.is_success() {
+        return Ok(response);
+    }
+    let retry_after = retry_after(response.headers());
+    let text = whole(response.into_body(), 64 << 10)
+        .await
+        .unwrap_or_default();
+    let told = serde_json::from_slice::<Tree>(&text).ok();
+    let message = told.as_ref().and_then(|told| told.at(&["message"]).text());
+    let text = String::from_utf8_lossy(&text);
+    Err(Failure::Refused {
+        code,
+        says: cut(message.unwrap_or(&text)),
+        retry_after,
+    })
+}
+
+/// Seconds; nobody sends dates here.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    Some(Duration::from_secs(value.trim().parse().ok()?))
+}
+
+/// What comes next of a body; `None` at its end.
+async fn frame(body: &mut Body) -> Option<Result<Vec<u8>, Failure>> {
+    loop {
+        let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await?;
+        match frame.map(http_body::Frame::into_data) {
+            Ok(Ok(data)) => return Some(Ok(data.to_vec())),
+            // Trailers say nothing.
+            Ok(Err(_)) => {}
+            Err(error) => return Some(Err(error.into())),
+        }
+    }
+}
+
+async fn whole(mut body: Body, max: usize) -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
+    while let Some(data) = frame(&mut body).await {
+        text.extend(data?);
+        if text.len() > max {
+            return Err(Failure::Unreadable(format!("more than {max} octets")));
+        }
+    }
+    Ok(text)
+}
+
+/// The lines of a watch, as they come.
+pub(super) struct Lines {
+    body: Body,
+    /// What has come of lines that are not read, and how much of it has been looked at.
+    text: Vec<u8>,
+    read: usize,
+}
+
+impl Lines {
+    /// Waits for more, and hands out the lines it completes, each without its end. `None`: the server has ended the watch.
+    pub(super) async fn more(
+        &mut self,
+        mut each: impl FnMut(&[u8]),
+    ) -> Option<Result<(), Failure>> {
+        let data = match frame(&mut self.body).await? {
+            Ok(data) => data,
+            Err(failure) => return Some(Err(failure)),
+        };
+        self.take(&data, &mut each);
+        if self.text.len() > LINE_MAX {
+            let says = format!("a line of more than {LINE_MAX} octets");
+            return Some(Err(Failure::Unreadable(says)));
+        }
+        Some(Ok(()))
+    }
+
+    /// As [`Lines::more`], where something has come already; `None` also where nothing has.
+    pub(super) async fn more_now(
+        &mut self,
+        each: impl FnMut(&[u8]),
+    ) -> Option<Result<(), Failure>> {
+        let mut more = std::pin::pin!(self.more(each));
+        // A frame that has been taken is handed out at once: nothing waits between the two.
+        poll_fn(|cx| match more.as_mut().poll(cx) {
+            Poll::Ready(more) => Poll::Ready(more),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
+    fn take(&mut self, data: &[u8], each: &mut impl FnMut(&[u8])) {
+        self.text.extend_from_slice(data);
+        let mut begin = 0;
+        while let Some(end) = self.text[self.read..]
+            .iter()
+            .position(|byte| *byte == b'\n')
+        {
+            let end = self.read + end;
+            let line = self.text[begin..end].trim_ascii();
+            if !line.is_empty() {
+                each(line);
+            }
+            begin = end + 1;
+            self.read = begin;
+        }
+        self.text.drain(..begin);
+        self.read = self.text.len();
+        // One huge object does not keep its room for ever.
+        if self.text.is_empty() && self.text.capacity() > 1 << 20 {
+            self.text = Vec::new();
+        }
+    }
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines").finish_non_exhaustive()
+    }
+}
+
+/// Reads the text of a page, item by item.
+pub(super) fn read_page(text: &[u8], each: impl FnMut(&Tree)) -> Result<Page, Failure> {
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let page = PageReader(each).deserialize(&mut json);
+    let page = page.and_then(|page| json.end().map(|()| page));
+    let page = page.map_err(|error| Failure::Unreadable(error.to_string()))?;
+    match page.version.is_empty() && page.next.is_empty() {
+        true => Err(Failure::Unreadable(
+            "a list without `metadata.resourceVersion`".to_owned(),
+        )),
+        false => Ok(page),
+    }
+}
+
+struct PageReader<F>(F);
+
+impl<'de, F: FnMut(&Tree)> DeserializeSeed<'de> for PageReader<F> {
+    type Value = Page;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Page, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, F: FnMut(&Tree)> Visitor<'de> for PageReader<F> {
+    type Value = Page;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Page, A::Error> {
+        let mut page = Page::default();
+        let mut has_items = false;
+        while let Some(key) = map.next_key::<String>()? {
+            match &*key {
+                "metadata" => {
+                    let metadata: Tree = map.next_value()?;
+                    let text = |key| metadata.at(&[key]).text().unwrap_or_default().to_owned();
+                    page.version = text("resourceVersion");
+                    page.next = text("continue");
+                }
+                "items" => {
+                    has_items = true;
+                    map.next_value_seed(Items(&mut self.0))?;
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        match has_items {
+            true => Ok(page),
+            false => Err(A::Error::missing_field("items")),
+        }
+    }
+}
+
+struct Items<'f, F>(&'f mut F);
+
+impl<'de, F: FnMut(&Tree)> DeserializeSeed<'de> for Items<'_, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, F: FnMut(&Tree)> Visitor<'de> for Items<'_, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of items, or nothing")
+    }
+
+    /// How some servers write an empty list.
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(item) = seq.next_element::<Tree>()? {
+            (self.0)(&item);
+        }
+        Ok(())
+    }
+}
