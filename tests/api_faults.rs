@@ -64,7 +64,7 @@ fn requests_since(api: &Api, from: usize, verb: Verb) -> usize {
 #[test]
 fn k1_the_last_good_answers_are_served_while_the_api_is_dead() {
     let following = Following::with(&shop(), |config| {
-        config.stale_after = Duration::from_secs(1)
+        config.stale_after = Duration::from_secs(3)
     });
     let Following { rig, api } = &following;
     let oracle = following.oracle(&NAMES);
@@ -108,7 +108,8 @@ fn k1_the_last_good_answers_are_served_while_the_api_is_dead() {
     figure(&format!(
         "k1: aged 2 s after {noticed:?}, first stale answer after {stale:?}, age off by {off:.2} s, back in {back:?}"
     ));
-    assert!(stale >= Duration::from_secs(1), "not before its time");
+    // Ages are whole seconds, and begin with what was heard last.
+    assert!(stale >= Duration::from_millis(1500), "before its time");
 }
 
 #[test]
@@ -409,68 +410,87 @@ fn refusals() -> Vec<(&'static str, Fault)> {
 
 #[test]
 fn k8_refusals_change_no_answer_and_are_not_hammered() {
+    // Servers of their own, all at once: most of it is waiting.
+    std::thread::scope(|scope| {
+        for (name, fault) in refusals() {
+            scope.spawn(move || refused(name, &fault));
+        }
+    });
+}
+
+fn refused(name: &str, fault: &Fault) {
     let following = Following::start(&shop());
     let Following { rig, api } = &following;
-    for (n, (name, fault)) in (1..).zip(refusals()) {
-        let oracle = following.oracle(&NAMES);
-        oracle.more(SOME / 2);
-        let before = api.asked().len();
-        api.always(On::any(), fault);
-        api.kill_connections();
-        let broken = Instant::now();
-        // Lists are refused as well, so that nothing is left to be believed.
-        for (kind, _) in following.lists() {
-            api.gone_in_stream(kind);
-        }
-        until(&format!("{name}: lost"), || {
-            rig.metric("shiftdns_data_age_seconds", &[])
-                .is_some_and(|age| age > 0.0)
-        });
-        oracle.more(SOME);
-        let seconds = broken.elapsed().as_secs_f64();
-        let requests = api.asked().len() - before;
-        assert_eq!(
-            (rig.http("/healthz").0, rig.http("/readyz").0),
-            (200, 200),
-            "{name}"
-        );
-        api.mend();
-        following.watched();
-        following.keeps_up(n);
-        oracle
-            .judge(api, BOUND)
-            .assert_flawless(&format!("k8 {name}"));
-        let rate = requests as f64 / seconds / 11.0;
-        figure(&format!("k8 {name}: {rate:.1} requests a second and kind"));
-        // A tenth of a second is half of the longest wait; before that three shorter ones.
-        assert!(rate < 25.0, "{name}: {rate} requests a second and kind");
+    let up = || rig.metric("shiftdns_watch_up", &[r#"kind="Service""#]);
+    assert_eq!(up(), Some(1.0), "{name}");
+    let oracle = following.oracle(&NAMES);
+    oracle.more(SOME);
+    let before = api.asked().len();
+    api.always(On::any(), fault.clone());
+    let broken = Instant::now();
+    // Watches are refused, and lists as well.
+    for (kind, _) in following.lists() {
+        api.gone_in_stream(kind);
     }
+    let failed = until(&format!("{name}: a metric that tells"), || {
+        up() == Some(0.0)
+    });
+    until(&format!("{name}: data that ages"), || {
+        rig.metric("shiftdns_data_age_seconds", &[])
+            .is_some_and(|age| age > 0.0)
+    });
+    oracle.more(SOME);
+    let seconds = broken.elapsed().as_secs_f64();
+    let requests = api.asked().len() - before;
+    assert_eq!(
+        (rig.http("/healthz").0, rig.http("/readyz").0),
+        (200, 200),
+        "{name}"
+    );
+    api.mend();
+    following.watched();
+    until(&format!("{name}: a metric that tells"), || {
+        up() == Some(1.0)
+    });
+    following.keeps_up(1);
+    oracle
+        .judge(api, BOUND)
+        .assert_flawless(&format!("k8 {name}"));
+    let rate = requests as f64 / seconds / Kind::ALL.len() as f64;
+    figure(&format!(
+        "k8 {name}: told after {failed:?}, {rate:.1} requests a second and kind"
+    ));
+    // A tenth of a second is half of the longest wait; before that come three shorter ones.
+    assert!(rate < 25.0, "{name}: {rate} requests a second and kind");
 }
 
 #[test]
 fn k8_retry_after_is_waited() {
-    let following = Following::start(&shop());
+    let pace = Pace {
+        retry_max: Duration::from_secs(2),
+        ..quick()
+    };
+    let following = Following::of(Api::serving(&shop()), pace, |_| {});
     let Following { api, .. } = &following;
+    let kind = Kind::EndpointSlice;
+    let from = api.asked().len();
     let after = vec![("retry-after", "1".to_owned())];
-    for (kind, _) in following.lists() {
-        let from = api.asked().len();
-        api.once(
-            On::any().of(kind),
-            Fault::Status(429, "TooManyRequests", after.clone()),
-        );
-        api.gone_in_stream(kind);
-        let next = || -> Vec<Instant> {
-            let asked = api.asked();
-            let of_kind = asked[from..].iter().filter(|a| a.kind == Some(kind));
-            of_kind.map(|a| a.at).collect()
-        };
-        until("another try", || next().len() >= 2);
-        let waited = next()[1] - next()[0];
-        assert!(waited >= Duration::from_millis(990), "{kind}: {waited:?}");
-        break;
-    }
+    api.once(
+        On::any().of(kind),
+        Fault::Status(429, "TooManyRequests", after),
+    );
+    api.gone_in_stream(kind);
+    let tries = || -> Vec<Instant> {
+        let asked = api.asked();
+        let of_kind = asked[from..].iter().filter(|a| a.kind == Some(kind));
+        of_kind.map(|a| a.at).collect()
+    };
+    until("another try", || tries().len() >= 2);
+    let waited = tries()[1] - tries()[0];
     following.watched();
     following.keeps_up(1);
+    figure(&format!("k8: asked to wait 1 s, waited {waited:?}"));
+    assert!(waited >= Duration::from_secs(1), "{waited:?}");
 }
 
 #[test]
@@ -591,6 +611,9 @@ fn k11_one_bad_list_takes_no_names_away() {
     }
     let report = oracle.judge(api, BOUND);
     report.assert_flawless("k11");
+    let held = following.rig.metric("shiftdns_watch_lists_held_total", &[]);
+    figure(&format!("k11: {held:?} of {n} bad lists were held"));
+    assert!(held.is_some_and(|held| held >= 4.0), "{held:?}");
 }
 
 #[test]
@@ -690,7 +713,13 @@ fn k12_events_twice_out_of_order_or_of_strangers_end_where_the_store_is() {
         .rig
         .check("web.shop.svc.Z A", &web_shows(&[120, 20]));
     oracle.judge(api, BOUND).assert_flawless("k12");
-    figure(&format!("k12: {sent} events of the past"));
+    let outdated = following
+        .rig
+        .metric("shiftdns_watch_events_outdated_total", &[]);
+    figure(&format!(
+        "k12: {sent} events of the past, {outdated:?} counted"
+    ));
+    assert!(outdated.is_some_and(|count| count >= 150.0), "{outdated:?}");
 }
 
 /// What no API server would store; each with a name of its own, if it has one.
@@ -739,7 +768,7 @@ fn k13_one_bad_object_of_ten_thousand_is_alone_in_its_misery() {
             &format!("NOERROR aa\n n{n:04}.shop.svc.Z. 30 A {address}"),
         );
     }
-    let counted = rig.metric("shiftdns_kubernetes_undecodable_total", &[]);
+    let counted = rig.metric("shiftdns_watch_decode_failures_total", &[]);
     assert!(counted.is_some_and(|count| count >= 1.0), "{counted:?}");
     following.keeps_up(1);
     figure(&format!(
@@ -783,7 +812,7 @@ fn k13_garbage_of_every_kind_is_skipped_in_lists_and_watches() {
     following.keeps_up(2);
     oracle.more(SOME);
     oracle.judge(api, BOUND).assert_flawless("k13 (garbage)");
-    let counted = rig.metric("shiftdns_kubernetes_undecodable_total", &[]);
+    let counted = rig.metric("shiftdns_watch_decode_failures_total", &[]);
     figure(&format!("k13 (garbage): {counted:?} counted"));
     assert!(counted.is_some_and(|count| count > 0.0));
 }
@@ -873,7 +902,7 @@ fn k14_a_hundred_of_the_largest_slices_disturb_nobody() {
 #[test]
 fn k16_a_replica_that_lags_takes_nothing_back() {
     let following = Following::start(&shop());
-    let Following { api, .. } = &following;
+    let Following { rig, api } = &following;
     let old = api.version();
     api.add(&web(&[81, 82]));
     api.add(&cluster(
@@ -882,27 +911,47 @@ fn k16_a_replica_that_lags_takes_nothing_back() {
     let late = "NOERROR aa\n late.shop.svc.Z. 30 A 10.96.1.2";
     following.shows("late.shop.svc.Z A", late);
     following.shows("web.shop.svc.Z A", &web_shows(&[81, 82]));
-    let names = ["s00.shop", "web.shop", "late.shop", "s59.shop"];
-    // What is older than this has been taken back.
-    let oracle = Oracle::start(following.rig.dns, &names);
+    following.shows(
+        "s00.shop.svc.Z A",
+        "NOERROR aa\n s00.shop.svc.Z. 30 A 10.96.1.1",
+    );
+    let oracle = Oracle::start(rig.dns, &["s00.shop", "web.shop", "late.shop", "s59.shop"]);
     oracle.more(SOME);
-    // The other replica: a list of the past, and watches that begin in its future.
-    api.lag(Some(old));
-    for (kind, _) in following.lists() {
-        api.gone_in_stream(kind);
-    }
+    // A list of the past, where the version of the watch is gone.
     let before = following.lists();
+    for (kind, _) in &before {
+        api.once(On::list(*kind), Fault::Past(old));
+        api.gone_in_stream(*kind);
+    }
     following.listed_again(&before, BOUND * 2);
-    oracle.more(SOME);
-    api.lag(None);
     following.watched();
+    // The connection breaks, and what is asked first is again answered by the past, twice.
+    let before = following.lists();
+    for (kind, _) in &before {
+        api.times(On::list(*kind), Fault::Past(old), 2);
+    }
+    api.kill_connections();
+    following.listed_again(&before, BOUND * 2);
+    following.watched();
+    // A watch tells what is long known.
+    for kind in [Kind::Service, Kind::EndpointSlice] {
+        let history = api.history().into_iter().filter(|e| e.key.kind == kind);
+        for entry in history.filter(|e| e.version <= old) {
+            if let Some(object) = &entry.object {
+                api.raw_event(kind, "MODIFIED", object);
+            }
+        }
+    }
     let back = following.keeps_up(1);
-    let report = oracle.judge(api, Duration::from_millis(100));
+    // What the past says is wrong from the first answer on.
+    let report = oracle.judge(api, Duration::ZERO);
     report.assert_flawless("k16");
+    let outdated = rig.metric("shiftdns_watch_events_outdated_total", &[]);
     figure(&format!(
-        "k16: 0 of {} taken back, current again in {back:?}",
+        "k16: 0 of {} taken back, {outdated:?} events of the past, current again in {back:?}",
         report.answered
     ));
+    assert!(outdated.is_some_and(|count| count >= 60.0));
 }
 
 #[test]
@@ -928,6 +977,11 @@ fn k17_tokens_certificates_and_addresses_rotate_without_a_restart() {
 
     api = following.api;
     api.certificate(second);
+    // Nobody trusts it yet.
+    until("data that ages", || {
+        let age = following.rig.metric("shiftdns_data_age_seconds", &[]);
+        age.is_some_and(|age| age > 0.0)
+    });
     api.kubeconfig_with(&user);
     following = Following { api, ..following };
     let certificate_took = following.keeps_up(2);
@@ -1001,4 +1055,38 @@ fn k18_a_cluster_that_was_restored_from_a_backup_is_followed() {
         "k18: converged after {took:?}, a change then in {back:?}"
     ));
     assert!(requests_since(api, 0, Verb::List) > Kind::ALL.len());
+}
+
+#[test]
+fn k20_a_namespace_with_hundreds_of_services_goes_as_a_whole() {
+    let services = |namespace: &str| -> String {
+        let lines = (0..300).map(|n| {
+            format!("clusterip n{n:03}.{namespace} 10.97.{}.{} http:80\n headless h{n:03}.{namespace} http:80\n \
+                     slice h{n:03}.{namespace} http:80 | 10.2.{}.{}\n", n / 200, n % 200 + 1, n / 200, n % 200 + 1)
+        });
+        lines.collect()
+    };
+    let stays = "namespace shop\n clusterip s00.shop 10.96.0.1 http:80\n namespace bulk\n";
+    let following = Following::start(&cluster(&format!("{stays}{}", services("bulk"))));
+    let Following { rig, api } = &following;
+    let oracle = following.oracle(&[
+        "n000.bulk",
+        "n299.bulk",
+        "h000.bulk",
+        "h299.bulk",
+        "s00.shop",
+    ]);
+    oracle.more(SOME);
+    // As the namespace controller does it: object by object, the namespace last.
+    api.set(&cluster(
+        "namespace shop\n clusterip s00.shop 10.96.0.1 http:80\n namespace bulk",
+    ));
+    let took = following.shows("n299.bulk.svc.Z A", rig::NXDOMAIN);
+    api.delete(Kind::Namespace, "", "bulk");
+    following.shows("bulk.svc.Z A", rig::NXDOMAIN);
+    following.shows("h299.bulk.svc.Z A", rig::NXDOMAIN);
+    following.keeps_up(1);
+    assert_eq!(rig.services(), 3);
+    oracle.judge(api, BOUND).assert_flawless("k20");
+    figure(&format!("k20: 600 services gone after {took:?}"));
 }

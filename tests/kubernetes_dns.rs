@@ -127,7 +127,7 @@ fn dns_for_services() {
     following.shows(
         "_http._tcp.dns-test-service.dns-1.svc.Z SRV",
         "NOERROR aa
-         _http._tcp.dns-test-service.dns-1.svc.Z. 5 SRV 0 65535 80 10-1-0-7.dns-test-service.dns-1.svc.Z.
+         _http._tcp.dns-test-service.dns-1.svc.Z. 5 SRV 0 256 80 10-1-0-7.dns-test-service.dns-1.svc.Z.
          add 10-1-0-7.dns-test-service.dns-1.svc.Z. 5 A 10.1.0.7",
     );
     following.shows(
@@ -228,7 +228,7 @@ fn dns_for_pods_with_a_hostname_and_a_subdomain() {
     following.shows("dns-test-service.dns-1.svc.Z A", &subdomain("10.1.0.9"));
     following.shows(
         "9.0.1.10.in-addr.arpa PTR",
-        &format!("NOERROR aa\n 9.0.1.10.in-addr.arpa. 5 PTR {host}."),
+        &format!("NOERROR aa\n 9.0.1.10.in-addr.arpa. 30 PTR {host}."),
     );
     let found = resolve(&following, &SEARCH, "dns-querier-2.dns-test-service A");
     assert_eq!(found, format!("NOERROR aa\n{host}. 5 A 10.1.0.9"));

@@ -20,7 +20,7 @@ pub fn quick() -> Pace {
         watch: Duration::from_secs(60),
         silence: Duration::from_secs(2),
         head: Duration::from_millis(700),
-        page: Duration::from_secs(2),
+        page: Duration::from_secs(1),
         list: Duration::from_secs(8),
         retry_min: Duration::from_millis(20),
         retry_max: Duration::from_millis(200),

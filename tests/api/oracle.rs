@@ -57,6 +57,7 @@ pub struct Blind {
 /// A client that is asking.
 pub struct Oracle {
     names: Vec<String>,
+    started: Instant,
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
     thread: JoinHandle<(usize, Vec<Answer>)>,
@@ -125,7 +126,7 @@ pub fn figure(text: &str) {
 }
 
 impl Oracle {
-    /// Asks `server` for `names` (`web.shop`) in turn until it is stopped.
+    /// Asks `server` for `names` (`web.shop`) in turn until it is stopped. The server knows what the API holds.
     pub fn start(server: SocketAddr, names: &[&str]) -> Self {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let stop = Arc::new(AtomicBool::new(false));
@@ -135,6 +136,7 @@ impl Oracle {
         let thread = std::thread::spawn(move || ask(server, &asked, &stopped, &counted));
         Self {
             names,
+            started: Instant::now(),
             stop,
             answered,
             thread,
@@ -180,12 +182,14 @@ impl Oracle {
                 report.first_stale.get_or_insert(answer.received);
             }
             report.nxdomain += usize::from(answer.told == Told::Nothing);
-            let mut from = answer.sent.checked_sub(bound).unwrap_or(answer.sent);
+            let mut from = answer.sent - bound;
             for time in blind {
                 if answer.sent >= time.from && from <= time.to {
                     from = from.min(time.from - bound);
                 }
             }
+            // What happened before it began to ask is known: otherwise all that is new could be missing.
+            let from = from.max(self.started);
             let legal = times[answer.name].legal(from, answer.received);
             if answer.told == Told::Code("ServFail".to_owned()) {
                 report.servfail += 1;

@@ -92,6 +92,7 @@ pub(super) fn reply(state: &mut State, connection: u64, request: &Request) -> Re
         verb,
         kind: place.kind,
         page,
+        is_probe: request.value("limit") == Some("1"),
         version: version.map(str::to_owned),
         line: request.line.clone(),
         body: request.body.clone(),
@@ -154,6 +155,10 @@ pub(super) fn reply(state: &mut State, connection: u64, request: &Request) -> Re
                 Some(Fault::Keep(count)) => Some(count),
                 _ => None,
             };
+            let past = match fault {
+                Some(Fault::Past(version)) => Some(version),
+                _ => None,
+            };
             let limit = request.value("limit").and_then(|l| l.parse().ok());
             let listed = state.store.list(&Wanted {
                 kind,
@@ -163,6 +168,7 @@ pub(super) fn reply(state: &mut State, connection: u64, request: &Request) -> Re
                 token,
                 version,
                 keep,
+                past,
             });
             match listed {
                 Ok(body) => whole(200, body.into_bytes(), manner),

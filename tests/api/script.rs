@@ -97,6 +97,8 @@ pub enum Fault {
     Trickle(usize, Duration),
     /// A list that has only its first objects, and is well otherwise.
     Keep(usize),
+    /// A list of what was stored at an older version, as of a replica that lags.
+    Past(u64),
     /// A watch that says only this line and ends.
     Line(String),
 }

@@ -93,6 +93,8 @@ pub(super) struct Store {
     compacted: u64,
     /// What a replica that lags has seen.
     seen: Option<u64>,
+    /// How often each object has ended.
+    ended: BTreeMap<Key, usize>,
     /// Rests of lists, by their `continue` token.
     rests: Vec<Arc<[Arc<Stored>]>>,
 }
@@ -110,6 +112,8 @@ pub(super) struct Wanted<'a> {
     pub(super) version: Option<&'a str>,
     /// How many objects the whole list has at the most, as of a server that has lost the others.
     pub(super) keep: Option<usize>,
+    /// Of which moment, if not of the newest.
+    pub(super) past: Option<u64>,
 }
 
 impl Store {
@@ -122,6 +126,7 @@ impl Store {
             history: Vec::new(),
             compacted: 0,
             seen: None,
+            ended: BTreeMap::new(),
             rests: Vec::new(),
         }
     }
@@ -143,11 +148,21 @@ impl Store {
         let key = Key::of(object);
         let mut object = object.clone();
         self.version += 1;
+        let known = self
+            .objects
+            .get(&key)
+            .map(|o| o.value["metadata"]["uid"].clone());
         let meta = &mut object["metadata"];
         meta["resourceVersion"] = self.version.to_string().into();
-        if meta["uid"].is_null() {
-            meta["uid"] = format!("uid-{:?}-{}-{}", key.kind, key.namespace, key.name).into();
-        }
+        let said = meta["uid"].as_str().map(str::to_owned);
+        let uid =
+            said.unwrap_or_else(|| format!("uid-{:?}-{}-{}", key.kind, key.namespace, key.name));
+        meta["uid"] = match (known, self.ended.get(&key)) {
+            (Some(known), _) => known,
+            // No object has the UID of one that has ended.
+            (None, Some(times)) => format!("{uid}-{times}").into(),
+            (None, None) => uid.into(),
+        };
         if meta["creationTimestamp"].is_null() {
             meta["creationTimestamp"] = "2026-03-01T08:00:00Z".into();
         }
@@ -184,6 +199,7 @@ impl Store {
 
     pub(super) fn delete(&mut self, key: &Key) -> Option<u64> {
         let old = self.objects.remove(key)?;
+        *self.ended.entry(key.clone()).or_default() += 1;
         self.version += 1;
         let mut last = (*old.value).clone();
         if last.is_object() {
@@ -274,8 +290,8 @@ impl Store {
     }
 
     /// All objects of a kind as this replica knows them, and the version it knows.
-    fn known(&self, kind: Kind) -> (u64, Vec<Arc<Stored>>) {
-        let Some(seen) = self.seen else {
+    fn known(&self, kind: Kind, seen: Option<u64>) -> (u64, Vec<Arc<Stored>>) {
+        let Some(seen) = seen else {
             let first = Key::new(kind, "", "");
             let of_kind = self
                 .objects
@@ -327,7 +343,7 @@ impl Store {
                 }
             }
             None => {
-                let (version, all) = self.known(kind);
+                let (version, all) = self.known(kind, wanted.past.or(self.seen));
                 match wanted.version.and_then(|asked| asked.parse::<u64>().ok()) {
                     // "Too large resource version", as a replica says that waited in vain.
                     Some(asked) if asked > version => return Err((504, "Timeout")),
