@@ -39,8 +39,8 @@ const NAMES: [&str; 6] = [
     "none.shop",
 ];
 
-/// Answers to wait for: a quarter of a second of them.
-const SOME: usize = 120;
+/// Answers to wait for: a quarter of a second of them, or less.
+const SOME: usize = 200;
 
 /// So many endpoints of `web`, from the first on.
 fn web(addresses: &[u8]) -> String {
@@ -591,29 +591,42 @@ fn k10_a_list_that_ends_early_is_never_taken() {
     oracle.judge(api, BOUND).assert_flawless("k10");
 }
 
+/// One list of `kind` has its first `keep` objects only; the next one is well.
+fn bad_list(following: &Following, oracle: &Oracle, kind: Kind, keep: usize) {
+    let lists = following.api.lists(kind);
+    following.api.once(On::list(kind), Fault::Keep(keep));
+    following.api.gone_in_stream(kind);
+    until("the bad list", || following.api.lists(kind) > lists);
+    following.watched();
+    oracle.more(SOME / 2);
+}
+
 #[test]
 fn k11_one_bad_list_takes_no_names_away() {
     let following = Following::start(&shop());
-    let Following { api, .. } = &following;
+    let Following { rig, api } = &following;
     let oracle = following.oracle(&NAMES);
     oracle.more(SOME);
-    let mut n = 0;
-    for kind in [Kind::Service, Kind::EndpointSlice, Kind::Namespace] {
-        for keep in [0, 6] {
-            let lists = api.lists(kind);
-            api.once(On::list(kind), Fault::Keep(keep));
-            api.gone_in_stream(kind);
-            until("another list", || api.lists(kind) > lists);
-            following.watched();
-            n += 1;
-            following.keeps_up(n);
-        }
+    for (n, keep) in (1..).zip([0, 6]) {
+        bad_list(&following, &oracle, Kind::Service, keep);
+        following.keeps_up(n);
+        // The list that settles it.
+        let held = f64::from(n);
+        let metric = || rig.metric("shiftdns_watch_lists_held_total", &[]);
+        assert!(
+            metric().is_some_and(|lists| lists >= held),
+            "{:?}",
+            metric()
+        );
+        until("another list", || {
+            api.lists(Kind::Service) >= 1 + 2 * usize::from(n)
+        });
     }
-    let report = oracle.judge(api, BOUND);
-    report.assert_flawless("k11");
-    let held = following.rig.metric("shiftdns_watch_lists_held_total", &[]);
-    figure(&format!("k11: {held:?} of {n} bad lists were held"));
-    assert!(held.is_some_and(|held| held >= 4.0), "{held:?}");
+    for kind in [Kind::EndpointSlice, Kind::Namespace] {
+        bad_list(&following, &oracle, kind, 0);
+    }
+    following.keeps_up(3);
+    oracle.judge(api, BOUND).assert_flawless("k11");
 }
 
 #[test]
@@ -622,18 +635,15 @@ fn k11_one_bad_list_of_a_small_cluster_takes_no_names_away() {
         "namespace shop\n clusterip s00.shop 10.96.0.1 http:80\n headless web.shop http:80\n\
          slice web.shop http:80 | 10.1.0.11 | 10.1.0.12",
     ));
-    let Following { api, .. } = &following;
     let oracle = following.oracle(&["s00.shop", "web.shop"]);
     oracle.more(SOME);
     for (n, kind) in (1..).zip([Kind::Service, Kind::EndpointSlice, Kind::Namespace]) {
-        let lists = api.lists(kind);
-        api.once(On::list(kind), Fault::Keep(0));
-        api.gone_in_stream(kind);
-        until("another list", || api.lists(kind) > lists);
-        following.watched();
+        bad_list(&following, &oracle, kind, 0);
         following.keeps_up(n);
     }
-    oracle.judge(api, BOUND).assert_flawless("k11 (small)");
+    oracle
+        .judge(&following.api, BOUND)
+        .assert_flawless("k11 (small)");
 }
 
 #[test]
