@@ -34,7 +34,7 @@ pub enum Source {
     /// A directory of manifests, watched.
     Manifests(PathBuf),
     /// A live cluster.
-    Kubernetes(kubernetes::Settings),
+    Kubernetes(Box<kubernetes::Settings>),
     /// Whoever holds [`Running::engine`].
     Caller,
 }
@@ -124,7 +124,7 @@ pub enum StartError {
 pub fn source(config: &Config) -> Source {
     match &config.manifests {
         Some(dir) => Source::Manifests(dir.clone()),
-        None => Source::Kubernetes(settings::kubernetes(config)),
+        None => Source::Kubernetes(Box::new(settings::kubernetes(config))),
     }
 }
 
@@ -181,7 +181,7 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
     // Begun before HTTP is answered, which tells how it fares; manifests are read after, and sockets are bound by then.
     let (watches, source) = match source {
         Source::Kubernetes(settings) => {
-            let watches = follow(settings, engine.clone()).await?;
+            let watches = follow(*settings, engine.clone()).await?;
             (Some(watches), Source::Caller)
         }
         source => (None, source),

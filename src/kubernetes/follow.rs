@@ -179,7 +179,7 @@ impl Follower {
                 let mut next = String::new();
                 loop {
                     let item = |tree: &Tree| reading.borrow_mut().item(tree, &mut list);
-                    let page = desk.api(kind).page(&next, None, item).await?;
+                    let page = desk.api(kind).page(&next, item).await?;
                     if list.version.is_empty() {
                         // All pages are of one moment; where they are not, the first is the safe one to watch from.
                         list.version = page.version;
@@ -287,9 +287,9 @@ impl Follower {
         let api = desk.api(self.kind);
         let again = Ok(Next::Watch { is_doubtful: true });
         if is_doubtful {
-            match api.page("", Some(1), |_| {}).await {
-                Ok(page) if is_before(&page.version, &self.position) => {
-                    let (kind, ours, theirs) = (self.kind, &self.position, page.version);
+            match api.version().await {
+                Ok(theirs) if is_before(&theirs, &self.position) => {
+                    let (kind, ours) = (self.kind, &self.position);
                     info!(%kind, ours, theirs, "what is known is in the API server's future; listing");
                     return Ok(Next::List);
                 }
@@ -368,8 +368,10 @@ impl Follower {
                             more => more,
                         };
                     }
-                    self.status().hear();
-                    silent_at = Instant::now() + silence;
+                    // The end of a connection tells nothing of the cluster.
+                    if matches!(more, Some(Ok(())) ) || !told.is_empty() {
+                        self.status().hear();
+                    }
                     let is_listing = list.is_some();
                     let ended = self.fold(told, is_listing.then_some(&mut heard)).await?;
                     if let Some(ended) = ended {
@@ -380,6 +382,8 @@ impl Follower {
                         (list, heard) = (None, Vec::new());
                         self.relist_later();
                     }
+                    // Whoever takes events may have kept this waiting.
+                    silent_at = Instant::now() + silence;
                     match more {
                         None => return Ok(Ended::Closed),
                         Some(Err(failure)) => return Ok(Ended::Broken(failure)),
