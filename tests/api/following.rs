@@ -80,7 +80,7 @@ impl Following {
             kubeconfig: Some(kubeconfig),
             context: None,
         };
-        let source = Source::Kubernetes(kubernetes::Settings { access, pace });
+        let source = Source::Kubernetes(Box::new(kubernetes::Settings { access, pace }));
         let rig = Rig::from(&config, source);
         Self { rig, api }
     }
