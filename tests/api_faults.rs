@@ -680,6 +680,8 @@ fn k12_events_twice_out_of_order_or_of_strangers_end_where_the_store_is() {
     let expected = "NOERROR aa\n old.shop.svc.Z. 30 A 10.98.0.20";
     following.shows("old.shop.svc.Z A", expected);
     following.shows("web.shop.svc.Z A", &web_shows(&[120, 20]));
+    let late = following.oracle(&["old.shop", "web.shop"]);
+    late.more(SOME);
     let history = api.history();
     let of = |kind, name: &str| -> Vec<serde_json::Value> {
         let entries = history
@@ -712,12 +714,17 @@ fn k12_events_twice_out_of_order_or_of_strangers_end_where_the_store_is() {
     let mut older = of(Kind::Service, "old")[0].clone();
     older["metadata"]["uid"] = "an older one".into();
     api.raw_event(Kind::Service, "DELETED", &older);
+    following.keeps_up(1);
+    late.more(SOME);
+    late.judge(api, Duration::ZERO)
+        .assert_flawless("k12 (the past)");
+    // What says nothing, and what nobody understands: then it is listed.
     for kind in [Kind::Service, Kind::EndpointSlice] {
         api.bookmark(kind);
         api.raw_line(kind, b"", false);
         api.raw_line(kind, br#"{"type":"NEWS","object":{}}"#, false);
     }
-    following.keeps_up(1);
+    following.keeps_up(2);
     following.rig.check("old.shop.svc.Z A", expected);
     following
         .rig
@@ -799,25 +806,31 @@ fn k13_garbage_of_every_kind_is_skipped_in_lists_and_watches() {
     let Following { rig, api } = &following;
     let oracle = following.oracle(&NAMES);
     oracle.more(SOME);
-    for kind in Kind::ALL {
-        for text in GARBAGE {
-            for event in ["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"] {
+    let before = following.lists();
+    for event in ["ADDED", "MODIFIED", "DELETED", "BOOKMARK"] {
+        for kind in Kind::ALL {
+            for text in GARBAGE {
                 let line = format!(r#"{{"type":"{event}","object":{text}}}"#);
                 api.raw_line(kind, line.as_bytes(), false);
             }
         }
-        for line in [
-            &b"no JSON"[..],
-            b"\xff\xfe\x00",
-            b"{\"type\":",
-            b"{}",
-            b"[]",
-            b"{\"type\":7,\"object\":7}",
-        ] {
-            api.raw_line(kind, line, false);
-        }
     }
     following.keeps_up(1);
+    assert_eq!(following.lists(), before, "a bad object costs no list");
+    // What is no event at all may hide one: then everything is listed.
+    for line in [
+        &b"no JSON"[..],
+        b"\xff\xfe\x00",
+        b"{\"type\":",
+        b"[]",
+        b"{\"type\":7,\"object\":7}",
+        b"{\"type\":\"ERROR\",\"object\":7}",
+    ] {
+        for kind in [Kind::Service, Kind::EndpointSlice] {
+            api.raw_line(kind, line, false);
+        }
+        oracle.more(SOME / 8);
+    }
     following.watched();
     following.keeps_up(2);
     oracle.more(SOME);
