@@ -380,6 +380,39 @@ fn k7_when_every_watch_expires_at_once_lists_are_few_and_keep_it_current() {
     ));
 }
 
+#[test]
+fn k7_when_every_watch_ends_at_once_it_is_not_hammered_and_stays_current() {
+    // As behind a proxy that knows no streams.
+    let following = Following::start(&shop());
+    let Following { api, .. } = &following;
+    let oracle = following.oracle(&NAMES);
+    oracle.more(SOME);
+    api.always(On::watches(), Fault::Line(String::new()));
+    api.kill_connections();
+    let from = api.asked().len();
+    let began = Instant::now();
+    oracle.more(SOME * 4);
+    api.add(&web(&[66]));
+    let current = following.shows("web.shop.svc.Z A", &web_shows(&[66]));
+    let seconds = began.elapsed().as_secs_f64();
+    let requests = api.asked().len() - from;
+    let rate = requests as f64 / seconds / Kind::ALL.len() as f64;
+    api.mend();
+    following.watched();
+    following.keeps_up(1);
+    let blind = Blind {
+        from: began,
+        to: Instant::now(),
+    };
+    oracle
+        .judge_with(api, BOUND, &[blind])
+        .assert_flawless("k7 (closed)");
+    figure(&format!(
+        "k7 (closed): {rate:.1} requests a second and kind, current after {current:?}"
+    ));
+    assert!(rate < 25.0, "{rate} requests a second and kind");
+}
+
 /// What is broken, and for how long a refusal asks to be left alone.
 fn refusals() -> Vec<(&'static str, Fault)> {
     let status = |code, reason| Fault::status(code, reason);
