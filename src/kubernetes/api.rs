@@ -61,6 +61,11 @@ impl Failure {
         matches!(self, Self::Refused { code, .. } if *code == status)
     }
 
+    /// Nobody answered.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::Broken(_) | Self::Late(_))
+    }
+
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => *retry_after,
@@ -72,8 +77,7 @@ impl Failure {
     pub(super) fn may_be_of_client(&self) -> bool {
         match self {
             Self::Refused { code, .. } => *code == StatusCode::UNAUTHORIZED,
-            Self::Broken(_) | Self::Late(_) => true,
-            Self::Unreadable(_) => false,
+            _ => self.is_silence(),
         }
     }
 }

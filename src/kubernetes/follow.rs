@@ -368,10 +368,9 @@ impl Follower {
                             more => more,
                         };
                     }
-                    // The end of a connection tells nothing of the cluster.
-                    if matches!(more, Some(Ok(())) ) || !told.is_empty() {
-                        self.status().hear();
-                    }
+                    // Also at the end: up to the moment at which a peer closes or resets it, a connection is alive, and
+                    // servers tell what happens at once.
+                    self.status().hear();
                     let is_listing = list.is_some();
                     let ended = self.fold(told, is_listing.then_some(&mut heard)).await?;
                     if let Some(ended) = ended {
@@ -511,7 +510,11 @@ impl Follower {
         }
         self.desk.fail(kind, &cause).await?;
         let wait = self.backoff.wait(failure.retry_after(), self.dice.draw());
-        time::sleep(wait).await;
+        tokio::select! {
+            () = time::sleep(wait) => {}
+            // Where nobody answered, whoever gets through first tells the others.
+            () = self.desk.answers.notified(), if failure.is_silence() => {}
+        }
         Ok(())
     }
 
@@ -520,6 +523,7 @@ impl Follower {
         let kind = self.kind;
         if self.status().set(Following::Following) == Following::Failing {
             info!(%kind, "followed again");
+            self.desk.answers.notify_waiters();
         }
         self.desk.mend(kind).await
     }

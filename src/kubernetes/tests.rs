@@ -44,11 +44,13 @@ fn check_guard(lists: &str, expected: &str) {
 }
 
 #[test]
-fn a_list_that_loses_more_than_half_of_many_waits_for_a_second() {
+fn a_list_that_loses_more_than_half_waits_for_a_second() {
     check_guard("0: 0/0", "take");
     check_guard("0: 10/20", "take");
     check_guard("0: 11/20", "shrunk 10");
-    check_guard("0: 19/19", "take");
+    // However few there are: the one slice of the one service.
+    check_guard("0: 1/2", "take");
+    check_guard("0: 1/1, 10: 1/1", "shrunk 10, take");
     check_guard("0: 1000/1000, 10: 1000/1000", "shrunk 10, take");
     // Not before its time.
     check_guard(
