@@ -197,14 +197,32 @@ impl Follower {
 
     /// Folds in a list that was read completely, or holds it. `heard` is what the watch told meanwhile, and `from` up to
     /// where everything was known when the list was begun.
-    async fn take(&mut self, list: List, heard: Vec<Heard>, from: u64) -> Result<Verdict, Stopped> {
+    async fn take(
+        &mut self,
+        mut list: List,
+        heard: Vec<Heard>,
+        from: u64,
+    ) -> Result<Verdict, Stopped> {
         let now = Instant::now();
         self.lists.begin(now);
         let version = number(&list.version);
+        let is_older = version != 0 && version < from;
+        let mut newer = Vec::new();
+        if !is_older {
+            for Heard { mark, change } in heard {
+                let is_in_list = mark.version != 0 && mark.version <= version;
+                let is_news = !is_in_list
+                    && match &change {
+                        Change::Delete { .. } => list.known.delete(mark),
+                        _ => list.known.apply(mark),
+                    };
+                newer.extend(is_news.then_some(change));
+            }
+        }
         let listed = Listed {
             known: self.known.len(),
             missing: self.known.missing_in(&list.known),
-            is_older: version != 0 && version < from,
+            is_older,
         };
         let status = self.desk.status.of(self.kind);
         status.lists.fetch_add(1, Relaxed);
@@ -223,16 +241,7 @@ impl Follower {
                     warn!(%kind, from, version, "the API server's history is another, as after a restore; taking its list");
                     self.position = list.version;
                 } else {
-                    let newer = heard
-                        .into_iter()
-                        .filter(|heard| heard.mark.version == 0 || heard.mark.version > version);
-                    for Heard { mark, change } in newer {
-                        let is_news = match &change {
-                            Change::Delete { .. } => self.known.delete(mark),
-                            _ => self.known.apply(mark),
-                        };
-                        changes.extend(is_news.then_some(change));
-                    }
+                    changes.extend(newer);
                     self.move_to(list.version);
                 }
                 self.problems = list.problems;

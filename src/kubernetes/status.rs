@@ -110,7 +110,8 @@ pub struct KindReport {
 }
 
 impl Status {
-    pub(super) fn new(begun: Instant) -> Self {
+    /// Of watches that have not begun: nothing is known of any kind.
+    pub fn new(begun: Instant) -> Self {
         let kinds = Kind::ALL.map(|kind| (kind, KindStatus::new(begun)));
         Self {
             kinds: kinds.into(),
