@@ -643,16 +643,16 @@ fn k11_one_bad_list_takes_no_names_away() {
     for (n, keep) in (1..).zip([0, 6]) {
         bad_list(&following, &oracle, Kind::Service, keep);
         following.keeps_up(n);
-        // The list that settles it.
-        let held = f64::from(n);
-        let metric = || rig.metric("shiftdns_watch_lists_held_total", &[]);
+        let held = || rig.metric("shiftdns_watch_lists_held_total", &[]);
         assert!(
-            metric().is_some_and(|lists| lists >= held),
+            held().is_some_and(|held| held >= f64::from(n)),
             "{:?}",
-            metric()
+            held()
         );
+        // The list that settles it: the first, and two for each that was bad.
+        let read = || rig.metric("shiftdns_watch_lists_total", &[r#"kind="Service""#]);
         until("another list", || {
-            api.lists(Kind::Service) >= 1 + 2 * usize::from(n)
+            read().is_some_and(|read| read >= f64::from(1 + 2 * n))
         });
     }
     for kind in [Kind::EndpointSlice, Kind::Namespace] {
@@ -912,13 +912,13 @@ fn huge_slices(count: usize) {
     for n in 0..count {
         api.add(&huge(n));
     }
-    until_in(Duration::from_secs(120), "an answer", || {
+    until_in(Duration::from_secs(240), "an answer", || {
         let answer = rig
             .tcp(&rig::query("huge.shop.svc.Z A"))
             .expect("an answer");
         rig::shown(&answer).starts_with("NOERROR")
     });
-    following.keeps_up(1);
+    following.keeps_up_in(Duration::from_secs(240), 1);
     let took = began.elapsed();
     let growth = resident().saturating_sub(before) >> 20;
     let records = rig::decode(
@@ -927,7 +927,7 @@ fn huge_slices(count: usize) {
     )
     .answers
     .len();
-    let report = oracle.judge(api, Duration::from_secs(60));
+    let report = oracle.judge(api, Duration::from_secs(240));
     report.assert_flawless("k14");
     figure(&format!(
         "k14: {count} slices of {size} octets in {took:?}, {records} records over TCP, the whole test grew by {growth} MiB"

@@ -30,7 +30,6 @@ pub fn quick() -> Pace {
         confirm_shrunk: Duration::from_millis(600),
         confirm_older: Duration::from_millis(400),
         absent: Duration::from_millis(500),
-        ..Pace::default()
     }
 }
 
