@@ -6,7 +6,8 @@
 //!  start ─> List ── taken, or held as shrunk ──> Watch ──────────┤
 //!            │ ^                                  │ ^            │
 //!            │ └── failed: back off, list again   │ └── ended, silent, broken: ask whether our version is in the
-//!            └──── held as older: wait, again     │     future of the server's; then watch on from where it was
+//!            └──── held as older: wait, again     │     future of the server's (list), or in its past after watches
+//!                                                 │     that told nothing (list); then watch on from where it was
 //!                                                 └── every half hour or so: list beside the watch
 //! ```
 //!
@@ -40,6 +41,8 @@ use crate::objects::{Change, Kind, Tree};
 const BATCH_MAX: usize = 256;
 /// Events that are remembered while a list is read beside the watch: more, and the list is given up for later.
 const SINCE_MAX: usize = 1 << 16;
+/// Watches in a row that told nothing, not even a bookmark: so many, and something on the way does not let them through.
+const FRUITLESS_MAX: u32 = 3;
 /// A watch that begins again first tells what was missed; so long after its beginning the kind counts as followed.
 const CATCH_UP: Duration = Duration::from_millis(250);
 
@@ -64,6 +67,8 @@ pub(super) struct Follower {
     has_watched: bool,
     /// With which status it was refused last, while it is; `None`: nobody answered.
     refusal: Option<StatusCode>,
+    /// Watches since the last that told anything.
+    fruitless: u32,
     problems: Vec<Problem>,
 }
 
@@ -119,6 +124,7 @@ impl Follower {
             was_absent: false,
             has_watched: false,
             refusal: None,
+            fruitless: 0,
             problems: Vec::new(),
             desk,
         }
@@ -305,6 +311,15 @@ impl Follower {
                     info!(%kind, ours, theirs, "what is known is in the API server's future; listing");
                     return Ok(Next::List);
                 }
+                Ok(theirs)
+                    if self.fruitless >= FRUITLESS_MAX && is_before(&self.position, &theirs) =>
+                {
+                    // A proxy that knows no streams ends them at once, or keeps what they tell to itself.
+                    self.fruitless = 0;
+                    let cause = format!("{FRUITLESS_MAX} watches in a row told nothing");
+                    self.status().set_error(cause);
+                    return Ok(Next::List);
+                }
                 Ok(_) => {}
                 Err(failure) if self.is_absence(&failure) => return Ok(Next::List),
                 Err(failure) => {
@@ -328,6 +343,7 @@ impl Follower {
         if std::mem::replace(&mut self.has_watched, true) {
             self.status().restarts.fetch_add(1, Relaxed);
         }
+        self.fruitless += 1;
         let ended = self.read(lines).await?;
         let ran = begun.elapsed();
         let has_settled = ran >= desk.pace.settled;
@@ -383,6 +399,9 @@ impl Follower {
                     // Also at the end: up to the moment at which a peer closes or resets it, a connection is alive, and
                     // servers tell what happens at once.
                     self.status().hear();
+                    if !told.is_empty() {
+                        self.fruitless = 0;
+                    }
                     let is_listing = list.is_some();
                     let ended = self.fold(told, is_listing.then_some(&mut heard)).await?;
                     if let Some(ended) = ended {
