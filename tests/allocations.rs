@@ -18,8 +18,8 @@ use packet::{Opt, Packet, Reply, kind};
 use rig::Offline;
 use shiftdns::answer::{Identity, Limits, Transport, View, Worker, respond};
 use shiftdns::model::{
-    Endpoint, EndpointPort, Policy, PolicySource, Protocol, ServiceKey, ServiceKind, ServiceView,
-    Sticky,
+    Endpoint, EndpointPort, Policy, PolicySource, Protocol, Resolved, ServiceKey, ServiceKind,
+    ServiceView, Sticky,
 };
 use shiftdns::rollout::{Memory, evaluate};
 use shiftdns::wire::Name;
@@ -69,8 +69,18 @@ fn offline() -> Offline {
     let mut config = rig::config();
     config.pods = shiftdns::config::Pods::Insecure;
     config.reverse = vec!["10.96.0.0/16".parse().expect("a network")];
+    config.upstream = vec!["192.0.2.53:53".parse().expect("an address")];
     let (shop, ten) = (rig::shop(), rig::headless("ten", 10));
-    Offline::with(&config, &[&shop, &ten])
+    let mut offline = Offline::with(&config, &[&shop, &ten]);
+    let addresses = (1..=8_u8).map(|n| IpAddr::from([192, 0, 2, n]));
+    let resolved = Resolved {
+        addresses: addresses.collect(),
+        trouble: None,
+    };
+    let target = Name::parse("payments.example.com").expect("a name");
+    let learned = vec![(target, resolved)];
+    offline.engine.learn(learned, Timestamp::UNIX_EPOCH);
+    offline
 }
 
 /// A thousand questions, after one, ask the allocator for nothing; the first is answered with `expected`.
@@ -147,6 +157,14 @@ fn an_alias_inside_our_zones() {
         kind::A,
         "NOERROR aa | an CNAME A",
     );
+}
+
+#[test]
+fn an_alias_outside_them_with_the_addresses_of_its_target() {
+    let expected = format!("NOERROR aa | an CNAME{}", " A".repeat(8));
+    check("payments-ext.shop.svc.Z", kind::A, &expected);
+    let alone = "NOERROR aa | an CNAME";
+    check("payments-ext.shop.svc.Z", kind::AAAA, alone);
 }
 
 #[test]

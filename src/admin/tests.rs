@@ -5,10 +5,12 @@ mod site;
 
 use std::net::Ipv4Addr;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use super::*;
+use crate::engine::control::Event;
 use site::{Site, WEB, ask, get};
 
 async fn check(address: SocketAddr, path: &str, status: u16, body: &str) {
@@ -38,6 +40,83 @@ async fn ready_means_synced_and_not_leaving() {
     for address in [site.http, site.api] {
         assert!(TcpStream::connect(address).await.is_err());
     }
+}
+
+#[tokio::test]
+async fn the_age_of_data_ends_readiness_only_where_the_settings_say_so() {
+    let lost = |ago: i64| Event::SourceLost {
+        since: Some(Timestamp::now() - SignedDuration::from_secs(ago)),
+        cause: "test".to_owned(),
+    };
+    for (limit, ago, is_ready) in [(0, 100_000, true), (90, 10, true), (90, 100, false)] {
+        let site = Site::made(None, true, Duration::from_secs(limit), None).await;
+        site.sync(&[]).await;
+        site.engine.send(lost(ago)).await.unwrap();
+        site.engine.list().await.unwrap();
+        let got = get(site.http, "/readyz").await;
+        match is_ready {
+            true => assert_eq!((got.status, &*got.body), (200, "ready")),
+            false => {
+                assert_eq!(got.status, 503);
+                // A second may pass meanwhile.
+                assert!(
+                    got.body.starts_with("the source was lost 10"),
+                    "{}",
+                    got.body
+                );
+            }
+        }
+        check(site.http, "/healthz", 200, "ok").await;
+        site.engine.send(Event::SourceBack).await.unwrap();
+        site.engine.list().await.unwrap();
+        check(site.http, "/readyz", 200, "ready").await;
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_followed_is_told_kind_by_kind() {
+    let status = Arc::new(kubernetes::Status::new(
+        std::time::Instant::now(),
+        Arc::default(),
+    ));
+    let site = Site::made(None, true, Duration::ZERO, Some(Arc::clone(&status))).await;
+    let unready = "not synced: not every kind of object has been read yet; missing: Namespace, Node, Deployment, \
+                   StatefulSet, DaemonSet, ReplicaSet, ControllerRevision, Pod, ServiceRollout, Service, EndpointSlice";
+    check(site.http, "/readyz", 503, unready).await;
+    site.sync(&[]).await;
+    let sources = site.json("/api/v1/sources").await;
+    assert_eq!(sources["synced"], true);
+    assert_eq!(sources["dataAgeSeconds"], 0);
+    let kinds = sources["kubernetes"]["kinds"].as_array().unwrap();
+    assert_eq!(kinds.len(), 11);
+    assert_eq!(
+        kinds[0],
+        json!({"kind": "Namespace", "state": "starting", "synced": false, "ageSeconds": null, "objects": 0,
+            "watchRestarts": 0, "lists": 0, "listsHeld": 0, "events": 0, "failures": 0, "decodeFailures": 0,
+            "outdatedEvents": 0, "lastError": null})
+    );
+    assert_eq!(sources["kubernetes"]["clockOffsetSeconds"], Value::Null);
+    let metrics = get(site.http, "/metrics").await.body;
+    for line in [
+        r#"shiftdns_watch_restarts_total{kind="Pod"} 0"#,
+        r#"shiftdns_watch_up{kind="Pod"} 0"#,
+        r#"shiftdns_watch_synced{kind="ServiceRollout"} 0"#,
+        "# UNIT shiftdns_watch_age_seconds seconds",
+    ] {
+        assert!(metrics.lines().any(|got| got == line), "{line}\n{metrics}");
+    }
+    // It is told where nothing is followed, too.
+    let site = Site::synced(None).await;
+    assert_eq!(
+        site.json("/api/v1/sources").await["kubernetes"],
+        Value::Null
+    );
+    assert!(
+        !get(site.http, "/metrics")
+            .await
+            .body
+            .contains("shiftdns_watch_")
+    );
 }
 
 #[tokio::test]

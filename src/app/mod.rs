@@ -4,6 +4,7 @@
 //! Integration tests start the same thing on port 0. Nothing is decided here: each module gets its own settings
 //! (made in `settings`) and the ends of the channels that join it to its neighbours.
 
+mod reports;
 mod settings;
 
 use std::hash::{BuildHasher, RandomState};
@@ -23,7 +24,7 @@ use crate::engine::Engine;
 use crate::engine::control::{self, Event, Handle, Keep, Sinks, Want};
 use crate::files::state::{Keeper, StateError};
 use crate::files::{self, Loaded, Manifests};
-use crate::kubernetes::{self, Watches};
+use crate::kubernetes::{self, Outbox, Watches};
 use crate::server::{self, Server};
 use crate::store;
 use crate::upstream::{self, Upstream, Wanted};
@@ -35,7 +36,7 @@ pub enum Source {
     /// A directory of manifests, watched.
     Manifests(PathBuf),
     /// A live cluster.
-    Kubernetes(kubernetes::Settings),
+    Kubernetes(Box<kubernetes::Settings>),
     /// Whoever holds [`Running::engine`].
     Caller,
 }
@@ -129,7 +130,7 @@ pub enum StartError {
 pub fn source(config: &Config) -> Source {
     match &config.manifests {
         Some(dir) => Source::Manifests(dir.clone()),
-        None => Source::Kubernetes(settings::kubernetes(config)),
+        None => Source::Kubernetes(Box::new(settings::kubernetes(config))),
     }
 }
 
@@ -152,7 +153,9 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
     let zones = settings::zones(config).map_err(StartError::Zone)?;
     let identity = settings::identity(config);
     let view = Arc::new(View::new(store, zones, identity, settings::limits(config)));
-    let engine_settings = settings::engine(config, &dns).map_err(StartError::Zone)?;
+    let mut engine_settings = settings::engine(config, &dns).map_err(StartError::Zone)?;
+    engine_settings.in_cluster = matches!(source, Source::Kubernetes(_));
+    let engine_tells = engine_settings.in_cluster;
     let mut engine =
         Engine::new(engine_settings, Arc::clone(&view), publisher).map_err(StartError::Zone)?;
     let versions = engine.counted_versions();
@@ -176,9 +179,10 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         Some((settings, (want, wanted))) => (Some((settings, wanted)), Some(want)),
         None => (None, None),
     };
+    let outbox = Arc::new(Outbox::default());
     let sinks = Sinks {
         keep,
-        tell: None,
+        tell: Some(reports::tell(Arc::clone(&outbox))).filter(|_| engine_tells),
         want,
     };
     let engine = control::start(engine, sinks).map_err(StartError::Thread)?;
@@ -200,7 +204,7 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
     // Begun before HTTP is answered, which tells how it fares; manifests are read after, and sockets are bound by then.
     let (watches, source) = match source {
         Source::Kubernetes(settings) => {
-            let watches = follow(settings, engine.clone()).await?;
+            let watches = follow(*settings, outbox, engine.clone()).await?;
             (Some(watches), Source::Caller)
         }
         source => (None, source),
@@ -337,9 +341,13 @@ async fn feed(dir: PathBuf, engine: Handle) -> Result<files::Watch, StartError> 
 const EVENTS_MAX: usize = 4;
 
 /// Follows a cluster.
-async fn follow(settings: kubernetes::Settings, engine: Handle) -> Result<Watches, StartError> {
+async fn follow(
+    settings: kubernetes::Settings,
+    outbox: Arc<Outbox>,
+    engine: Handle,
+) -> Result<Watches, StartError> {
     let (sink, mut events) = mpsc::channel(EVENTS_MAX);
-    let watches = kubernetes::start(settings, sink)
+    let watches = kubernetes::start(settings, outbox, sink)
         .await
         .map_err(StartError::Kubernetes)?;
     tokio::spawn(async move {

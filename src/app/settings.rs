@@ -65,7 +65,19 @@ pub(super) fn kubernetes(config: &Config) -> kubernetes::Settings {
             kubeconfig,
             context,
         },
+        instance: instance(config),
         ..kubernetes::Settings::default()
+    }
+}
+
+/// What this server is called: by its id, else, in a pod, by the pod's name.
+fn instance(config: &Config) -> String {
+    let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = config.identity.id.clone().or_else(host);
+    let name = name.unwrap_or_default().trim().to_owned();
+    match name.is_empty() {
+        true => "shiftdns".to_owned(),
+        false => name,
     }
 }
 

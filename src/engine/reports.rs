@@ -12,7 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{Problem, Reason, ServiceKey, ServiceView, Share, WorkloadKey};
 use crate::objects::{ServiceRollout, Told};
-use crate::rollout::{ChangeKind, Memory, Outcome, RolloutResult, State, Track, Transition};
+use crate::rollout::{
+    ChangeKind, Memory, Outcome, Role, RolloutResult, State, Track, Transition, Version,
+};
 
 /// Something to tell about a service.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +34,8 @@ pub struct Report {
 pub struct Status {
     /// The resource as it was read: who writes over another one lost a race, and reads again.
     pub version: Arc<str>,
+    /// The generation of its spec; 0 where it has none.
+    pub generation: i64,
     /// What makes a transition.
     pub standing: Standing,
     /// Since when the service is in its state.
@@ -78,14 +82,16 @@ pub struct Revision {
     pub number: Option<i64>,
     /// What it has.
     pub share: Share,
-    /// Why.
-    pub reason: Reason,
+    /// What it is to a roll-out.
+    pub role: Option<Role>,
+    /// The workload whose revision it is.
+    pub workload: Option<WorkloadKey>,
     /// Ready targets.
     pub ready: u32,
     /// Those ready for long enough.
     pub soaked: u32,
-    /// What it failed by, if it did.
-    pub failed: Option<&'static str>,
+    /// Endpoints in all.
+    pub endpoints: u32,
 }
 
 /// A track in a status.
@@ -103,6 +109,8 @@ pub struct TrackStatus {
     pub stable: Arc<str>,
     /// The target's hash.
     pub target: Arc<str>,
+    /// What the strategy gives the target of it, where it does.
+    pub share: Option<Share>,
     /// Why it stands where it stands.
     pub note: Option<String>,
     /// The step under way, counted from 1, and how many there are.
@@ -228,7 +236,8 @@ impl Reported {
     fn status(&mut self, seen: &Seen<'_>, resource: &ServiceRollout) -> Option<Box<Status>> {
         let standing = where_it_stands(seen);
         let handed = (Arc::clone(&resource.version), standing);
-        let is_told = is_told(&resource.told, &handed.1) && remembered(resource).is_some();
+        let is_told = is_told(&resource.told, &handed.1, resource.generation)
+            && remembered(resource).is_some();
         if is_told || self.handed.as_ref() == Some(&handed) {
             return None;
         }
@@ -275,7 +284,7 @@ fn complaints<'a>(seen: &'a Seen<'_>) -> impl Iterator<Item = &'a Problem> {
 }
 
 /// The status says what is to be said, but for what a transition is not.
-fn is_told(told: &Told, standing: &Standing) -> bool {
+fn is_told(told: &Told, standing: &Standing, generation: i64) -> bool {
     let share = u32::from(standing.share.basis_points());
     let is_end = |share: u32| share == 0 || share == u32::from(Share::WHOLE.basis_points());
     let part = |share: u32| (share / SHARE_PART, is_end(share));
@@ -286,6 +295,7 @@ fn is_told(told: &Told, standing: &Standing) -> bool {
         && told.share.map(part) == Some(part(share))
         && told.ttl == Some(standing.ttl)
         && told.accepted.map(|(is, _)| is) == Some(standing.is_accepted)
+        && told.generation == generation
 }
 
 fn status(seen: &Seen<'_>, resource: &ServiceRollout, standing: Standing) -> Status {
@@ -296,15 +306,25 @@ fn status(seen: &Seen<'_>, resource: &ServiceRollout, standing: Standing) -> Sta
         let version = index.and_then(|index| outcome.versions.get(index));
         version.map_or_else(Arc::default, |version| Arc::clone(&version.hash))
     };
-    let revisions = outcome.versions.iter().map(|version| Revision {
+    let revision = |version: &Version| view.revisions.get(version.revision?);
+    let endpoints = |index: usize| {
+        let of_version = outcome.endpoint_versions.iter();
+        let count = of_version.filter(|version| **version == index).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    };
+    let revisions = outcome.versions.iter().enumerate();
+    let revisions = revisions.map(|(index, version)| Revision {
         hash: Arc::clone(&version.hash),
         version: Arc::clone(&version.alias),
-        number: version.revision.and_then(|r| view.revisions[r].number),
+        number: revision(version).and_then(|revision| revision.number),
         share: version.share,
-        reason: version.reason,
+        role: version.role,
+        workload: revision(version)
+            .and_then(|revision| view.workloads.get(revision.workload?))
+            .map(|workload| workload.key.clone()),
         ready: version.ready,
         soaked: version.soaked,
-        failed: version.failed.map(|cause| cause.as_str()),
+        endpoints: endpoints(index),
     });
     let tracks = outcome.tracks.iter().map(|track| TrackStatus {
         workload: track.workload_in(view).map(|workload| workload.key.clone()),
@@ -313,11 +333,13 @@ fn status(seen: &Seen<'_>, resource: &ServiceRollout, standing: Standing) -> Sta
         kind: track.kind,
         stable: hash(track.stable),
         target: hash(track.target),
+        share: track.wanted,
         note: track.note.clone(),
         step: track.step,
     });
     Status {
         version: Arc::clone(&resource.version),
+        generation: resource.generation,
         since: outcome.since,
         accepted_since: known.and_then(|(_, since)| since).unwrap_or(seen.now),
         complaints: complaints(seen)

@@ -104,6 +104,7 @@ impl Access {
         // Two providers in one program, and rustls would choose none.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut config = self.config().await?;
+        tracing::debug!(url = %config.cluster_url, "a client for the API server");
         // Its own retries would hide failures for minutes, and there would be two back-offs.
         config.default_retry = false;
         config.connect_timeout = Some(Duration::from_secs(10));

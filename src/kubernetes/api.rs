@@ -39,7 +39,7 @@ const SAYS_MAX: usize = 300;
 #[derive(Debug, Error)]
 pub(super) enum Failure {
     /// The API server refused.
-    #[error("{code} {says}")]
+    #[error("status {}: {says}", code.as_u16())]
     Refused {
         code: StatusCode,
         says: String,
@@ -58,7 +58,20 @@ pub(super) enum Failure {
 
 impl Failure {
     pub(super) fn is(&self, status: StatusCode) -> bool {
-        matches!(self, Self::Refused { code, .. } if *code == status)
+        self.refusal() == Some(status)
+    }
+
+    /// Nobody answered.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::Broken(_) | Self::Late(_))
+    }
+
+    /// The status of a refusal.
+    pub(super) fn refusal(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { code, .. } => Some(*code),
+            _ => None,
+        }
     }
 
     pub(super) fn retry_after(&self) -> Option<Duration> {
@@ -72,8 +85,7 @@ impl Failure {
     pub(super) fn may_be_of_client(&self) -> bool {
         match self {
             Self::Refused { code, .. } => *code == StatusCode::UNAUTHORIZED,
-            Self::Broken(_) | Self::Late(_) => true,
-            Self::Unreadable(_) => false,
+            _ => self.is_silence(),
         }
     }
 }
@@ -141,23 +153,37 @@ impl<'a> Api<'a> {
     }
 
     /// Reads a page, and hands out its items one by one. `next` is what the page before said; empty for the first.
-    pub(super) async fn page(
+    pub(super) async fn page(&self, next: &str, each: impl FnMut(&Tree)) -> Result<Page, Failure> {
+        self.list(next, PAGE_LEN, self.pace.page, each).await
+    }
+
+    /// The resource version that a list would have; costs the server as little as a list can.
+    pub(super) async fn version(&self) -> Result<String, Failure> {
+        let page = self.list("", 1, self.pace.head, |_| {}).await?;
+        Ok(page.version)
+    }
+
+    async fn list(
         &self,
         next: &str,
-        limit: Option<u32>,
+        limit: u32,
+        patience: Duration,
         each: impl FnMut(&Tree),
     ) -> Result<Page, Failure> {
         let params = ListParams {
-            limit: Some(limit.unwrap_or(PAGE_LEN)),
+            limit: Some(limit),
             continue_token: (!next.is_empty()).then(|| next.to_owned()),
             ..ListParams::default()
         };
         let request = self.request().list(&params);
-        let text = time::timeout(self.pace.page, async {
+        let text = time::timeout(patience, async {
             let response = self.send(request).await?;
             whole(response.into_body(), PAGE_MAX).await
         });
-        let text = text.await.map_err(|_| Failure::Late(self.pace.page))??;
+        let text = match text.await {
+            Ok(text) => text?,
+            Err(_) => return Err(self.late(patience).await),
+        };
         let page = read_page(&text, each)?;
         self.status.of(self.kind).hear();
         Ok(page)
@@ -172,13 +198,23 @@ impl<'a> Api<'a> {
         };
         let request = self.request().watch(&params, version);
         let response = time::timeout(self.pace.head, self.send(request)).await;
-        let response = response.map_err(|_| Failure::Late(self.pace.head))??;
+        let response = match response {
+            Ok(response) => response?,
+            Err(_) => return Err(self.late(self.pace.head).await),
+        };
         self.status.of(self.kind).hear();
         Ok(Lines {
             body: response.into_body(),
             text: Vec::new(),
             read: 0,
         })
+    }
+
+    /// Nothing came in time: perhaps another client finds a connection, or an address, that works.
+    async fn late(&self, patience: Duration) -> Failure {
+        let (_, number) = self.clients.get();
+        self.clients.renew(number).await;
+        Failure::Late(patience)
     }
 
     async fn send(

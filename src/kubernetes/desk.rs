@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::Event;
 use super::access::Clients;
@@ -23,6 +23,8 @@ pub(super) struct Desk {
     pub(super) pace: Pace,
     pub(super) status: Arc<Status>,
     pub(super) marker: Marker,
+    /// Told when the API server answers again.
+    pub(super) answers: Notify,
     sink: mpsc::Sender<Event>,
     losses: RefCell<Losses>,
     problems: RefCell<BTreeMap<Kind, Vec<Problem>>>,
@@ -44,6 +46,7 @@ impl Desk {
             pace,
             status,
             marker: Marker::default(),
+            answers: Notify::new(),
             sink,
             losses: RefCell::default(),
             problems: RefCell::default(),

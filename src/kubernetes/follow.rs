@@ -6,7 +6,8 @@
 //!  start ─> List ── taken, or held as shrunk ──> Watch ──────────┤
 //!            │ ^                                  │ ^            │
 //!            │ └── failed: back off, list again   │ └── ended, silent, broken: ask whether our version is in the
-//!            └──── held as older: wait, again     │     future of the server's; then watch on from where it was
+//!            └──── held as older: wait, again     │     future of the server's (list), or in its past after watches
+//!                                                 │     that told nothing (list); then watch on from where it was
 //!                                                 └── every half hour or so: list beside the watch
 //! ```
 //!
@@ -40,6 +41,8 @@ use crate::objects::{Change, Kind, Tree};
 const BATCH_MAX: usize = 256;
 /// Events that are remembered while a list is read beside the watch: more, and the list is given up for later.
 const SINCE_MAX: usize = 1 << 16;
+/// Watches in a row that told nothing, not even a bookmark: so many, and something on the way does not let them through.
+const FRUITLESS_MAX: u32 = 3;
 /// A watch that begins again first tells what was missed; so long after its beginning the kind counts as followed.
 const CATCH_UP: Duration = Duration::from_millis(250);
 
@@ -62,6 +65,10 @@ pub(super) struct Follower {
     /// It was looked for and was not there.
     was_absent: bool,
     has_watched: bool,
+    /// With which status it was refused last, while it is; `None`: nobody answered.
+    refusal: Option<StatusCode>,
+    /// Watches since the last that told anything.
+    fruitless: u32,
     problems: Vec<Problem>,
 }
 
@@ -116,6 +123,8 @@ impl Follower {
             is_settling: false,
             was_absent: false,
             has_watched: false,
+            refusal: None,
+            fruitless: 0,
             problems: Vec::new(),
             desk,
         }
@@ -179,7 +188,7 @@ impl Follower {
                 let mut next = String::new();
                 loop {
                     let item = |tree: &Tree| reading.borrow_mut().item(tree, &mut list);
-                    let page = desk.api(kind).page(&next, None, item).await?;
+                    let page = desk.api(kind).page(&next, item).await?;
                     if list.version.is_empty() {
                         // All pages are of one moment; where they are not, the first is the safe one to watch from.
                         list.version = page.version;
@@ -197,14 +206,32 @@ impl Follower {
 
     /// Folds in a list that was read completely, or holds it. `heard` is what the watch told meanwhile, and `from` up to
     /// where everything was known when the list was begun.
-    async fn take(&mut self, list: List, heard: Vec<Heard>, from: u64) -> Result<Verdict, Stopped> {
+    async fn take(
+        &mut self,
+        mut list: List,
+        heard: Vec<Heard>,
+        from: u64,
+    ) -> Result<Verdict, Stopped> {
         let now = Instant::now();
         self.lists.begin(now);
         let version = number(&list.version);
+        let is_older = version != 0 && version < from;
+        let mut newer = Vec::new();
+        if !is_older {
+            for Heard { mark, change } in heard {
+                let is_in_list = mark.version != 0 && mark.version <= version;
+                let is_news = !is_in_list
+                    && match &change {
+                        Change::Delete { .. } => list.known.delete(mark),
+                        _ => list.known.apply(mark),
+                    };
+                newer.extend(is_news.then_some(change));
+            }
+        }
         let listed = Listed {
             known: self.known.len(),
             missing: self.known.missing_in(&list.known),
-            is_older: version != 0 && version < from,
+            is_older,
         };
         let status = self.desk.status.of(self.kind);
         status.lists.fetch_add(1, Relaxed);
@@ -223,16 +250,7 @@ impl Follower {
                     warn!(%kind, from, version, "the API server's history is another, as after a restore; taking its list");
                     self.position = list.version;
                 } else {
-                    let newer = heard
-                        .into_iter()
-                        .filter(|heard| heard.mark.version == 0 || heard.mark.version > version);
-                    for Heard { mark, change } in newer {
-                        let is_news = match &change {
-                            Change::Delete { .. } => self.known.delete(mark),
-                            _ => self.known.apply(mark),
-                        };
-                        changes.extend(is_news.then_some(change));
-                    }
+                    changes.extend(newer);
                     self.move_to(list.version);
                 }
                 self.problems = list.problems;
@@ -287,10 +305,19 @@ impl Follower {
         let api = desk.api(self.kind);
         let again = Ok(Next::Watch { is_doubtful: true });
         if is_doubtful {
-            match api.page("", Some(1), |_| {}).await {
-                Ok(page) if is_before(&page.version, &self.position) => {
-                    let (kind, ours, theirs) = (self.kind, &self.position, page.version);
+            match api.version().await {
+                Ok(theirs) if is_before(&theirs, &self.position) => {
+                    let (kind, ours) = (self.kind, &self.position);
                     info!(%kind, ours, theirs, "what is known is in the API server's future; listing");
+                    return Ok(Next::List);
+                }
+                Ok(theirs)
+                    if self.fruitless >= FRUITLESS_MAX && is_before(&self.position, &theirs) =>
+                {
+                    // A proxy that knows no streams ends them at once, or keeps what they tell to itself.
+                    self.fruitless = 0;
+                    let cause = format!("{FRUITLESS_MAX} watches in a row told nothing");
+                    self.status().set_error(cause);
                     return Ok(Next::List);
                 }
                 Ok(_) => {}
@@ -316,6 +343,7 @@ impl Follower {
         if std::mem::replace(&mut self.has_watched, true) {
             self.status().restarts.fetch_add(1, Relaxed);
         }
+        self.fruitless += 1;
         let ended = self.read(lines).await?;
         let ran = begun.elapsed();
         let has_settled = ran >= desk.pace.settled;
@@ -368,8 +396,12 @@ impl Follower {
                             more => more,
                         };
                     }
+                    // Also at the end: up to the moment at which a peer closes or resets it, a connection is alive, and
+                    // servers tell what happens at once.
                     self.status().hear();
-                    silent_at = Instant::now() + silence;
+                    if !told.is_empty() {
+                        self.fruitless = 0;
+                    }
                     let is_listing = list.is_some();
                     let ended = self.fold(told, is_listing.then_some(&mut heard)).await?;
                     if let Some(ended) = ended {
@@ -380,6 +412,8 @@ impl Follower {
                         (list, heard) = (None, Vec::new());
                         self.relist_later();
                     }
+                    // Whoever takes events may have kept this waiting.
+                    silent_at = Instant::now() + silence;
                     match more {
                         None => return Ok(Ended::Closed),
                         Some(Err(failure)) => return Ok(Ended::Broken(failure)),
@@ -468,7 +502,7 @@ impl Follower {
                     break;
                 }
                 Line::Error(StatusCode::GONE, says) => {
-                    ended = Some(Ended::Gone(format!("410 {says}")));
+                    ended = Some(Ended::Gone(format!("status 410: {says}")));
                     break;
                 }
                 Line::Error(code, says) => {
@@ -502,12 +536,20 @@ impl Follower {
         let cause = failure.to_string();
         let kind = self.kind;
         self.status().set_error(cause.clone());
-        if self.status().set(Following::Failing) != Following::Failing {
+        let was_failing = self.status().set(Following::Failing) == Following::Failing;
+        // A refusal after silence, or another one, is told as well: somebody else has to look.
+        let refusal = failure.refusal();
+        if !was_failing || self.refusal != refusal {
+            self.refusal = refusal;
             warn!(%kind, cause, "cannot be followed; keeping what is known");
         }
         self.desk.fail(kind, &cause).await?;
         let wait = self.backoff.wait(failure.retry_after(), self.dice.draw());
-        time::sleep(wait).await;
+        tokio::select! {
+            () = time::sleep(wait) => {}
+            // Where nobody answered, whoever gets through first tells the others.
+            () = self.desk.answers.notified(), if failure.is_silence() => {}
+        }
         Ok(())
     }
 
@@ -516,6 +558,7 @@ impl Follower {
         let kind = self.kind;
         if self.status().set(Following::Following) == Following::Failing {
             info!(%kind, "followed again");
+            self.desk.answers.notify_waiters();
         }
         self.desk.mend(kind).await
     }

@@ -1,14 +1,12 @@
 //! The guard of lists: a list that cannot be believed at once is held until a second one says the same.
 //!
 //! A list replaces everything that is known of a kind, so one bad list (of a server that has lost its data, or is far
-//! behind) would take away names that exist. Given what a list would lose and how new it says it is, and the time,
+//! behind) would take away names that exist. It costs little: what is deleted is told by watches at once, and only what
+//! went while nobody listened, most of a kind at a time, stays for ten seconds more. So there is no number of objects below
+//! which a list is believed. Given what a list would lose and how new it says it is, and the time,
 //! [`Guard::judge`] says whether it counts. It reads no clock.
 
 use std::time::{Duration, Instant};
-
-/// Of fewer objects than this, losing most is what one person does with one command: ten Services of a namespace that is
-/// deleted, two nodes of three. From 20 on it is as a rule a fault, and 10 seconds late where it is not.
-const MANY: usize = 20;
 
 /// What a list would do.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +22,7 @@ pub(super) struct Listed {
 /// Why a list does not count yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doubt {
-    /// It lacks more than half of many objects: what it has counts, what it lacks does not.
+    /// It lacks more than half of what is known: what it has counts, what it lacks does not.
     Shrunk,
     /// It is older than what is known: from a server that is behind, or of a cluster that was restored from a backup.
     Older,
@@ -79,7 +77,7 @@ impl Guard {
         } = listed;
         let doubt = if is_older {
             Doubt::Older
-        } else if known >= MANY && missing * 2 > known {
+        } else if missing * 2 > known {
             Doubt::Shrunk
         } else {
             self.doubted = None;

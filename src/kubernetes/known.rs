@@ -11,6 +11,8 @@
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 
+use foldhash::quality::SeedableRandomState;
+
 /// Gone objects that are remembered beyond as many as there are: late events about them come within seconds, in which
 /// not more than this are deleted of any kind.
 const GONE_MAX: usize = 4096;
@@ -48,6 +50,12 @@ impl Known {
     /// How many objects there are.
     pub(super) fn len(&self) -> usize {
         self.entries.len() - self.gone
+    }
+
+    /// How many objects are remembered, those that are gone included.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.entries.len()
     }
 
     /// Whether an object's state is news; then it is known from here on.
@@ -134,10 +142,22 @@ impl Entry {
 }
 
 /// Makes marks; of one process, with a seed of its own.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Marker(foldhash::quality::RandomState);
+#[derive(Clone, Debug)]
+pub(super) struct Marker(SeedableRandomState);
+
+impl Default for Marker {
+    fn default() -> Self {
+        Self(SeedableRandomState::random())
+    }
+}
 
 impl Marker {
+    /// With the same seed every time, for tests.
+    #[cfg(test)]
+    pub(super) fn fixed() -> Self {
+        Self(SeedableRandomState::fixed())
+    }
+
     pub(super) fn mark(&self, namespace: &str, name: &str, uid: &str, version: &str) -> Mark {
         Mark {
             id: self.0.hash_one((namespace, name)),

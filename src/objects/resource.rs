@@ -49,6 +49,8 @@ pub struct Told {
     pub share: Option<u32>,
     /// `ttl`
     pub ttl: Option<u32>,
+    /// `observedGeneration`
+    pub generation: i64,
     /// The condition `Accepted`, and since when it is as it is.
     pub accepted: Option<(bool, Option<Timestamp>)>,
 }
@@ -341,6 +343,8 @@ impl Told {
         let (stable, target) = (text("stable"), text("target"));
         let place = format_args!("status.shareBasisPoints");
         let share = fields.count(status.get("shareBasisPoints"), place);
+        let place = format_args!("status.observedGeneration");
+        let generation = fields.number(status.get("observedGeneration"), place);
         let ttl = fields.count(status.get("ttl"), format_args!("status.ttl"));
         let place = format_args!("status.conditions");
         let conditions = fields.list(status.get("conditions"), place);
@@ -358,6 +362,7 @@ impl Told {
             target,
             share,
             ttl,
+            generation: generation.unwrap_or(0),
             accepted,
         }
     }

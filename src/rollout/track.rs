@@ -280,15 +280,22 @@ fn stand(
     let alive = revisions_of(view, workload)
         .filter(|&index| view.revisions[index].pods > 0 || census.0[index].up > 0)
         .map(|index| &view.revisions[index].hash);
+    let alive: Vec<_> = alive.collect();
+    let target = &view.revisions[lineage.target];
+    let was_back =
+        |known: &TrackMemory| known.state == State::RollingBack && known.target == target.hash;
+    let goes_on_back =
+        known.is_some_and(was_back) && alive.iter().any(|hash| **hash != target.hash);
     let scene = Scene {
         policy,
         workload: &view.workloads[workload],
-        target: &view.revisions[lineage.target],
+        target,
         stable: &view.revisions[lineage.stable].hash,
         kind: lineage.kind,
-        alive: alive.collect(),
+        alive,
         up: count.up,
         others_up: lineage.others_up,
+        goes_on_back,
         soaked_at: &count.soaked_at,
         next_soak: count.next_soak,
         now,

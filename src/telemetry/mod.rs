@@ -13,6 +13,10 @@ use tracing_subscriber::filter::LevelFilter;
 /// The variable that holds the filter where the caller gives none.
 const VARIABLE: &str = "SHIFTDNS_LOG";
 
+/// The client of the API server: it logs every attempt that fails, at `error`. What fails is told once, by those who
+/// follow the cluster.
+const CLIENT: &str = "kube_client";
+
 /// Starts logging to standard error, filtered by `filter`, else by `SHIFTDNS_LOG`, else at `info`.
 ///
 /// A filter that cannot be read is a warning and counts as `info`: a typing error in it must not keep names from
@@ -33,16 +37,25 @@ pub fn init(filter: Option<&str>) {
     }
 }
 
+/// The filter without what [`CLIENT`] logs; whoever names it in a filter gets it.
+fn quiet(filter: EnvFilter) -> EnvFilter {
+    match format!("{CLIENT}=off").parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    }
+}
+
 /// The filter in force, and what is wrong with the one that was asked for.
 fn choose(argument: Option<&str>, variable: Option<&str>) -> (EnvFilter, Option<String>) {
-    let info = || EnvFilter::default().add_directive(LevelFilter::INFO.into());
+    let info = || quiet(EnvFilter::default().add_directive(LevelFilter::INFO.into()));
     let asked = argument
         .or(variable)
         .map(str::trim)
         .filter(|text| !text.is_empty());
     match asked.map(|text| (text, EnvFilter::try_new(text))) {
         None => (info(), None),
-        Some((_, Ok(filter))) => (filter, None),
+        Some((text, Ok(filter))) if text.contains(CLIENT) => (filter, None),
+        Some((_, Ok(filter))) => (quiet(filter), None),
         Some((text, Err(error))) => {
             let refused = format!(
                 "log filter `{text}` is not understood: {}; logging at info",
@@ -106,19 +119,21 @@ mod tests {
     #[test]
     fn the_argument_wins_over_the_variable_and_info_is_the_default() {
         let chosen = |argument, variable| choose(argument, variable).0.to_string();
-        assert_eq!(chosen(None, None), "info");
-        assert_eq!(chosen(None, Some("")), "info");
-        assert_eq!(chosen(None, Some("warn")), "warn");
+        assert_eq!(chosen(None, None), "kube_client=off,info");
+        assert_eq!(chosen(None, Some("")), "kube_client=off,info");
+        assert_eq!(chosen(None, Some("warn")), "kube_client=off,warn");
         assert_eq!(
             chosen(Some("shiftdns=debug"), Some("warn")),
-            "shiftdns=debug"
+            "kube_client=off,shiftdns=debug"
         );
+        let asked = "kube_client=debug,info";
+        assert_eq!(chosen(Some(asked), None), asked);
     }
 
     #[test]
     fn a_filter_that_is_not_understood_is_named_and_counts_as_info() {
         let (filter, refused) = choose(Some("shiftdns=loud"), None);
-        assert_eq!(filter.to_string(), "info");
+        assert_eq!(filter.to_string(), "kube_client=off,info");
         let refused = refused.expect("`loud` is not a level");
         assert!(
             refused.starts_with("log filter `shiftdns=loud` is not understood: "),

@@ -296,8 +296,8 @@ impl Target {
     fn trouble(&self) -> Option<String> {
         let failures = [&self.v4, &self.v6].map(|question| question.failure.as_ref());
         let why = match failures.map(|failure| failure.map(|(why, _)| why)) {
-            [Some(one), Some(other)] if one == other => Some(one.to_string()),
-            [Some(a), Some(aaaa)] => Some(format!("{a} (A), {aaaa} (AAAA)")),
+            // Where both fail one cause is enough: texts that change with each try would be new problems each time.
+            [Some(both), Some(_)] => Some(both.to_string()),
             [Some(a), None] => Some(format!("{a} (A)")),
             [None, Some(aaaa)] => Some(format!("{aaaa} (AAAA)")),
             [None, None] => None,

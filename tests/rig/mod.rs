@@ -105,13 +105,18 @@ impl Rig {
 
     /// A server that has read nothing yet.
     pub fn unsynced(config: &Config) -> Self {
+        Self::from(config, Source::Caller)
+    }
+
+    /// A server that reads its objects itself; it need not have read them yet.
+    pub fn from(config: &Config, source: Source) -> Self {
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build();
         let runtime = runtime.expect("a runtime");
         let running = runtime
-            .block_on(app::start(config, Source::Caller))
+            .block_on(app::start(config, source))
             .expect("a server");
         let (dns, http, api) = (running.dns[0], running.http, running.api);
         Self {
@@ -166,6 +171,37 @@ impl Rig {
                 .expect("the engine runs");
             engine.list().await.expect("the engine runs");
         });
+    }
+
+    /// The status and the text of a path of the probes' listener.
+    pub fn http(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.http).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let request = format!("GET {path} HTTP/1.0\r\nhost: {}\r\n\r\n", self.http);
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("text");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
+        let code = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+        (code.expect("a status"), body.to_owned())
+    }
+
+    /// The sum of the series of a metric that have all these labels (`kind="Service"`); `None` if there is no series.
+    pub fn metric(&self, name: &str, labels: &[&str]) -> Option<f64> {
+        let (_, text) = self.http("/metrics");
+        let series = text.lines().filter(|line| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+                && labels.iter().all(|label| line.contains(label))
+        });
+        let values = series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        values.reduce(|sum, value| sum + value)
+    }
+
+    /// How many services there are.
+    pub fn services(&self) -> usize {
+        let services = self.runtime.block_on(self.running().engine.list());
+        services.expect("the engine runs").len()
     }
 
     /// All problems, one a line.

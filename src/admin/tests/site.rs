@@ -12,6 +12,7 @@ use super::super::{Admin, Settings, Sources, bind};
 use crate::answer::{Identity, Limits, Transport, View, Worker, respond};
 use crate::engine::control::{self, Event, Handle};
 use crate::engine::{self, Engine, Pods};
+use crate::kubernetes;
 use crate::model::Policy;
 use crate::objects::{Change, Kind, Object};
 use crate::records;
@@ -90,6 +91,15 @@ impl Site {
     }
 
     pub(super) async fn with(token: Option<&str>, actions: bool) -> Self {
+        Self::made(token, actions, Duration::ZERO, None).await
+    }
+
+    pub(super) async fn made(
+        token: Option<&str>,
+        actions: bool,
+        unready_after: Duration,
+        watches: Option<Arc<kubernetes::Status>>,
+    ) -> Self {
         let name = |text: &str| Name::parse(text).unwrap();
         let soa = Authority {
             server: name("ns.dns.cluster.local"),
@@ -122,7 +132,7 @@ impl Site {
             api: any,
             token: token.map(str::to_owned),
             actions,
-            unready_after: Duration::from_secs(90),
+            unready_after,
         };
         let bound = bind(&settings).await.unwrap();
         let (http, api) = (bound.http(), bound.api());
@@ -134,7 +144,7 @@ impl Site {
             versions,
             upstream: None,
             resolver: Worker::new(2),
-            watches: None,
+            watches,
         });
         Self {
             http,
