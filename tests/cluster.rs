@@ -30,6 +30,10 @@ mod ours;
 #[path = "cluster/scenarios.rs"]
 mod scenarios;
 
+// What is installed on it.
+#[path = "cluster/deploy.rs"]
+mod deploy;
+
 // What is seen on it.
 #[path = "cluster/workloads.rs"]
 mod workloads;

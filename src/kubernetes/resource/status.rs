@@ -32,7 +32,7 @@ pub struct ServiceRolloutStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Since when it is in that state.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "moment")]
     pub since: Option<Timestamp>,
     /// The version it comes from: its alias, or its hash.
@@ -118,7 +118,7 @@ pub struct TrackStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// Since when it is in that state.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "moment")]
     pub since: Option<Timestamp>,
     /// The hash of the revision it comes from.

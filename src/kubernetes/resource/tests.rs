@@ -277,6 +277,22 @@ fn the_definition_is_that_of_the_kind_that_is_watched() {
     }
 }
 
+/// Who has nothing to say of a part is not asked for it.
+#[test]
+fn nothing_in_a_status_is_required_but_what_conditions_are() {
+    for path in [
+        &["status"][..],
+        &["status", "tracks"],
+        &["status", "revisions"],
+    ] {
+        let mut schema = schema(path);
+        if let Some(JSONSchemaPropsOrArray::Schema(items)) = schema.items {
+            schema = *items;
+        }
+        assert_eq!(schema.required, None, "{path:?}");
+    }
+}
+
 #[test]
 fn a_status_says_what_there_is_to_say() {
     let nothing = serde_json::to_value(ServiceRolloutStatus::default()).unwrap();
