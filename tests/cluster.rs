@@ -29,6 +29,8 @@ mod judge;
 mod ours;
 #[path = "cluster/scenarios.rs"]
 mod scenarios;
+#[path = "cluster/told.rs"]
+mod told;
 
 // What is installed on it.
 #[path = "cluster/deploy.rs"]

@@ -45,6 +45,7 @@ fn status(service: String, status: engine::Status) -> ServiceRolloutStatus {
         revisions,
         tracks,
         memory,
+        since,
         ..
     } = status;
     let Standing {
@@ -61,6 +62,7 @@ fn status(service: String, status: engine::Status) -> ServiceRolloutStatus {
         observed_generation: (generation > 0).then_some(generation),
         service: Some(service),
         state: Some(state.as_str().to_owned()),
+        since: Some(since),
         reason: text(&reason),
         stable: text(&stable),
         target: text(&target),
@@ -124,7 +126,9 @@ fn revision(revision: engine::Revision) -> RevisionStatus {
         share: Some(percent(revision.share)),
         ready: revision.ready,
         soaked: revision.soaked,
-        endpoints: revision.endpoints,
+        endpoints: Some(revision.endpoints),
+        reason: Some(revision.reason.as_str().to_owned()),
+        failed: revision.failed.map(str::to_owned),
     }
 }
 

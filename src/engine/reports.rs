@@ -82,6 +82,10 @@ pub struct Revision {
     pub number: Option<i64>,
     /// What it has.
     pub share: Share,
+    /// Why it has that.
+    pub reason: Reason,
+    /// What it failed by, if it did.
+    pub failed: Option<&'static str>,
     /// What it is to a roll-out.
     pub role: Option<Role>,
     /// The workload whose revision it is.
@@ -318,6 +322,8 @@ fn status(seen: &Seen<'_>, resource: &ServiceRollout, standing: Standing) -> Sta
         version: Arc::clone(&version.alias),
         number: revision(version).and_then(|revision| revision.number),
         share: version.share,
+        reason: version.reason,
+        failed: version.failed.map(|cause| cause.as_str()),
         role: version.role,
         workload: revision(version)
             .and_then(|revision| view.workloads.get(revision.workload?))

@@ -282,10 +282,12 @@ fn stand(
         .map(|index| &view.revisions[index].hash);
     let alive: Vec<_> = alive.collect();
     let target = &view.revisions[lineage.target];
-    let was_back =
-        |known: &TrackMemory| known.state == State::RollingBack && known.target == target.hash;
-    let goes_on_back =
-        known.is_some_and(was_back) && alive.iter().any(|hash| **hash != target.hash);
+    let was_back = |known: &TrackMemory| {
+        let is_back = matches!(known.state, State::RollingBack | State::Degraded);
+        is_back && known.target == target.hash
+    };
+    let are_others = alive.iter().any(|hash| **hash != target.hash);
+    let goes_on_back = count.up > 0 && are_others && known.is_some_and(was_back);
     let scene = Scene {
         policy,
         workload: &view.workloads[workload],

@@ -147,7 +147,8 @@ impl Scene {
     }
 }
 
-fn workload(name: &str, kind: &str, replicas: usize, spec: &str) -> Value {
+/// A workload of pods that start and stop in a second.
+pub fn workload(name: &str, kind: &str, replicas: usize, spec: &str) -> Value {
     let kind = match kind {
         "deployment" => "Deployment",
         "statefulset" => "StatefulSet",
