@@ -39,7 +39,7 @@ const SAYS_MAX: usize = 300;
 #[derive(Debug, Error)]
 pub(super) enum Failure {
     /// The API server refused.
-    #[error("{code} {says}")]
+    #[error("status {}: {says}", code.as_u16())]
     Refused {
         code: StatusCode,
         says: String,
@@ -58,12 +58,20 @@ pub(super) enum Failure {
 
 impl Failure {
     pub(super) fn is(&self, status: StatusCode) -> bool {
-        matches!(self, Self::Refused { code, .. } if *code == status)
+        self.refusal() == Some(status)
     }
 
     /// Nobody answered.
     pub(super) fn is_silence(&self) -> bool {
         matches!(self, Self::Broken(_) | Self::Late(_))
+    }
+
+    /// The status of a refusal.
+    pub(super) fn refusal(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { code, .. } => Some(*code),
+            _ => None,
+        }
     }
 
     pub(super) fn retry_after(&self) -> Option<Duration> {

@@ -67,6 +67,8 @@ pub(super) struct Follower {
     has_watched: bool,
     /// Watches since the last that told anything.
     fruitless: u32,
+    /// With which status it was refused last, while it is; `None`: nobody answered.
+    refusal: Option<StatusCode>,
     problems: Vec<Problem>,
 }
 
@@ -122,6 +124,7 @@ impl Follower {
             was_absent: false,
             has_watched: false,
             fruitless: 0,
+            refusal: None,
             problems: Vec::new(),
             desk,
         }
@@ -499,7 +502,7 @@ impl Follower {
                     break;
                 }
                 Line::Error(StatusCode::GONE, says) => {
-                    ended = Some(Ended::Gone(format!("410 {says}")));
+                    ended = Some(Ended::Gone(format!("status 410: {says}")));
                     break;
                 }
                 Line::Error(code, says) => {
@@ -533,7 +536,11 @@ impl Follower {
         let cause = failure.to_string();
         let kind = self.kind;
         self.status().set_error(cause.clone());
-        if self.status().set(Following::Failing) != Following::Failing {
+        let was_failing = self.status().set(Following::Failing) == Following::Failing;
+        // A refusal after silence, or another one, is told as well: somebody else has to look.
+        let refusal = failure.refusal();
+        if !was_failing || self.refusal != refusal {
+            self.refusal = refusal;
             warn!(%kind, cause, "cannot be followed; keeping what is known");
         }
         self.desk.fail(kind, &cause).await?;
