@@ -2,7 +2,7 @@
 //!
 //! It is given Kubernetes objects (from manifests on disk, or from a live cluster) and gives
 //! answers: A, AAAA and SRV record sets whose composition follows the shares of the versions behind a
-//! service. It never resolves, never forwards and never edits the objects it reads.
+//! service. It never resolves or forwards a query and never edits the objects it reads.
 //!
 //! # Words
 //!
@@ -38,7 +38,8 @@
 //!  8 admin         HTTP for people and probes       telemetry     logs
 //!  7 engine        the control loop, the only writer of the store
 //!    server        DNS on sockets                    files         manifests from disk
-//!    kubernetes    watches of a live cluster
+//!    upstream      addresses of names outside our zones, kept fresh in the background
+//!    kubernetes    watches of a live cluster, and reports to it
 //!  6 answer        respond: one path from a query's bytes to an answer's
 //!  5 store         the published names
 //!  4 zone          record sets -> encoded bodies, variants, Nodes
@@ -87,6 +88,7 @@ pub mod engine;
 pub mod files;
 pub mod kubernetes;
 pub mod server;
+pub mod upstream;
 
 // Floors 8 and up: people.
 pub mod admin;

@@ -18,7 +18,8 @@ use packet::{Opt, Packet, Reply, kind};
 use rig::Offline;
 use shiftdns::answer::{Identity, Limits, Transport, View, Worker, respond};
 use shiftdns::model::{
-    Endpoint, EndpointPort, Policy, Protocol, ServiceKey, ServiceKind, ServiceView, Sticky,
+    Endpoint, EndpointPort, Policy, PolicySource, Protocol, Resolved, ServiceKey, ServiceKind,
+    ServiceView, Sticky,
 };
 use shiftdns::rollout::{Memory, evaluate};
 use shiftdns::wire::Name;
@@ -68,8 +69,18 @@ fn offline() -> Offline {
     let mut config = rig::config();
     config.pods = shiftdns::config::Pods::Insecure;
     config.reverse = vec!["10.96.0.0/16".parse().expect("a network")];
+    config.upstream = vec!["192.0.2.53:53".parse().expect("an address")];
     let (shop, ten) = (rig::shop(), rig::headless("ten", 10));
-    Offline::with(&config, &[&shop, &ten])
+    let mut offline = Offline::with(&config, &[&shop, &ten]);
+    let addresses = (1..=8_u8).map(|n| IpAddr::from([192, 0, 2, n]));
+    let resolved = Resolved {
+        addresses: addresses.collect(),
+        trouble: None,
+    };
+    let target = Name::parse("payments.example.com").expect("a name");
+    let learned = vec![(target, resolved)];
+    offline.engine.learn(learned, Timestamp::UNIX_EPOCH);
+    offline
 }
 
 /// A thousand questions, after one, ask the allocator for nothing; the first is answered with `expected`.
@@ -149,6 +160,14 @@ fn an_alias_inside_our_zones() {
 }
 
 #[test]
+fn an_alias_outside_them_with_the_addresses_of_its_target() {
+    let expected = format!("NOERROR aa | an CNAME{}", " A".repeat(8));
+    check("payments-ext.shop.svc.Z", kind::A, &expected);
+    let alone = "NOERROR aa | an CNAME";
+    check("payments-ext.shop.svc.Z", kind::AAAA, alone);
+}
+
+#[test]
 fn names_of_zones_addresses_and_pods() {
     check("Z", kind::SOA, "NOERROR aa | an SOA");
     check("10.0.96.10.in-addr.arpa", kind::PTR, "NOERROR aa | an PTR");
@@ -187,6 +206,7 @@ fn sticky_view(factors: Vec<u8>) -> View {
         kind: ServiceKind::Headless,
         ports: Vec::new(),
         annotations: Vec::new(),
+        policy_of: PolicySource::Annotations,
         publish_not_ready: false,
         has_backends: false,
         endpoints: (1..=9).map(endpoint).collect(),

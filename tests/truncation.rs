@@ -14,10 +14,14 @@ mod packet;
 mod rig;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
+use jiff::Timestamp;
 use packet::{Opt, Packet, RawRecord, Reply, flag, kind};
 use rig::Offline;
 use shiftdns::answer::Transport;
+use shiftdns::model::Resolved;
+use shiftdns::wire::Name;
 
 /// The limits that matter, and one between any two: the client's size, if it speaks EDNS, and the limit that follows.
 const LIMITS: [(Option<u16>, usize); 5] = [
@@ -125,6 +129,32 @@ fn every_number_of_srv_targets_is_cut_by_the_laws() {
         // Every address of the complete answer belongs to a target of it.
         let whole = ask(&mut offline, &Packet::ask(port, kind::SRV), Transport::Tcp);
         assert_eq!(whole.section(3).len(), count);
+    }
+}
+
+#[test]
+fn the_addresses_of_an_external_name_are_cut_by_the_laws() {
+    // The longest target there is: three labels of 63 and one of 61, 255 octets on the wire.
+    let target = [63, 63, 63, 61].map(|len| "x".repeat(len)).join(".");
+    let mut config = rig::config();
+    config.upstream = vec!["192.0.2.53:53".parse().expect("an address")];
+    let name = Name::parse(&target).expect("a name");
+    for count in 1..=8_u16 {
+        let text = format!("namespace shop\n external db.shop {target}");
+        let mut offline = Offline::with(&config, &[&rig::cluster(&text)]);
+        let address = |n| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, n]);
+        let resolved = Resolved {
+            addresses: (1..=count).map(address).collect(),
+            trouble: None,
+        };
+        let learned = vec![(name.clone(), resolved)];
+        offline.engine.learn(learned, Timestamp::UNIX_EPOCH);
+        let records = usize::from(count) + 1;
+        check_limits(&mut offline, "db.shop.svc.Z", kind::AAAA, records, false);
+        // In a datagram of the usual size there is room for all of them.
+        let packet = Packet::ask("db.shop.svc.Z", kind::AAAA).opt(&Opt::version(0).size(1232));
+        let whole = ask(&mut offline, &packet, Transport::Udp);
+        assert_eq!(whole.section(1).len(), records);
     }
 }
 

@@ -176,7 +176,8 @@ fn refused(error: IntentError) -> Failure {
         | IntentError::NoSteps { .. }
         | IntentError::Failed { .. }
         | IntentError::Undo { .. }
-        | IntentError::Backends
+        | IntentError::Backends { .. }
+        | IntentError::InCluster { .. }
         | IntentError::Annotated { .. }
         | IntentError::NotPaused { .. } => StatusCode::CONFLICT,
     };

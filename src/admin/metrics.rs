@@ -3,7 +3,7 @@
 //! Nothing is kept here: a series exists as long as what it tells of does. Series a scrape, at most:
 //!
 //! - queries: 2 transports * 10 types * 8 codes = 160, of which only those that are not zero are written;
-//! - sockets, store and engine: some 40;
+//! - sockets, store, engine and look-ups upstream: some 45;
 //! - zones: one each; kinds of object: 11, and of a cluster that is followed, 11 more for each;
 //! - one for each service (its state), and three for each version of a service (share, targets, answers);
 //! - of services that roll out or are weighted, ten for each track (its states, a digest) and two for each version;
@@ -37,8 +37,8 @@ use crate::engine::control::{Handle, Stopped};
 use crate::engine::{CountedVersions, DURATION_BOUNDS, Summary, Took, Totals};
 use crate::kubernetes;
 use crate::model::ServiceKey;
-use crate::server;
 use crate::wire::Rcode;
+use crate::{server, upstream};
 
 use watches::watched;
 
@@ -56,6 +56,7 @@ pub(super) struct Meters {
     pub(super) workers: Vec<Arc<Counts>>,
     pub(super) server: Arc<server::Counters>,
     pub(super) versions: Arc<CountedVersions>,
+    pub(super) upstream: Option<Arc<upstream::Counters>>,
     /// `None`: no cluster is followed.
     pub(super) watches: Option<Arc<kubernetes::Status>>,
 }
@@ -68,6 +69,7 @@ pub(super) async fn scrape(meters: &Meters) -> Option<String> {
         workers: meters.workers.clone(),
         server: meters.server.read(),
         versions: meters.versions.snapshot(),
+        upstream: meters.upstream.as_ref().map(|counters| counters.read()),
         watches: meters.watches.clone(),
         facts: facts.ok().and_then(Result::ok),
         now_secs: now_secs(),
@@ -99,6 +101,7 @@ struct Snapshot {
     workers: Vec<Arc<Counts>>,
     server: server::Counts,
     versions: Vec<(u32, ServiceKey, Arc<str>, Arc<str>)>,
+    upstream: Option<upstream::Counts>,
     watches: Option<Arc<kubernetes::Status>>,
     facts: Option<Facts>,
     now_secs: u64,
@@ -121,6 +124,9 @@ impl Collector for Snapshot {
         self.answers(&mut page)?;
         self.sockets(&mut page)?;
         self.published(&mut page)?;
+        if let Some(counts) = &self.upstream {
+            looked_up(counts, self.now_secs, &mut page)?;
+        }
         if let Some(watches) = &self.watches {
             watched(watches, &mut page)?;
         }
@@ -276,6 +282,35 @@ impl Snapshot {
                 .encode_descriptor("shiftdns_build", help, None, MetricType::Info)?,
         )
     }
+}
+
+/// Only where names are looked up: no series tells of what is off.
+fn looked_up(counts: &upstream::Counts, now_secs: u64, page: &mut Page<'_>) -> fmt::Result {
+    page.gauge(
+        "shiftdns_upstream_targets",
+        "Names outside our zones that are looked up",
+        counts.targets,
+    )?;
+    let mut lookups = page.counters(
+        "shiftdns_upstream_lookups",
+        "Look-ups of a name and type, by what they came to",
+    )?;
+    for (result, count) in [
+        ("answered", counts.answered),
+        ("empty", counts.empty),
+        ("failed", counts.failed),
+    ] {
+        lookups.counter(&[("result", result)], count)?;
+    }
+    let Some(last) = counts.last_success else {
+        return Ok(());
+    };
+    let help = "Time since a look-up last did not fail; absent before the first";
+    let name = "shiftdns_upstream_last_success_age";
+    let age = now_secs.saturating_sub(last);
+    page.family(name, help, Some(&Unit::Seconds), MetricType::Gauge)?
+        .0
+        .encode_gauge(&age)
 }
 
 impl Facts {

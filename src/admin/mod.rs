@@ -54,8 +54,7 @@ use tracing::warn;
 use crate::answer::{self, View};
 use crate::engine::CountedVersions;
 use crate::engine::control::Handle;
-use crate::kubernetes;
-use crate::server;
+use crate::{kubernetes, server, upstream};
 
 use answered::Answered;
 use door::Door;
@@ -107,6 +106,8 @@ pub struct Sources {
     pub server: Arc<server::Counters>,
     /// Which version each answer count stands for.
     pub versions: Arc<CountedVersions>,
+    /// What look-ups upstream come to; `None`: there are none.
+    pub upstream: Option<Arc<upstream::Counters>>,
     /// Chance and counts of `/api/v1/resolve`.
     pub resolver: answer::Worker,
     /// How the watches of a cluster fare; `None`: none is followed.
@@ -166,6 +167,7 @@ impl Bound {
             workers,
             server,
             versions,
+            upstream,
             resolver,
             watches,
         } = sources;
@@ -181,6 +183,7 @@ impl Bound {
                 workers,
                 server,
                 versions,
+                upstream,
                 watches: watches.clone(),
             },
         });

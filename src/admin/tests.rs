@@ -75,7 +75,10 @@ async fn the_age_of_data_ends_readiness_only_where_the_settings_say_so() {
 
 #[tokio::test]
 async fn a_cluster_that_is_followed_is_told_kind_by_kind() {
-    let status = Arc::new(kubernetes::Status::new(std::time::Instant::now()));
+    let status = Arc::new(kubernetes::Status::new(
+        std::time::Instant::now(),
+        Arc::default(),
+    ));
     let site = Site::made(None, true, Duration::ZERO, Some(Arc::clone(&status))).await;
     let unready = "not synced: not every kind of object has been read yet; missing: Namespace, Node, Deployment, \
                    StatefulSet, DaemonSet, ReplicaSet, ControllerRevision, Pod, ServiceRollout, Service, EndpointSlice";

@@ -13,6 +13,7 @@
 //!      ├─ cluster not read yet ──────> SERVFAIL, EDE 14
 //!      v
 //!   Node ── set of the type ──> records ── CNAME into our zones? ── once more, at most 8 times
+//!      │                                   └ out of them? ── the target's addresses, if the Node has them
 //!      ├─ no such set ────────> NODATA, SOA
 //!      └─ no Node ────────────> NXDOMAIN, SOA
 //! ```
@@ -35,7 +36,7 @@ use crate::wire::{
     Ede, MalformedSubnet, Owner, Query, QueryName, Rcode, Rejection, Reply, class, header_only,
     rtype,
 };
-use crate::zone::{Found, Kept, Node, Place, PortSet, Set, Sets, Zone};
+use crate::zone::{Alias, Found, Kept, Node, Place, PortSet, Set, Sets, Zone};
 
 use client::Client;
 pub use view::{Identity, Limits, View};
@@ -152,7 +153,7 @@ enum Step {
     /// The name does not exist.
     Missing,
     /// A CNAME was added; its target stands at this offset.
-    Follow(Arc<QueryName>, usize),
+    Follow(Arc<Alias>, usize),
 }
 
 impl Responder<'_> {
@@ -205,13 +206,13 @@ impl Responder<'_> {
     /// Looks the question up, then the targets of CNAMEs that lie in our zones; a circle is left before it closes,
     /// since no record may be there twice (RFC 2181, section 5).
     fn follow(&self, place: Place<'_>, worker: &mut Worker, reply: &mut Reply<'_>) {
-        let mut targets: [Option<(Arc<QueryName>, usize)>; LINKS_MAX] = Default::default();
+        let mut targets: [Option<(Arc<Alias>, usize)>; LINKS_MAX] = Default::default();
         let mut place = place;
         for link in 0..=LINKS_MAX {
             let target = link.checked_sub(1).and_then(|last| targets.get(last));
             let (name, at, owner) = match target.and_then(Option::as_ref) {
                 None => (self.query.name, QUESTION_AT, Owner::Question),
-                Some((name, at)) => (&**name, *at, Owner::At(*at)),
+                Some((alias, at)) => (&alias.target, *at, Owner::At(*at)),
             };
             match self.look_up(name, &place, owner, worker, reply) {
                 Step::Done => return,
@@ -222,11 +223,11 @@ impl Responder<'_> {
                     return negative(place.zone, name, at, reply);
                 }
                 Step::Follow(next, at) => {
-                    let was_target = || targets.iter().flatten().any(|(name, _)| *name == next);
-                    if *next == *self.query.name || was_target() {
+                    let is_next = |(alias, _): &(Arc<Alias>, usize)| alias.target == next.target;
+                    if next.target == *self.query.name || targets.iter().flatten().any(is_next) {
                         return;
                     }
-                    let next_place = self.view.zones.locate(&next);
+                    let next_place = self.view.zones.locate(&next.target);
                     let (Some(next_place), Some(target)) = (next_place, targets.get_mut(link))
                     else {
                         return;
@@ -312,11 +313,15 @@ impl Responder<'_> {
                 }
             }
             Some(Set::Kept(kept)) => self.add_kept(kept, owner, worker, reply),
-            Some(Set::Alias { body, target }) => {
+            Some(Set::Alias(alias)) => {
                 let at = reply.offset() + RDATA_AT;
-                reply.answer(body, 0, 1, owner);
+                reply.answer(&alias.body, 0, 1, owner);
+                if alias.addresses.get(qtype).is_some() {
+                    // They are known only of a target that is not ours; there is nothing to follow.
+                    return self.add_set(&alias.addresses, Owner::At(at), worker, reply);
+                }
                 if qtype != rtype::CNAME && qtype != rtype::ANY {
-                    return Step::Follow(Arc::clone(target), at);
+                    return Step::Follow(Arc::clone(alias), at);
                 }
             }
         }

@@ -11,7 +11,7 @@ use super::*;
 use crate::records::{self, testing::Split};
 use crate::store::{self, Publisher};
 use crate::wire::{BodyBuilder, Name};
-use crate::zone::{self, Authority, Slots, ZoneKind, Zones};
+use crate::zone::{self, Alias, Authority, Slots, ZoneKind, Zones};
 
 fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
@@ -79,10 +79,11 @@ impl Server {
         let target = name(to);
         let mut body = BodyBuilder::default();
         body.push(rtype::CNAME, 5, target.as_wire());
-        let set = Set::Alias {
-            body: Arc::new(body.build()),
-            target: Arc::new(QueryName::from(&target)),
-        };
+        let set = Set::Alias(Arc::new(Alias {
+            body: body.build(),
+            target: QueryName::from(&target),
+            addresses: Sets::default(),
+        }));
         self.publish(from, vec![(rtype::CNAME, set)]);
     }
 

@@ -4,6 +4,7 @@
 //! Integration tests start the same thing on port 0. Nothing is decided here: each module gets its own settings
 //! (made in `settings`) and the ends of the channels that join it to its neighbours.
 
+mod reports;
 mod settings;
 
 use std::hash::{BuildHasher, RandomState};
@@ -20,12 +21,13 @@ use crate::admin::{self, Admin};
 use crate::answer::{View, Worker};
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::engine::control::{self, Event, Handle, Keep};
+use crate::engine::control::{self, Event, Handle, Keep, Sinks, Want};
 use crate::files::state::{Keeper, StateError};
 use crate::files::{self, Loaded, Manifests};
-use crate::kubernetes::{self, Watches};
+use crate::kubernetes::{self, Outbox, Watches};
 use crate::server::{self, Server};
 use crate::store;
+use crate::upstream::{self, Upstream, Wanted};
 use crate::wire::NameError;
 
 /// Where objects come from.
@@ -54,6 +56,7 @@ pub struct Running {
     pub view: Arc<View>,
     server: Server,
     admin: Admin,
+    upstream: Option<Upstream>,
     feed: Feed,
     state: Option<Keeper>,
 }
@@ -109,6 +112,9 @@ pub enum StartError {
     /// The directory of manifests could not be watched.
     #[error("cannot watch the manifests")]
     Watch(#[source] files::WatchError),
+    /// A resolver upstream cannot be used.
+    #[error(transparent)]
+    Upstream(upstream::StartError),
     /// The cluster cannot be followed.
     #[error(transparent)]
     Kubernetes(kubernetes::StartError),
@@ -147,7 +153,9 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
     let zones = settings::zones(config).map_err(StartError::Zone)?;
     let identity = settings::identity(config);
     let view = Arc::new(View::new(store, zones, identity, settings::limits(config)));
-    let engine_settings = settings::engine(config, &dns).map_err(StartError::Zone)?;
+    let mut engine_settings = settings::engine(config, &dns).map_err(StartError::Zone)?;
+    engine_settings.in_cluster = matches!(source, Source::Kubernetes(_));
+    let engine_tells = engine_settings.in_cluster;
     let mut engine =
         Engine::new(engine_settings, Arc::clone(&view), publisher).map_err(StartError::Zone)?;
     let versions = engine.counted_versions();
@@ -166,7 +174,22 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         let keep: Keep = Box::new(move |memories, kept| sink.put(memories, kept));
         keep
     });
-    let engine = control::start(engine, keep).map_err(StartError::Thread)?;
+    let upstream = settings::upstream(config).map(|settings| (settings, wants()));
+    let (upstream, want) = match upstream {
+        Some((settings, (want, wanted))) => (Some((settings, wanted)), Some(want)),
+        None => (None, None),
+    };
+    let outbox = Arc::new(Outbox::default());
+    let sinks = Sinks {
+        keep,
+        tell: Some(reports::tell(Arc::clone(&outbox))).filter(|_| engine_tells),
+        want,
+    };
+    let engine = control::start(engine, sinks).map_err(StartError::Thread)?;
+    let upstream = match upstream {
+        Some((settings, wanted)) => Some(look_up(settings, wanted, engine.clone())?),
+        None => None,
+    };
 
     let workers: Vec<Worker> = (0..bound.workers_needed()).map(|_| worker()).collect();
     let streams = worker();
@@ -181,7 +204,7 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
     // Begun before HTTP is answered, which tells how it fares; manifests are read after, and sockets are bound by then.
     let (watches, source) = match source {
         Source::Kubernetes(settings) => {
-            let watches = follow(*settings, engine.clone()).await?;
+            let watches = follow(*settings, outbox, engine.clone()).await?;
             (Some(watches), Source::Caller)
         }
         source => (None, source),
@@ -192,6 +215,7 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         workers: counts,
         server: counters,
         versions,
+        upstream: upstream.as_ref().map(Upstream::counters),
         resolver: worker(),
         watches: watches.as_ref().map(|watches| Arc::clone(&watches.status)),
     });
@@ -212,6 +236,7 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         view,
         server,
         admin,
+        upstream,
         feed,
         state,
     })
@@ -225,6 +250,7 @@ impl Running {
 
     /// Stops politely: what has arrived is answered, for `drain` at the most.
     pub async fn shutdown(self, drain: Duration) {
+        drop(self.upstream);
         drop(self.feed);
         self.admin.leave();
         self.server.shutdown(drain).await;
@@ -253,6 +279,27 @@ fn apart(state: &Path, source: &Source) -> Result<(), StartError> {
         // What is not there is told by whoever reads it.
         _ => Ok(()),
     }
+}
+
+/// The way from the engine to who looks names up: it never waits, and nobody listens once the server stops.
+fn wants() -> (Want, Wanted) {
+    let (sender, wanted) = mpsc::unbounded_channel();
+    let want = move |names| drop(sender.send(names));
+    (Box::new(want), wanted)
+}
+
+/// Looks up what the engine wants, and tells it.
+fn look_up(
+    settings: upstream::Settings,
+    wanted: Wanted,
+    engine: Handle,
+) -> Result<Upstream, StartError> {
+    info!(servers = ?settings.servers, "looking up the targets of external names");
+    let give = move |learned| {
+        let engine = engine.clone();
+        async move { engine.send(Event::Resolved(learned)).await.is_ok() }
+    };
+    upstream::start(settings, wanted, give).map_err(StartError::Upstream)
 }
 
 /// A worker with chance of its own.
@@ -294,9 +341,13 @@ async fn feed(dir: PathBuf, engine: Handle) -> Result<files::Watch, StartError> 
 const EVENTS_MAX: usize = 4;
 
 /// Follows a cluster.
-async fn follow(settings: kubernetes::Settings, engine: Handle) -> Result<Watches, StartError> {
+async fn follow(
+    settings: kubernetes::Settings,
+    outbox: Arc<Outbox>,
+    engine: Handle,
+) -> Result<Watches, StartError> {
     let (sink, mut events) = mpsc::channel(EVENTS_MAX);
-    let watches = kubernetes::start(settings, sink)
+    let watches = kubernetes::start(settings, outbox, sink)
         .await
         .map_err(StartError::Kubernetes)?;
     tokio::spawn(async move {

@@ -9,7 +9,7 @@ use crate::model::{Policy, TtlPolicy};
 use crate::records;
 use crate::wire::{Name, NameError};
 use crate::zone::{Authority, Zone, ZoneKind, Zones, reverse_zones};
-use crate::{admin, answer, engine, kubernetes, objects, server};
+use crate::{admin, answer, engine, kubernetes, objects, server, upstream};
 
 pub(super) fn server(config: &Config) -> server::Settings {
     let cores = || thread::available_parallelism().map_or(1, usize::from);
@@ -65,7 +65,19 @@ pub(super) fn kubernetes(config: &Config) -> kubernetes::Settings {
             kubeconfig,
             context,
         },
+        instance: instance(config),
         ..kubernetes::Settings::default()
+    }
+}
+
+/// What this server is called: by its id, else, in a pod, by the pod's name.
+fn instance(config: &Config) -> String {
+    let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = config.identity.id.clone().or_else(host);
+    let name = name.unwrap_or_default().trim().to_owned();
+    match name.is_empty() {
+        true => "shiftdns".to_owned(),
+        false => name,
     }
 }
 
@@ -122,6 +134,16 @@ fn authority(config: &Config, zone: &Name) -> Result<Authority, NameError> {
     })
 }
 
+/// `None`: names outside our zones are not looked up.
+pub(super) fn upstream(config: &Config) -> Option<upstream::Settings> {
+    let servers = config.upstream.clone();
+    (!servers.is_empty()).then(|| upstream::Settings {
+        servers,
+        deny: config.address_deny.clone(),
+        limits: upstream::Limits::default(),
+    })
+}
+
 /// `dns` are the addresses that are served: those of the name server where none are configured.
 pub(super) fn engine(config: &Config, dns: &[SocketAddr]) -> Result<engine::Settings, NameError> {
     let mut addresses: Vec<IpAddr> = config.name_servers.clone();
@@ -159,5 +181,7 @@ pub(super) fn engine(config: &Config, dns: &[SocketAddr]) -> Result<engine::Sett
         },
         name_server: addresses,
         cache_floor: config.ttl.cache_floor,
+        in_cluster: false,
+        upstream: !config.upstream.is_empty(),
     })
 }

@@ -6,6 +6,7 @@
 
 mod check;
 mod client;
+mod crd;
 mod demo;
 mod documents;
 mod lint;
@@ -55,6 +56,8 @@ enum Command {
     },
     /// Print the configuration that would be in force.
     Config(Box<Flags>),
+    /// Print the definition of the resource ServiceRollout, for `kubectl apply -f -`.
+    Crd,
     /// Ask a running server what it answers.
     Query {
         /// The name, such as web.shop.svc.cluster.local.
@@ -171,6 +174,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let config = config::load(None, &flags)?;
             write!(out, "{}", config::render(&config))?;
         }
+        Command::Crd => write!(out, "{}", crd::text()?)?,
         Command::Query {
             name,
             rtype,

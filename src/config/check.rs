@@ -30,6 +30,10 @@ const KIND: &str = "Config";
 const TTL_MAX: u32 = i32::MAX.unsigned_abs();
 /// A worker is a thread and a socket; more than this is a typing error on any machine there is.
 const WORKERS_MAX: usize = 1024;
+/// Where resolvers answer that are written without a port.
+const DNS_PORT: u16 = 53;
+/// They are asked one after another, each for two seconds at most: more would keep a look-up open longer than it is waited for.
+const UPSTREAM_MAX: usize = 4;
 /// Directly below a zone: what it has itself, whatever the cluster holds.
 const ZONE_LABELS: [&str; 4] = ["svc", "pod", "dns", "dns-version"];
 /// NSID and TXT strings carry their length in one octet.
@@ -47,6 +51,7 @@ pub(super) fn check(name: Option<&str>, file: &File, flags: &Flags) -> Result<Co
     check.unbuilt(file, flags);
     let config = check.config(file, flags);
     check.listeners(&config, file, flags);
+    check.not_ourselves(&config, file);
     if check.problems.is_empty() {
         return Ok(config);
     }
@@ -161,11 +166,6 @@ impl Check {
             key(name, !value.value.is_empty(), value.referenced.line());
         };
         text("staticZones", &file.static_zones);
-        key(
-            "upstream",
-            !file.upstream.value.is_empty(),
-            file.upstream.referenced.line(),
-        );
         key("--zones", flags.zones.is_some(), 0);
         key("--replace", flags.replace, 0);
     }
@@ -208,6 +208,7 @@ impl Check {
             manifests: self.manifests(file, flags),
             kubernetes: kubernetes(file, flags),
             state: flags.state.clone().or_else(|| path(&file.state)),
+            upstream: self.upstream(&file.upstream),
             namespaces: self.list(listed(&file.namespaces, "namespaces"), Self::namespace),
             namespace_selector: self
                 .selector(&asked(&file.namespace_selector, "namespaceSelector")),
@@ -389,6 +390,27 @@ impl Check {
     fn socket_or_any(&mut self, from: &Asked<String>) -> SocketAddr {
         self.socket(from)
             .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    fn upstream(&mut self, list: &List) -> Vec<SocketAddr> {
+        let resolvers = self.list(many(&[], "", list, "upstream"), Self::resolver);
+        if resolvers.len() > UPSTREAM_MAX {
+            let text = format!("more than {UPSTREAM_MAX} resolvers");
+            self.refuse(asked(list, "").line, "upstream", text);
+        }
+        resolvers
+    }
+
+    fn resolver(&mut self, from: &Asked<String>) -> Option<SocketAddr> {
+        let given = &from.value;
+        let address = self.need(from, text::socket(given, DNS_PORT), || {
+            format!("`{given}` is not an address such as `192.0.2.1` or `[2001:db8::1]:5353`")
+        })?;
+        let ip = address.ip();
+        let is_one = !ip.is_unspecified() && !ip.is_multicast() && address.port() != 0;
+        self.need(from, Some(address).filter(|_| is_one), || {
+            format!("`{given}` is not the address of a resolver")
+        })
     }
 
     fn address(&mut self, from: &Asked<String>) -> Option<IpAddr> {
@@ -577,6 +599,23 @@ impl Check {
             ),
             headroom_percent: headroom.value,
             ..Policy::default()
+        }
+    }
+
+    /// Whom we ask must not be ourselves: we would refuse it, or ask again in turn.
+    fn not_ourselves(&mut self, config: &Config, file: &File) {
+        for from in many(&[], "", &file.upstream, "upstream") {
+            let is_ours = |asked: SocketAddr| {
+                config.listen.iter().any(|listen| {
+                    let any =
+                        listen.ip().is_unspecified() && asked.ip().to_canonical().is_loopback();
+                    listen.port() == asked.port() && (listen.ip() == asked.ip() || any)
+                })
+            };
+            if text::socket(&from.value, DNS_PORT).is_some_and(is_ours) {
+                let text = format!("`{}` is where DNS is answered", from.value);
+                self.refuse(from.line, from.key, text);
+            }
         }
     }
 

@@ -51,6 +51,8 @@ pub struct Config {
     pub kubernetes: Kubernetes,
     /// The file for what must outlive a restart; `None`: nothing does.
     pub state: Option<PathBuf>,
+    /// Resolvers for ExternalName targets outside our zones; empty: their CNAME alone is answered.
+    pub upstream: Vec<SocketAddr>,
     /// Namespaces that are served; empty: all.
     pub namespaces: Vec<String>,
     /// Namespaces that are served, by their labels; `None`: all.

@@ -60,7 +60,7 @@ pub fn render(config: &Config) -> String {
         format!("staleAfter: {}", written(config.stale_after)),
         format!("unreadyAfter: {}", written(config.unready_after)),
         "staticZones: \"\"".to_owned(),
-        "upstream: []".to_owned(),
+        format!("upstream: {}", list(&config.upstream)),
         format!("namespaces: {}", list(&config.namespaces)),
         format!("namespaceSelector: {}", quoted(&selector)),
         format!("pods: {}", pods(config.pods)),

@@ -99,6 +99,7 @@ api: {listen: \"10.0.0.1:9154\", tokenFile: /run/token, actions: true}
 workers: 3
 source: {manifests: zones/demo}
 state: /var/lib/shiftdns/state
+upstream: [192.0.2.1, \"2001:db8::1\", \"127.0.0.1:5353\", \"[2001:db8::1]:5353\"]
 namespaces: [shop, data]
 namespaceSelector: env=prod,!old
 staleAfter: 5s
@@ -134,6 +135,14 @@ identity: {id: dns-1, version: \"1.0\"}
         manifests: Some("zones/demo".into()),
         kubernetes: Kubernetes::default(),
         state: Some("/var/lib/shiftdns/state".into()),
+        upstream: [
+            "192.0.2.1:53",
+            "[2001:db8::1]:53",
+            "127.0.0.1:5353",
+            "[2001:db8::1]:5353",
+        ]
+        .map(|a| a.parse().expect("an address"))
+        .into(),
         namespaces: vec!["shop".into(), "data".into()],
         namespace_selector: LabelSelector::parse("env=prod,!old").ok(),
         stale_after: Duration::from_secs(5),
@@ -412,13 +421,52 @@ fn the_header_must_name_this_format() {
 }
 
 #[test]
-fn what_is_not_built_is_refused_and_never_ignored() {
-    for (text, key) in [
-        ("staticZones: x", "staticZones"),
-        ("upstream: [192.0.2.1]", "upstream"),
+fn an_upstream_is_a_resolver_and_not_ourselves() {
+    let all = "an address such as `192.0.2.1` or `[2001:db8::1]:5353`";
+    for (list, what) in [
+        ("dns.example", format!("`dns.example` is not {all}")),
+        ("\"[2001:db8::1]\"", format!("`[2001:db8::1]` is not {all}")),
+        (
+            "0.0.0.0",
+            "`0.0.0.0` is not the address of a resolver".into(),
+        ),
+        (
+            "\"192.0.2.1:0\"",
+            "`192.0.2.1:0` is not the address of a resolver".into(),
+        ),
+        (
+            "224.0.0.251",
+            "`224.0.0.251` is not the address of a resolver".into(),
+        ),
+        (
+            "192.0.2.1, \"192.0.2.1:53\"",
+            "`192.0.2.1:53` stands twice".into(),
+        ),
+        (
+            "\"127.0.0.1:1053\"",
+            "`127.0.0.1:1053` is where DNS is answered".into(),
+        ),
+        (
+            "192.0.2.1, 192.0.2.2, 192.0.2.3, 192.0.2.4, 192.0.2.5",
+            "more than 4 resolvers".into(),
+        ),
     ] {
-        refused(text, &format!("shiftdns.yaml:3: `{key}` is not built yet"));
+        refused(
+            &format!("upstream: [{list}]"),
+            &format!("shiftdns.yaml:3: upstream: {what}"),
+        );
     }
+    let everywhere = "listen: [\"0.0.0.0:53\"]\nupstream: [127.0.0.1]";
+    refused(
+        everywhere,
+        "shiftdns.yaml:4: upstream: `127.0.0.1` is where DNS is answered",
+    );
+}
+
+#[test]
+fn what_is_not_built_is_refused_and_never_ignored() {
+    let (text, key) = ("staticZones: x", "staticZones");
+    refused(text, &format!("shiftdns.yaml:3: `{key}` is not built yet"));
     for flag in ["--zones x", "--replace"] {
         let name = flag.split(' ').next().unwrap_or_default();
         let got = load(None, &flags(flag)).map_err(|error| error.to_string());
@@ -618,6 +666,7 @@ prop_compose! {
             zones: names.iter().cloned().collect(),
             reverse: nets.iter().copied().collect(),
             listen: vec![([127, 0, 0, 1], ports.0).into()],
+            upstream: [([192, 0, 2, 1], ports.0).into(), ([0x2001_u16, 0, 0, 0, 0, 0, 0, 1], 53).into()][..numbers.3 % 3].into(),
             http: ([0, 0, 0, 0], ports.1).into(),
             api: Api { listen: ([127, 0, 0, 1], ports.2).into(), token_file: text(&texts.1).map(PathBuf::from), actions: flips[3] },
             workers: NonZeroUsize::new(numbers.3),

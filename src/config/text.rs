@@ -1,5 +1,6 @@
 //! How values are written: names, labels, durations, quoted strings.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// The longest name in text form: 255 octets on the wire are 253 characters and a root (RFC 1035, section 3.1).
@@ -26,6 +27,12 @@ fn is_label(label: &str) -> bool {
 /// Whether `text` can be a namespace: a lower-case label of RFC 1123.
 pub(super) fn is_namespace(text: &str) -> bool {
     is_label(text) && text.bytes().all(|b| !b.is_ascii_uppercase() && b != b'_')
+}
+
+/// Reads `192.0.2.1`, `2001:db8::1`, or either with a port: `192.0.2.1:5353`, `[2001:db8::1]:5353`.
+pub(super) fn socket(text: &str, default_port: u16) -> Option<SocketAddr> {
+    let alone = text.parse().map(|ip: IpAddr| (ip, default_port).into());
+    alone.or_else(|_| text.parse()).ok()
 }
 
 /// The units a duration may be written in, largest first, with their milliseconds.

@@ -19,10 +19,11 @@ use tokio::time;
 use tracing::{error, info, warn};
 
 use super::history::Happened;
-use super::{Acted, Applied, Detail, Engine, Intent, IntentError, Summary, Totals};
-use crate::model::{Problem, ServiceKey};
+use super::{Acted, Applied, Detail, Engine, Intent, IntentError, Report, Summary, Totals};
+use crate::model::{Problem, Resolved, ServiceKey};
 use crate::objects::Change;
 use crate::rollout::{Memory, Transition};
+use crate::wire::Name;
 
 /// Batches that may wait; a source that is faster than the engine waits for it.
 const QUEUE_LEN_MAX: usize = 64;
@@ -34,6 +35,12 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Keeps memories where they survive this process (`None`: of a service that is gone), and calls the second when that
 /// is done.
 pub type Keep = Box<dyn FnMut(Vec<(ServiceKey, Option<Memory>)>, Option<Kept>) + Send>;
+
+/// Tells the people of a cluster; must not wait.
+pub type Tell = Box<dyn FnMut(Vec<Report>) + Send>;
+
+/// Is told which names outside our zones are to be looked up (`true`), and which not any more. It must not wait.
+pub type Want = Box<dyn FnMut(Vec<(Name, bool)>) + Send>;
 
 /// Is told when memories are kept, or why they are not.
 pub type Kept = Box<dyn FnOnce(Result<(), String>) + Send>;
@@ -57,6 +64,8 @@ pub enum Event {
     },
     /// The source is read again.
     SourceBack,
+    /// What was learned of names outside our zones: of each, all that is known of it.
+    Resolved(Vec<(Name, Resolved)>),
     /// All services.
     List(oneshot::Sender<Vec<Arc<Summary>>>),
     /// One service.
@@ -168,17 +177,28 @@ impl Handle {
     }
 }
 
-/// Starts the engine's thread; what it remembers is handed to `keep`.
+/// Where the engine's thread hands over what it does not keep to itself; none of them may wait.
+#[derive(Default)]
+pub struct Sinks {
+    /// What it remembers.
+    pub keep: Option<Keep>,
+    /// What it reports.
+    pub tell: Option<Tell>,
+    /// Which names outside our zones it wants looked up.
+    pub want: Option<Want>,
+}
+
+/// Starts the engine's thread.
 ///
 /// # Errors
 /// When the system gives no thread, or no clock to wait by.
-pub fn start(engine: Engine, keep: Option<Keep>) -> std::io::Result<Handle> {
+pub fn start(engine: Engine, sinks: Sinks) -> std::io::Result<Handle> {
     let (sender, events) = mpsc::channel(QUEUE_LEN_MAX);
     // Of the thread's own: it only waits for events and for time.
     let runtime = Builder::new_current_thread().enable_time().build()?;
     thread::Builder::new()
         .name("engine".to_owned())
-        .spawn(move || Loop { engine, keep }.run(&runtime, events))?;
+        .spawn(move || Loop { engine, sinks }.run(&runtime, events))?;
     Ok(Handle(sender))
 }
 
@@ -190,7 +210,7 @@ fn now() -> Timestamp {
 
 struct Loop {
     engine: Engine,
-    keep: Option<Keep>,
+    sinks: Sinks,
 }
 
 /// What ended a wait.
@@ -237,6 +257,10 @@ impl Loop {
                 if self.engine.set_back() {
                     info!("the source is read again");
                 }
+            }
+            Event::Resolved(learned) => {
+                let started = Instant::now();
+                log_published(&self.engine.learn(learned, now()), started);
             }
             // Who asked may have gone; then the answer goes nowhere.
             Event::List(reply) => drop(reply.send(self.engine.list())),
@@ -303,8 +327,16 @@ impl Loop {
             log_happened(&happened);
         }
         self.log_problems();
+        let reports = self.engine.take_reports();
+        if let Some(tell) = self.sinks.tell.as_mut().filter(|_| !reports.is_empty()) {
+            tell(reports);
+        }
+        let wanted = self.engine.take_wanted();
+        if let Some(want) = self.sinks.want.as_mut().filter(|_| !wanted.is_empty()) {
+            want(wanted);
+        }
         let memories = self.engine.take_remembered();
-        match (&mut self.keep, kept) {
+        match (&mut self.sinks.keep, kept) {
             (Some(keep), kept) if kept.is_some() || !memories.is_empty() => keep(memories, kept),
             (_, Some(kept)) => kept(Ok(())),
             (_, None) => {}

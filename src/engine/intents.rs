@@ -85,15 +85,18 @@ pub enum IntentError {
         hash: Arc<str>,
     },
     /// Between two Services goes what is written on the one in front of them.
-    #[error(
-        "which Service is active is written in `shiftdns.io/backends`, or in `shiftdns.io/promote`"
-    )]
-    Backends,
+    #[error("which Service is active is written in `{backends}`, or in `{promote}`")]
+    Backends {
+        /// Where the backends stand: `shiftdns.io/backends`, `spec.backends`.
+        backends: String,
+        /// Where a promotion does.
+        promote: String,
+    },
     /// What stands there was not written here.
-    #[error("annotation `shiftdns.io/{annotation}` names revision `{hash}`; take it away there")]
+    #[error("`{place}` names revision `{hash}`; take it away there")]
     Annotated {
-        /// `pause` or `abort`.
-        annotation: &'static str,
+        /// The annotation or the field of the ServiceRollout: `shiftdns.io/pause`, `spec.pause`.
+        place: String,
         /// The revision.
         hash: Arc<str>,
     },
@@ -104,6 +107,20 @@ pub enum IntentError {
         hash: Arc<str>,
         /// Why it stands still otherwise.
         note: Option<String>,
+    },
+    /// In a cluster it is written where every server reads it, by someone who may.
+    #[error(
+        "this server follows a cluster and writes nobody's objects; run: kubectl annotate --overwrite \
+         service {} -n {} shiftdns.io/{annotation}={value}",
+        .service.name, .service.namespace
+    )]
+    InCluster {
+        /// The Service.
+        service: ServiceKey,
+        /// Which annotation says it.
+        annotation: &'static str,
+        /// What it is to say, with what it says already.
+        value: String,
     },
     /// It was done, and would be forgotten by a restart.
     #[error("done, but it could not be written down: {0}")]
@@ -156,7 +173,11 @@ pub(super) fn act(
         .iter()
         .any(|candidate| candidate.workload.is_none())
     {
-        return Err(IntentError::Backends);
+        let place = |word| view.policy_of.place(word);
+        return Err(IntentError::Backends {
+            backends: place("backends"),
+            promote: place("promote"),
+        });
     }
     let meant = choose(&candidates, workload)?;
     if meant.is_undone() && intent != Intent::Resume {
@@ -178,6 +199,51 @@ pub(super) fn act(
         done,
     };
     Ok((intents, acted))
+}
+
+/// What was asked as an annotation of the Service, beside what stands in that annotation for other revisions.
+pub(super) fn as_annotation(view: &ServiceView, asked: &Intents, acted: &Acted) -> IntentError {
+    let Intents {
+        promote,
+        pause,
+        abort,
+        retry,
+    } = asked;
+    let hashes = |hashes: &[Arc<str>]| -> Vec<String> {
+        hashes.iter().map(|hash| hash.to_string()).collect()
+    };
+    let promote = promote.iter().map(|(hash, to)| match to {
+        Promotion::Step(step) => format!("{hash}@{step}"),
+        Promotion::Full => format!("{hash}@full"),
+    });
+    let retry = retry
+        .iter()
+        .map(|(hash, number)| format!("{hash}@{number}"));
+    let all = [
+        ("promote", promote.collect()),
+        ("pause", hashes(pause)),
+        ("abort", hashes(abort)),
+        ("retry", retry.collect::<Vec<String>>()),
+    ];
+    let is_asked = |(_, entries): &&(&'static str, Vec<String>)| !entries.is_empty();
+    let (annotation, entries) = match all.iter().find(is_asked) {
+        Some((annotation, entries)) => (*annotation, entries.as_slice()),
+        None => ("pause", &[][..]),
+    };
+    let mut standing = view.annotations.iter();
+    let standing = standing.find(|(key, _)| **key == *annotation);
+    let standing = standing.map_or("", |(_, value)| value).split(',');
+    let is_of_another = |entry: &&str| {
+        let hash = entry.split('@').next().unwrap_or_default();
+        !hash.is_empty() && hash != &*acted.target
+    };
+    let others = standing.map(str::trim).filter(is_of_another);
+    let values: Vec<&str> = others.chain(entries.iter().map(String::as_str)).collect();
+    IntentError::InCluster {
+        service: view.key.clone(),
+        annotation,
+        value: values.join(","),
+    }
 }
 
 /// The one that was named, else the only one that rolls.
@@ -319,7 +385,7 @@ impl Standing<'_> {
         }
     }
 
-    /// What was written on the Service stands there, whatever is taken away here.
+    /// What was written on the Service or its ServiceRollout stands there, whatever is taken away here.
     fn refuse_annotated(
         &self,
         annotation: &'static str,
@@ -333,7 +399,8 @@ impl Standing<'_> {
         let stands = written.any(|(_, value)| names(value));
         if stands || (in_force.contains(hash) && !here.contains(hash)) {
             let hash = Arc::clone(hash);
-            return Err(IntentError::Annotated { annotation, hash });
+            let place = self.view.policy_of.place(annotation);
+            return Err(IntentError::Annotated { place, hash });
         }
         Ok(())
     }

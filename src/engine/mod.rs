@@ -8,8 +8,9 @@
 //! ```text
 //!   Changes ─> Index ─> dirty ─┐
 //!   time ───> Schedule ─> due ─┼─> rollout::evaluate ─> records::compile ─> zone::encode ─> Publisher
-//!   Intent ──> memory ─────────┘      ^    │    │                              └ reverse names, namespaces, pods
-//!                                   memory <┘   └> Schedule, History
+//!   Intent ──> memory ─────────┘      ^    │    │  ^                           └ reverse names, namespaces, pods
+//!                                   memory <┘    │  └ targets: what was learned of names outside
+//!                                                └> Schedule, History
 //! ```
 //!
 //! *Replay law:* for the same memory, folding changes one by one publishes what [`Engine::compile_from_scratch`]
@@ -22,6 +23,7 @@ mod publish;
 mod reverse;
 mod scratch;
 mod slots;
+mod targets;
 
 // What time does.
 mod drains;
@@ -32,6 +34,7 @@ mod schedule;
 mod history;
 mod intents;
 mod problems;
+mod reports;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,13 +56,16 @@ use drains::Drains;
 use history::{Happened, History};
 use hold::Answered;
 use problems::{News, Problems};
+use reports::Reported;
 use reverse::{Claims, ReverseNames};
 use schedule::Schedule;
 use slots::ServiceSlots;
+use targets::Targets;
 
 pub use drains::Drain;
 pub use history::{DURATION_BOUNDS, Durations, ResultCount, Took};
 pub use intents::{Acted, Intent, IntentError};
+pub use reports::{Notice, Occasion, Report, Revision, Standing, Status, TrackStatus};
 pub use slots::CountedVersions;
 pub use told::{Detail, Summary, Totals, TrackSummary, VersionSummary};
 
@@ -90,6 +96,11 @@ pub struct Settings {
     pub name_server: Vec<IpAddr>,
     /// The least that caches in front keep an answer for, in seconds, whatever its time to live.
     pub cache_floor: u32,
+    /// Objects come from the API of a cluster: reports are made for the people there, and what they ask of a roll-out
+    /// is written there.
+    pub in_cluster: bool,
+    /// Somebody looks up names outside our zones: [`Engine::take_wanted`], [`Engine::learn`].
+    pub upstream: bool,
 }
 
 /// The control loop's state.
@@ -101,6 +112,7 @@ pub struct Engine {
     publisher: Publisher,
     services: BTreeMap<ServiceKey, Service>,
     reverse: ReverseNames,
+    targets: Targets,
     /// Whether there is a reverse zone; without one nobody's claims are kept.
     has_reverse: bool,
     slots: slots::Allocator,
@@ -123,6 +135,7 @@ pub struct Engine {
     /// Services whose memory is another than when it was last taken.
     memory_news: BTreeSet<ServiceKey>,
     happened: Vec<Happened>,
+    reports: Vec<Report>,
     durations: Durations,
 }
 
@@ -140,6 +153,7 @@ struct Service {
     /// Its entry in the schedule.
     due: Option<Timestamp>,
     answered: Answered,
+    reported: Reported,
     drains: Drains,
     history: History,
     /// What it was made of, while it moves with time.
@@ -189,6 +203,7 @@ impl Engine {
             services: BTreeMap::new(),
             has_reverse,
             reverse: ReverseNames::default(),
+            targets: Targets::default(),
             slots: slots::Allocator::default(),
             problems: Problems::default(),
             index_problems: Vec::new(),
@@ -202,6 +217,7 @@ impl Engine {
             remembered: BTreeMap::new(),
             memory_news: BTreeSet::new(),
             happened: Vec::new(),
+            reports: Vec::new(),
             durations: Durations::default(),
         };
         let addresses = &engine.settings.name_server;
@@ -227,6 +243,8 @@ impl Engine {
             self.begin_with_memory();
             dirty.services.extend(self.services.keys().cloned());
         }
+        self.learn_from_resources(&dirty.resources);
+        dirty.services.extend(std::mem::take(&mut dirty.resources));
         let changed = self.publish_namespaces(&dirty.namespaces);
         let moved = dirty.moved.iter().filter(|key| {
             let known = self.services.get(key);
@@ -341,6 +359,11 @@ impl Engine {
         self.memory_news.extend(remembered.keys().cloned());
         for key in self.index.services() {
             let memory = remembered.remove(key);
+            // What all servers read counts more than what this one wrote down for itself.
+            let of_resource = self.index.resource(key);
+            let memory = of_resource
+                .and_then(|resource| reports::remembered(resource))
+                .or(memory);
             if let Some(service) = self.services.get_mut(key) {
                 service.memory = memory.unwrap_or_default();
             } else if let Some(memory) = memory {
@@ -351,6 +374,31 @@ impl Engine {
                 self.services.insert(key.clone(), service);
             }
         }
+    }
+
+    /// Of ServiceRollouts whose status was written by another server: it saw the same, and wrote first.
+    fn learn_from_resources(&mut self, changed: &BTreeSet<ServiceKey>) {
+        if !self.view.is_synced() {
+            return;
+        }
+        for key in changed {
+            let first = self
+                .index
+                .resource(key)
+                .and_then(|r| reports::remembered(r));
+            if let (Some(service), Some(first)) = (self.services.get_mut(key), first) {
+                let before = service.memory.clone();
+                service.memory.date_by(&first);
+                if service.memory != before {
+                    self.memory_news.insert(key.clone());
+                }
+            }
+        }
+    }
+
+    /// What is to be told outside of DNS since this was last called.
+    fn take_reports(&mut self) -> Vec<Report> {
+        std::mem::take(&mut self.reports)
     }
 
     /// The memories that changed since this was last called; `None` of a service that is gone. None at all until every
@@ -390,6 +438,9 @@ impl Engine {
         let service = self.services.get_mut(key).ok_or_else(missing)?;
         let outcome = rollout::evaluate(&view, defaults, &service.memory, clock);
         let (intents, acted) = intents::act(&view, &outcome, &service.memory, workload, intent)?;
+        if self.settings.in_cluster {
+            return Err(intents::as_annotation(&view, &intents, &acted));
+        }
         if service.memory.intents != intents {
             service.memory.intents = intents;
             self.memory_news.insert(key.clone());
@@ -422,6 +473,7 @@ impl Engine {
             problems: service.problems.clone(),
             drains: service.drains.standing(now),
             held: service.answered.held(),
+            resolved: self.resolved(key).cloned(),
         })
     }
 

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::hold::Answered;
+use super::reports::Seen;
 use super::reverse::{Claims, ReverseNames};
 use super::{Engine, Happened, Moving, Pods, Service, history, intents, sorted, told};
 use crate::model::{Problem, ServiceKey, ServiceView, Weights};
 use crate::objects::Joined;
 use crate::records::{self, Content, Moved, Records, Shape, address_label};
-use crate::rollout::{self, Memory, Outcome};
+use crate::rollout::{self, Memory, Outcome, Transition};
 use crate::store::Changed;
 use crate::wire::Name;
 use crate::zone::{self, Node, Slots, Zone, ZoneKind};
@@ -74,8 +75,10 @@ impl Engine {
         problems.extend(flaws.iter().chain(&records.problems).cloned());
         let at_origin = |problem: Problem| problem.at(view.origin.as_ref());
         self.set_problems(&mut service, problems.into_iter().map(at_origin).collect());
-        self.keep_memory(&mut service, &view, &mut outcome);
-        self.set_due(&mut service, key, outcome.next, now);
+        let transitions = self.keep_memory(&mut service, &view, &mut outcome);
+        let more = self.report(&mut service, &view, &outcome, &transitions, now);
+        let next = outcome.next.into_iter().chain(more).min();
+        self.set_due(&mut service, key, next, now);
         let results = service.history.results();
         let summary = told::summary(&view, &outcome, results, service.generation);
         service.summary = Some(Arc::new(summary));
@@ -116,7 +119,9 @@ impl Engine {
         (generation, now): (u64, Timestamp),
         problems: &mut Vec<Problem>,
     ) -> (Records, Changed) {
-        let records = records::compile(view, outcome, &self.settings.records);
+        let records = self.compiled(view, outcome);
+        let target = self.outside(&records);
+        self.targets.want(&view.key, target);
         let zones = self.view.zones.clusters().count();
         let slots = match &records.content {
             Content::Names(names) if !names.versions.is_empty() => {
@@ -209,35 +214,66 @@ impl Engine {
         };
     }
 
-    /// Keeps what is to be remembered, and what happened on the way there.
+    /// Reports where the people of the cluster look; gives when there may be more to tell by time alone.
+    fn report(
+        &mut self,
+        service: &mut Service,
+        view: &ServiceView,
+        outcome: &Outcome,
+        transitions: &[Transition],
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        // Of half a cluster there is nothing to tell.
+        if !self.settings.in_cluster || !self.missing_kinds.is_empty() {
+            return None;
+        }
+        let resource = self.index.resource(&view.key);
+        let (report, next) = service.reported.report(&Seen {
+            view,
+            outcome,
+            memory: &service.memory,
+            problems: &service.problems,
+            transitions,
+            resource: resource.map(|resource| &**resource),
+            unheard: self.index.unheard(&view.key),
+            now,
+        });
+        self.reports.extend(report);
+        next
+    }
+
+    /// Keeps what is to be remembered; gives what happened on the way there.
     pub(super) fn keep_memory(
         &mut self,
         service: &mut Service,
         view: &ServiceView,
         outcome: &mut Outcome,
-    ) {
+    ) -> Vec<Transition> {
         let mut memory = std::mem::take(&mut outcome.memory);
         if !memory.intents.is_empty() {
             intents::forget_past(&mut memory.intents, view, outcome);
         }
         if memory == service.memory {
-            return;
+            return Vec::new();
         }
+        let mut transitions = Vec::new();
         // Half a cluster moves without anything having happened.
         if self.missing_kinds.is_empty() {
-            for transition in rollout::transitions(&service.memory, &memory) {
-                service.history.add(&transition);
-                self.durations.add(&transition);
-                if !history::is_first_sight_at_rest(&transition) {
+            transitions = rollout::transitions(&service.memory, &memory);
+            for transition in &transitions {
+                service.history.add(transition);
+                self.durations.add(transition);
+                if !history::is_first_sight_at_rest(transition) {
                     self.happened.push(Happened {
                         service: view.key.clone(),
-                        transition,
+                        transition: transition.clone(),
                     });
                 }
             }
         }
         service.memory = memory;
         self.memory_news.insert(view.key.clone());
+        transitions
     }
 
     /// Schedules the next evaluation, in a second at the earliest: time is told in whole seconds.
@@ -310,6 +346,7 @@ impl Engine {
         self.problems.replace(&service.problems, &[]);
         self.schedule.replace(key, service.due, None);
         self.held.remove(key);
+        self.targets.want(key, None);
         self.memory_news.insert(key.clone());
         let mut changed = Changed::default();
         let view = Arc::clone(&self.view);

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use super::Engine;
 use super::reverse::{Claims, ReverseNames};
 use crate::model::ServiceKey;
+use crate::rollout;
 use crate::wire::Name;
 use crate::zone::{self, Node};
-use crate::{records, rollout};
 
 impl Engine {
     /// Everything that ought to be published for the objects known, by name: the other side of the replay law.
@@ -43,7 +43,7 @@ impl Engine {
             };
             let now = self.clock(now);
             let outcome = rollout::evaluate(&view, &self.settings.defaults, &service.memory, now);
-            let records = records::compile(&view, &outcome, &self.settings.records);
+            let records = self.compiled(&view, &outcome);
             let claims = Claims {
                 created: view.created,
                 list: records.reverse.clone(),

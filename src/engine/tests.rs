@@ -2,7 +2,9 @@
 
 mod acting;
 mod backends;
+mod reports;
 mod shop;
+mod targets;
 mod time;
 
 use std::collections::BTreeMap;
@@ -59,6 +61,8 @@ fn engine() -> Engine {
         pods: Pods::Verified,
         name_server: vec![Ipv4Addr::new(10, 9, 9, 9).into()],
         cache_floor: 5,
+        in_cluster: false,
+        upstream: true,
     };
     Engine::new(settings, Arc::new(view), publisher).unwrap()
 }
@@ -100,6 +104,27 @@ fn service(namespace: &str, name: &str, shape: usize) -> Object {
         "metadata": {"name": name, "namespace": namespace, "creationTimestamp": (created[shape / 64 % 2]),
             "annotations": (annotations[shape / targets.len() % annotations.len()])},
         "spec": spec,
+    }))
+}
+
+/// What a ServiceRollout may say.
+fn resource(namespace: &str, name: &str, shape: usize) -> Object {
+    let weights =
+        |v2: Value| json!([{"version": "v1", "weight": 90}, {"version": "v2", "weight": v2}]);
+    let specs = [
+        json!({}),
+        json!({"weights": (weights(json!(30)))}),
+        json!({"weights": (weights(json!("ten")))}),
+        json!({"weights": (weights(json!(99_999)))}),
+        json!({"endpoints": true, "versionLabel": "track", "ttl": {"endpoints": 7}}),
+        json!({"backends": [{"service": "web", "weight": 50}, {"service": "blue", "weight": 50}]}),
+        json!({"backends": [{"service": "db", "weight": 1}], "steps": [{"weight": 10}]}),
+        json!({"answer": "pure", "endpoints": true, "weights": [{"version": "v2", "weight": 1}]}),
+    ];
+    read(json!({
+        "apiVersion": "shiftdns.io/v1alpha1", "kind": "ServiceRollout",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": (specs[shape % specs.len()]), "status": {"memory": (shape / specs.len() % 2).to_string()},
     }))
 }
 
@@ -193,7 +218,7 @@ fn workload(kind: &str, namespace: &str, service: &str, shape: usize) -> Object 
 fn object() -> impl Strategy<Value = Object> {
     let name = prop::sample::select(&SERVICES[..3]);
     let namespace = prop_oneof![6 => Just("shop"), 2 => Just("lab"), 1 => Just("svc")];
-    let any = (0_usize..12, namespace, name, 0_usize..1536);
+    let any = (0_usize..13, namespace, name, 0_usize..1536);
     any.prop_map(|(what, namespace, name, shape)| match what {
         0..=2 => service(namespace, name, shape),
         3 => service(namespace, "alias", shape),
@@ -206,6 +231,7 @@ fn object() -> impl Strategy<Value = Object> {
             name,
             shape / 2,
         ),
+        11 => resource(namespace, name, shape),
         _ => read(json!({"apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": namespace, "labels": {"team": (shape % 2).to_string()}}})),
     })
@@ -350,6 +376,9 @@ fn retold(of: &Engine, cluster: &Cluster, now: Timestamp) -> Engine {
         fresh.services.insert(key.clone(), counted);
     }
     fresh.apply(cluster.lists(), now);
+    let resolved = of.services.keys().find_map(|key| of.resolved(key)).cloned();
+    let learned = resolved.map(|resolved| (name("db.example.org"), resolved));
+    fresh.learn(learned.into_iter().collect(), now);
     for (key, service) in &of.services {
         if let Some(fresh) = fresh.services.get_mut(key) {
             fresh.generation = service.generation;
@@ -371,17 +400,19 @@ proptest! {
     /// scratch", after every batch.
     #[test]
     fn folding_changes_gives_what_compiling_gives(
-        batches in prop::collection::vec(prop::collection::vec(step(), 1..8), 1..10)
+        batches in prop::collection::vec((prop::collection::vec(step(), 1..8), 0_u8..4), 1..10)
     ) {
         let mut engine = engine();
         let mut cluster = Cluster::default();
         engine.apply(cluster.lists(), at(0));
-        for (batch, seconds) in batches.iter().zip(0..) {
+        for ((batch, learned), seconds) in batches.iter().zip(0..) {
             let now = at(seconds);
             let changes = batch.iter().flat_map(|step| cluster.step(step)).collect();
             let generation = engine.generation;
             let applied = engine.apply(changes, now);
             prop_assert_eq!(applied.generation, generation + u64::from(applied.changed.any()));
+            engine.take_wanted();
+            engine.learn(vec![(name("db.example.org"), targets::resolved(*learned))], now);
             engine.tick(now);
             let found = published(&engine);
             prop_assert_eq!(differences(&found, &from_scratch(&engine, now)), [""; 0], "compiled");

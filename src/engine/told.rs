@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::drains::Drain;
 use super::history::{Durations, ResultCount};
-use crate::model::{Problem, ServiceKey, ServiceKind, ServiceView, Share, WorkloadKey};
+use crate::model::{Problem, Resolved, ServiceKey, ServiceKind, ServiceView, Share, WorkloadKey};
 use crate::objects::Kind;
 use crate::rollout::{Outcome, Role, State};
 
@@ -82,6 +82,8 @@ pub struct Detail {
     pub drains: Vec<Drain>,
     /// Its endpoints are gone while their pods are well: what is published stays until then.
     pub held: Option<Timestamp>,
+    /// What is known of the target of an ExternalName service, where it is looked up.
+    pub resolved: Option<Resolved>,
 }
 
 /// How much there is of everything.

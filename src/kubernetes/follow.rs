@@ -65,10 +65,10 @@ pub(super) struct Follower {
     /// It was looked for and was not there.
     was_absent: bool,
     has_watched: bool,
-    /// Watches since the last that told anything.
-    fruitless: u32,
     /// With which status it was refused last, while it is; `None`: nobody answered.
     refusal: Option<StatusCode>,
+    /// Watches since the last that told anything.
+    fruitless: u32,
     problems: Vec<Problem>,
 }
 
@@ -123,8 +123,8 @@ impl Follower {
             is_settling: false,
             was_absent: false,
             has_watched: false,
-            fruitless: 0,
             refusal: None,
+            fruitless: 0,
             problems: Vec::new(),
             desk,
         }

@@ -1,15 +1,16 @@
-//! Kubernetes: following a live cluster.
+//! Kubernetes: following a live cluster, and telling its people what happens.
 //!
 //! Given a way to an API server, [`start`] lists and watches every [`Kind`] and hands what changes to whoever
 //! takes [`Event`]s, as batches of [`Change`]s in the words of `objects`. It tells when the API server is lost and when it is
 //! back; how each watch fares is in [`Status`]. It never drops an event: while nobody takes them, watches wait. It never
-//! writes, and it never stops trying.
+//! stops trying. All it ever writes is what is put into the [`Outbox`]: the status of ServiceRollouts, and Events.
 //!
 //! ```text
 //!   kubeconfig ─> Clients ─┐
 //!                          v
 //!      a kind: Api ─> Reading ─> Known (is it news?) ─> Guard (is the list to be believed?) ─> Event
 //!                 └── Backoff, Lists (when again?)            └── Losses (is the source there?) ──^
+//!      Report ─> Outbox ─> Writer ─> statuses, Events
 //! ```
 //!
 //! Everything here runs on a thread of its own: parsing ten thousand pods must not keep a query waiting. What decides
@@ -31,6 +32,12 @@ mod desk;
 mod follow;
 mod status;
 
+// What is written.
+mod reports;
+
+// The resource of ours, for who writes it and for its API server.
+pub mod resource;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
@@ -50,9 +57,11 @@ use crate::objects::{Change, Kind};
 use access::Clients;
 use desk::{Desk, Stopped};
 use follow::Follower;
+use reports::Writer;
 
 pub use access::{Access, AccessError};
 pub use pace::Pace;
+pub use reports::{Notice, Outbox, Report, Written};
 pub use status::{Following, KindReport, LastError, Status};
 
 /// Which cluster is followed, and how.
@@ -62,6 +71,8 @@ pub struct Settings {
     pub access: Access,
     /// How patiently.
     pub pace: Pace,
+    /// The name of this server in Events.
+    pub instance: String,
 }
 
 /// What happened in the cluster, or to the way there.
@@ -104,13 +115,17 @@ pub enum StartError {
     Thread(#[source] std::io::Error),
 }
 
-/// Begins to follow the cluster; `sink` takes what happens. An API server that does not answer is no error: it is tried
+/// Begins to follow the cluster; `sink` takes what happens, and what is put into `outbox` is written. An API server that does not answer is no error: it is tried
 /// until it does.
 ///
 /// # Errors
 /// Where nothing says which cluster, or the credentials cannot be read.
-pub async fn start(settings: Settings, sink: mpsc::Sender<Event>) -> Result<Watches, StartError> {
-    let status = Arc::new(Status::new(Instant::now()));
+pub async fn start(
+    settings: Settings,
+    outbox: Arc<Outbox>,
+    sink: mpsc::Sender<Event>,
+) -> Result<Watches, StartError> {
+    let status = Arc::new(Status::new(Instant::now(), Arc::clone(&outbox)));
     let (stop, stopped) = oneshot::channel::<()>();
     let (ready, is_ready) = oneshot::channel();
     let runtime = Builder::new_current_thread()
@@ -131,11 +146,13 @@ pub async fn start(settings: Settings, sink: mpsc::Sender<Event>) -> Result<Watc
                 };
                 let is_waited_for = ready.send(made).is_ok();
                 if let Some(clients) = clients.filter(|_| is_waited_for) {
-                    let desk = Desk::new(clients, settings.pace, of_thread, sink);
+                    let desk = Rc::new(Desk::new(clients, settings.pace, of_thread, sink));
+                    let writer = Writer::new(Rc::clone(&desk), outbox, settings.instance);
                     tokio::select! {
                         // Told by dropping the other end.
                         _ = stopped => {}
-                        _ = follow_all(Rc::new(desk)) => {}
+                        _ = follow_all(desk) => {}
+                        () = writer.run() => {}
                     }
                 }
             });
@@ -159,7 +176,7 @@ pub async fn start(settings: Settings, sink: mpsc::Sender<Event>) -> Result<Watc
 }
 
 async fn clients(settings: &Settings) -> Result<Clients, AccessError> {
-    let Settings { access, pace } = settings;
+    let Settings { access, pace, .. } = settings;
     // A second fence behind `silence` and the limits of pages, for connections nobody waits for.
     let read_timeout = pace.silence.max(pace.page) + Duration::from_secs(10);
     let client = access.client(read_timeout).await?;

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::reports::{Outbox, Written};
 use crate::objects::Kind;
 
 /// How all watches fare.
@@ -16,6 +17,7 @@ pub struct Status {
     kinds: BTreeMap<Kind, KindStatus>,
     /// The API server's clock minus ours, in milliseconds; [`UNKNOWN`] until it has told its time.
     clock_offset: AtomicI64,
+    outbox: Arc<Outbox>,
 }
 
 /// No clock is so far off.
@@ -110,13 +112,19 @@ pub struct KindReport {
 }
 
 impl Status {
-    /// Of watches that have not begun: nothing is known of any kind.
-    pub fn new(begun: Instant) -> Self {
+    /// Of watches that have not begun: nothing is known of any kind. What is written is counted in `outbox`.
+    pub fn new(begun: Instant, outbox: Arc<Outbox>) -> Self {
         let kinds = Kind::ALL.map(|kind| (kind, KindStatus::new(begun)));
         Self {
             kinds: kinds.into(),
             clock_offset: AtomicI64::new(UNKNOWN),
+            outbox,
         }
+    }
+
+    /// What has been written to the API.
+    pub fn written(&self) -> Written {
+        self.outbox.written()
     }
 
     pub(super) fn of(&self, kind: Kind) -> &KindStatus {

@@ -7,6 +7,7 @@ mod amount;
 mod key;
 mod policy;
 mod problem;
+mod resolved;
 mod service;
 mod share;
 mod steps;
@@ -19,9 +20,10 @@ pub use policy::{
     StrategyKind, TtlPolicy,
 };
 pub use problem::{Origin, Problem};
+pub use resolved::Resolved;
 pub use service::{
-    Endpoint, EndpointPort, External, Family, Port, Protocol, Revision, ServiceKind, ServiceView,
-    Trouble, Workload,
+    Endpoint, EndpointPort, External, Family, PolicySource, Port, Protocol, Revision, ServiceKind,
+    ServiceView, Trouble, Workload,
 };
 pub use share::{Reason, Share};
 pub use steps::{DURATION_SECS_MAX, DURATION_WORDS, Step, Steps, StepsError, parse_duration};

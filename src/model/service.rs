@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Origin, ServiceKey, Weights, WorkloadKey};
+use super::{Origin, Problem, ServiceKey, Weights, WorkloadKey};
 
 /// Everything that decides a service's names and answers, joined from several objects at one moment.
 ///
@@ -26,8 +26,11 @@ pub struct ServiceView {
     pub kind: ServiceKind,
     /// `spec.ports`, in the Service's order.
     pub ports: Vec<Port>,
-    /// The annotations with the prefix `shiftdns.io/`, prefix removed, sorted by key.
+    /// What is asked of it: annotations with the prefix `shiftdns.io/`, prefix removed, sorted by key; of a service that
+    /// has a ServiceRollout, what that says in the same words, and nothing else.
     pub annotations: Vec<(Arc<str>, Arc<str>)>,
+    /// Where that is written.
+    pub policy_of: PolicySource,
     /// `spec.publishNotReadyAddresses`: unready endpoints show as ready, and weights make no sense.
     pub publish_not_ready: bool,
     /// The endpoints are those of other services, of which each is a revision.
@@ -40,6 +43,58 @@ pub struct ServiceView {
     pub workloads: Vec<Workload>,
     /// Weights that another object of the cluster gives, such as a route.
     pub external: Option<External>,
+}
+
+/// Where a person finds what is asked of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PolicySource {
+    /// In annotations of the Service.
+    #[default]
+    Annotations,
+    /// In the ServiceRollout of its name.
+    Resource {
+        /// Where that was read from.
+        origin: Option<Origin>,
+    },
+}
+
+impl PolicySource {
+    /// A problem with what is asked of the service `key`.
+    pub fn problem(&self, key: &ServiceKey, text: String) -> Problem {
+        match self {
+            Self::Annotations => Problem::of_service(key, text),
+            Self::Resource { origin } => Problem {
+                origin: origin.clone(),
+                subject: format!("servicerollout {key}"),
+                text,
+            },
+        }
+    }
+
+    /// What a person writes there for the annotation `word` (without its prefix): the annotation itself, or the field.
+    pub fn place(&self, word: &str) -> String {
+        match self {
+            Self::Annotations => format!("shiftdns.io/{word}"),
+            Self::Resource { .. } => {
+                let mut parts = word.split('-');
+                let mut field = parts.next().unwrap_or_default().to_owned();
+                for part in parts {
+                    let (first, rest) = part.split_at(part.len().min(1));
+                    field += &first.to_uppercase();
+                    field += rest;
+                }
+                format!("spec.{field}")
+            }
+        }
+    }
+}
+
+impl ServiceView {
+    /// A problem with what is asked of it, at the place where that is written.
+    pub fn policy_problem(&self, text: String) -> Problem {
+        let problem = self.policy_of.problem(&self.key, text);
+        problem.at(self.origin.as_ref())
+    }
 }
 
 /// Weights that another object gives a service.

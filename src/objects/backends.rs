@@ -1,4 +1,4 @@
-//! Services made of Services: the annotation `backends` names others of the namespace, each of which becomes one
+//! Services made of Services: `backends` names others of the namespace, each of which becomes one
 //! revision, so that blue and green can have Services of their own.
 
 use std::collections::btree_map::Entry;
@@ -6,15 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::asked::Asked;
 use super::index::Index;
 use super::join::{self, Complaints};
 use super::network::{Service, ServiceTarget};
 use super::pods::{Ailments, Pod};
 use crate::model::{Endpoint, EndpointPort, Revision, ServiceKey, Weights, WeightsError};
 
-/// What the annotation asks for; `None` without one.
-fn wished(service: &Service) -> Option<Result<Weights, WeightsError>> {
-    let text = service.annotation("backends")?;
+/// What `backends` asks for; `None` where nobody asks.
+fn wished(asked: &Asked<'_>) -> Option<Result<Weights, WeightsError>> {
+    let text = asked.word("backends")?;
     Some(Weights::parse(text))
 }
 
@@ -32,12 +33,6 @@ struct Contribution<'i> {
 }
 
 impl Index {
-    /// The annotations of ours of a service, prefix removed, sorted by key; empty for one that does not exist.
-    pub fn annotations(&self, key: &ServiceKey) -> Vec<(Arc<str>, Arc<str>)> {
-        let service = self.services.get(key);
-        service.map_or_else(Vec::new, |service| service.own_annotations())
-    }
-
     /// Makes a service of other backends than those written, until it is told otherwise or the service goes. `None`: as
     /// written; `Some(None)`: of none.
     pub fn override_backends(&mut self, key: &ServiceKey, over: Option<Option<Weights>>) {
@@ -63,7 +58,7 @@ impl Index {
     ) -> Option<Result<Weights, WeightsError>> {
         match self.backends.get(key) {
             Some(over) => over.clone().map(Ok),
-            None => wished(service),
+            None => wished(&self.asked(key, service)),
         }
     }
 
@@ -85,6 +80,7 @@ impl Index {
     ) -> (Vec<Endpoint>, Vec<Revision>) {
         let origin = service.meta.origin();
         let origin = origin.as_ref();
+        let source = self.asked(key, service).source();
         let mut names: Vec<&Arc<str>> = weights.iter().map(|(name, _)| name).collect();
         names.sort();
         let mut revisions = Vec::new();
@@ -95,10 +91,8 @@ impl Index {
                 name: Arc::clone(name),
             };
             if backend_key == *key {
-                complaints.add(
-                    origin,
-                    format!("backend `{name}` is ignored: it is the service itself"),
-                );
+                let text = format!("backend `{name}` is ignored: it is the service itself");
+                complaints.add_asked(&source, origin, text);
                 continue;
             }
             let backend = self.services.get(&backend_key);
@@ -110,10 +104,8 @@ impl Index {
                 },
             };
             if let Some(trouble) = found.trouble {
-                complaints.add(
-                    origin,
-                    format!("backend `{name}` has no endpoints: {trouble}"),
-                );
+                let text = format!("backend `{name}` has no endpoints: {trouble}");
+                complaints.add_asked(&source, origin, text);
             }
             let mut shared = 0_usize;
             for endpoint in found.endpoints {

@@ -205,6 +205,14 @@ impl<'s> Fields<'s> {
         }
     }
 
+    /// Texts to keep by key, sorted.
+    pub(super) fn words(&mut self, entries: &[(&str, String)]) -> Labels {
+        let entries = entries.iter();
+        let kept = entries.map(|(key, value)| (self.strings.text(key), self.strings.text(value)));
+        let kept = Labels::new(kept.collect());
+        self.strings.labels(kept)
+    }
+
     /// The text entries of a map whose keys pass `keep`, sorted; absent and null are an empty one.
     pub(super) fn labels(
         &mut self,

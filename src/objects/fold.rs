@@ -154,6 +154,7 @@ impl Index {
         }
         self.mark(&key);
         let had_any = self.services_in(&key.namespace).next().is_some();
+        let (was_there, was_empty) = (self.services.contains_key(&key), self.services.is_empty());
         self.mark_claimants(&key);
         if let Some(old) = self.services.remove(&key) {
             self.link_service(&key, &old, false);
@@ -168,6 +169,12 @@ impl Index {
         let has_any = self.services_in(&key.namespace).next().is_some();
         if had_any != has_any && self.namespaces.is_empty() {
             self.dirty.namespaces.insert(Arc::clone(&key.namespace));
+        }
+        // A ServiceRollout without its Service is told of.
+        let is_other = was_there != self.services.contains_key(&key);
+        let has_resource = || self.resources.get(&key.namespace, &key.name).is_some();
+        if was_empty != self.services.is_empty() || (is_other && has_resource()) {
+            self.has_problem_news = true;
         }
         self.weigh(&key);
     }
@@ -426,12 +433,31 @@ impl Index {
             namespace: Arc::clone(&id.0),
             name: Arc::clone(&id.1),
         };
+        let old = self.resources.get(&id.0, &id.1);
         let facts = |object: &Arc<ServiceRollout>| (object.written.clone(), object.uid.clone());
-        let old = self.resources.get(&id.0, &id.1).map(facts);
-        let is_same = old == new.as_ref().map(facts);
+        let is_same = old.map(facts) == new.as_ref().map(facts);
+        let stays = match (old, &new) {
+            (Some(old), Some(new)) => old.meta.stands_with(&new.meta),
+            (None, None) => true,
+            _ => false,
+        };
+        let service = self.services.get(&key).filter(|_| !is_same).cloned();
+        if let Some(service) = &service {
+            self.link_backends(&key, service, false);
+            // What is in force instead of the new words is for others to say.
+            self.backends.remove(&key);
+        }
         replace(&mut self.resources, id, new);
+        if let Some(service) = &service {
+            self.link_backends(&key, service, true);
+        }
         if !is_same {
             self.dirty.services.insert(key.clone());
+        } else if !stays {
+            self.mark_moved(&key);
+        }
+        if !stays && !self.services.contains_key(&key) {
+            self.has_problem_news = true;
         }
         // What its status remembers shows in no view.
         self.dirty.resources.insert(key);

@@ -249,6 +249,7 @@ impl Index {
                 });
             }
         }
+        problems.extend(self.forlorn());
         let limit = self.settings.endpoints_per_namespace;
         for (namespace, load) in &self.loads {
             if load.total > limit && self.serves(namespace) {

@@ -10,8 +10,8 @@ use super::network::{AddressType, EndpointSlice, Service, ServiceTarget, SliceEn
 use super::object::Kind;
 use super::pods::Pod;
 use crate::model::{
-    Endpoint, EndpointPort, Origin, Problem, Revision, ServiceKey, ServiceKind, ServiceView,
-    Workload,
+    Endpoint, EndpointPort, Origin, PolicySource, Problem, Revision, ServiceKey, ServiceKind,
+    ServiceView, Workload,
 };
 
 /// A service as it is, with what is wrong with it.
@@ -50,6 +50,17 @@ impl Complaints {
         self.problems.push(problem);
     }
 
+    /// A problem with what is asked of the service.
+    pub(super) fn add_asked(
+        &mut self,
+        source: &PolicySource,
+        origin: Option<&Origin>,
+        text: String,
+    ) {
+        let problem = source.problem(&self.key, text).at(origin);
+        self.problems.push(problem);
+    }
+
     fn sorted(mut self) -> Vec<Problem> {
         self.problems.sort();
         self.problems.dedup();
@@ -70,6 +81,10 @@ impl Index {
         for flaw in &service.meta.flaws {
             complaints.add(origin, flaw.to_string());
         }
+        let asked = self.asked(key, service);
+        if let Some(text) = asked.unheard() {
+            complaints.add(origin, text);
+        }
         let Some(kind) = self.service_kind(key, service, &mut complaints) else {
             let problems = complaints.sorted();
             return Joined {
@@ -85,7 +100,8 @@ impl Index {
             origin: service.meta.origin(),
             kind,
             ports: service.ports.to_vec(),
-            annotations: service.own_annotations(),
+            annotations: asked.words(),
+            policy_of: asked.source(),
             publish_not_ready: service.publish_not_ready,
             has_backends: self.is_made_of_others(key, service),
             endpoints,
@@ -121,8 +137,9 @@ impl Index {
             ServiceTarget::Headless => Some(ServiceKind::Headless),
             ServiceTarget::Unassigned => {
                 let is_needed = !self.is_made_of_others(key, service)
-                    && service
-                        .annotation("endpoints")
+                    && self
+                        .asked(key, service)
+                        .word("endpoints")
                         .is_none_or(|value| **value != *"true");
                 if is_needed {
                     complaints.add(
@@ -198,10 +215,12 @@ impl Index {
         let origin = service.meta.origin();
         let origin = origin.as_ref();
         let wished = self.backends_of(key, service);
+        let source = || self.asked(key, service).source();
+        let ignored = |why: &str| format!("`{}` is ignored: {why}", source().place("backends"));
         if let ServiceTarget::External(_) = service.target {
             if wished.is_some() {
-                let text = "annotation `backends` is ignored: an ExternalName has no endpoints";
-                complaints.add(origin, text.into());
+                let text = ignored("an ExternalName has no endpoints");
+                complaints.add_asked(&source(), origin, text);
             }
             return (Vec::new(), Vec::new(), Vec::new());
         }
@@ -214,7 +233,8 @@ impl Index {
                 (endpoints, revisions, Vec::new())
             }
             Some(Err(error)) => {
-                complaints.add(origin, format!("annotation `backends` is ignored: {error}"));
+                let text = ignored(&error.to_string());
+                complaints.add_asked(&source(), origin, text);
                 self.own_endpoints(key, service, complaints)
             }
             None => self.own_endpoints(key, service, complaints),
@@ -230,7 +250,8 @@ impl Index {
         let mut candidates = self.gather(key, complaints);
         let origin = service.meta.origin();
         let origin = origin.as_ref();
-        let version_label = service.annotation("version-label").map(|key| &**key);
+        let asked = self.asked(key, service);
+        let version_label = asked.word("version-label").map(|key| &**key);
         let pods = candidates.iter().filter_map(|candidate| candidate.pod);
         let pods: BTreeMap<&str, &Pod> = pods.map(|pod| (&*pod.meta.name, pod)).collect();
         let selected = self.workloads_selected(&key.namespace, &service.selector);

@@ -54,6 +54,14 @@ impl<T> Named<T> {
         self.0.is_empty()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>, &T)> {
+        let all = self.0.iter();
+        all.flat_map(|(namespace, names)| {
+            let names = names.iter();
+            names.map(move |(name, value)| (namespace, name, value))
+        })
+    }
+
     pub(super) fn ids(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
         let names = self.0.iter();
         names.flat_map(|(namespace, names)| names.keys().map(move |name| (namespace, name)))

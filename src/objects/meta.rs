@@ -74,7 +74,7 @@ pub struct Controller {
 
 /// The most text of annotations that is kept of one object, in octets: policies are short, and what a tenant can
 /// multiply has a limit.
-const ANNOTATIONS_MAX: usize = 64 * 1024;
+pub(super) const ANNOTATIONS_MAX: usize = 64 * 1024;
 
 impl Meta {
     /// Reads `metadata`; `keep` chooses the labels. `None` without a name.

@@ -27,6 +27,7 @@ mod tree;
 mod workloads;
 
 // Keeping and joining them.
+mod asked;
 mod backends;
 mod fold;
 mod index;
@@ -50,7 +51,7 @@ pub use network::{
 };
 pub use object::{Change, Document, ItemType, Kind, Object, Reader};
 pub use pods::{Ailment, Pod};
-pub use resource::ServiceRollout;
+pub use resource::{ServiceRollout, Told};
 pub use revisions::{ControllerRevision, ReplicaSet};
 pub use settings::Settings;
 pub use templates::{Content, Template};

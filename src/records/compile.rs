@@ -35,6 +35,7 @@ pub fn compile(view: &ServiceView, outcome: &Outcome, settings: &Settings) -> Re
             records.content = Content::Alias {
                 target: Arc::clone(target),
                 ttl: settings.ttl_cluster_ip,
+                addresses: Vec::new(),
             };
         }
         ServiceKind::Headless => {
@@ -139,8 +140,7 @@ impl<'a> Compiler<'a> {
              alone would be refused; the cluster IP stays (make them equal, or use a headless Service and SRV)",
             port.number
         );
-        let problem = Problem::of_service(&self.view.key, text).at(self.view.origin.as_ref());
-        records.problems.push(problem);
+        records.problems.push(self.view.policy_problem(text));
         false
     }
 

@@ -81,6 +81,8 @@ pub enum Content {
         target: Arc<str>,
         /// Its time to live.
         ttl: u32,
+        /// The addresses of a target outside our zones, where they are known: answered behind the CNAME.
+        addresses: Vec<IpAddr>,
     },
     /// Addresses, hosts, ports and views.
     Names(Box<Names>),
@@ -115,6 +117,15 @@ pub struct Names {
     pub sticky: Option<Sticky>,
     /// The second since the epoch in which views change by themselves: no answer of theirs is to be kept beyond it.
     pub cut_over: Option<u64>,
+}
+
+impl Content {
+    /// The time to live of the addresses of an alias' target, in seconds.
+    ///
+    /// It does not change while they stay, so that a refresh which brings nothing new publishes nothing; counted down, every
+    /// refresh would be a publication. And it is not above the least time between two refreshes, so that what a client holds
+    /// is older than its own records allow by that little at most. It is as long as for endpoints, which come and go as well.
+    pub const TTL_TARGET: u32 = 5;
 }
 
 impl Names {

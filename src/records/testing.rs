@@ -12,7 +12,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::model::{
-    Endpoint, EndpointPort, Policy, Protocol, Revision, ServiceKey, ServiceKind, ServiceView, Share,
+    Endpoint, EndpointPort, Policy, PolicySource, Protocol, Revision, ServiceKey, ServiceKind,
+    ServiceView, Share,
 };
 use crate::rollout::{Memory, Outcome, Role, evaluate};
 
@@ -53,6 +54,7 @@ pub(crate) fn split(text: &str) -> Split {
         kind: ServiceKind::Headless,
         ports: Vec::new(),
         annotations: Vec::new(),
+        policy_of: PolicySource::Annotations,
         publish_not_ready: false,
         has_backends: false,
         endpoints,

@@ -133,7 +133,7 @@ pub fn evaluate(view: &ServiceView, defaults: &Policy, memory: &Memory, now: Tim
     let policy = read.policy;
     let basis = Basis::of(view);
     let counts = |endpoint: &Endpoint| basis.counts(endpoint, view.publish_not_ready);
-    let mut texts = Vec::new();
+    let (mut texts, mut asked) = (Vec::new(), Vec::new());
     let (mut versions, endpoint_versions) = versions(view, &mut texts);
     let census = Census::of(
         view,
@@ -150,7 +150,7 @@ pub fn evaluate(view: &ServiceView, defaults: &Policy, memory: &Memory, now: Tim
         version.role = standing.role(index);
         version.failed = standing.failed(view, version.revision);
     }
-    intents_unheard(view, &policy, memory, &standing, &mut texts);
+    intents_unheard(view, &policy, memory, &standing, &mut asked);
 
     let (factors, next_growth) = slow_start(view, &policy, counts, now);
     let weights = endpoint_weights(view, &endpoint_versions, &census, counts, &factors);
@@ -160,7 +160,7 @@ pub fn evaluate(view: &ServiceView, defaults: &Policy, memory: &Memory, now: Tim
         &census,
         &mut versions,
         &weights,
-        &mut texts,
+        &mut asked,
     );
     if capacity.is_some() {
         let endpoints = view.endpoints.iter().zip(&endpoint_versions);
@@ -185,6 +185,7 @@ pub fn evaluate(view: &ServiceView, defaults: &Policy, memory: &Memory, now: Tim
         false => policy.ttl.endpoints,
     };
     let mut problems = read.problems;
+    problems.extend(asked.into_iter().map(|text| view.policy_problem(text)));
     problems.extend(
         texts
             .into_iter()

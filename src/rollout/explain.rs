@@ -11,8 +11,8 @@ use super::evaluate::{Basis, Outcome, Version};
 use super::shares::Capacity;
 use super::track::{ChangeKind, Track};
 use crate::model::{
-    OnFailure, Policy, Reason, ServiceKind, ServiceView, Share, Step, Steps, Strategy, Weights,
-    Workload,
+    OnFailure, Policy, PolicySource, Reason, ServiceKind, ServiceView, Share, Step, Steps,
+    Strategy, Weights, Workload,
 };
 
 use layout::{line, printable, section, table};
@@ -71,8 +71,12 @@ fn inputs(view: &ServiceView, outcome: &Outcome) -> Vec<(&'static str, String)> 
     if let Some(limits) = &outcome.capacity {
         lines.push(("capacity", capacity(limits)));
     }
+    let source = match view.policy_of {
+        PolicySource::Annotations => "annotation",
+        PolicySource::Resource { .. } => "resource",
+    };
     for (key, value) in &view.annotations {
-        lines.push(("annotation", printable(&format!("{key}: {value}"))));
+        lines.push((source, printable(&format!("{key}: {value}"))));
     }
     lines
 }

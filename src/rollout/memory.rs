@@ -71,7 +71,48 @@ pub struct TrackMemory {
     pub seen: Vec<Arc<str>>,
 }
 
+impl Memory {
+    /// Takes over when things happened from another server's memory of the same, so that all of them count from the
+    /// same moments: from the one that wrote first. Tracks that stand elsewhere there keep what they have.
+    pub fn date_by(&mut self, first: &Self) {
+        if self.state == first.state {
+            self.since = first.since.or(self.since);
+        }
+        for track in &mut self.tracks {
+            let mut others = first.tracks.iter();
+            let Some(other) = others.find(|other| other.stands_with(track)) else {
+                continue;
+            };
+            track.since = other.since;
+            track.started = other.started;
+            track.ramp = other.ramp.or(track.ramp);
+            track.paused = other.paused.or(track.paused);
+            track.paused_secs = other.paused_secs;
+            track.forgiven = other.forgiven;
+            if track.step.0 == other.step.0 {
+                track.step = other.step;
+            }
+            for latch in &mut track.latches {
+                let mut others = other.latches.iter();
+                if let Some(other) = others.find(|o| o.hash == latch.hash) {
+                    latch.clone_from(other);
+                }
+            }
+        }
+    }
+}
+
 impl TrackMemory {
+    /// Both are of one track, in the same state, between the same revisions.
+    fn stands_with(&self, other: &Self) -> bool {
+        self.workload == other.workload
+            && self.stable == other.stable
+            && self.target == other.target
+            && self.kind == other.kind
+            && self.state == other.state
+            && self.forgiven.is_some() == other.forgiven.is_some()
+    }
+
     /// That of a track that was not seen before, at `stable` and nowhere else.
     pub fn new(workload: Option<WorkloadKey>, stable: &Arc<str>, now: Timestamp) -> Self {
         Self {

@@ -46,7 +46,7 @@ pub use evaluate::{Basis, Outcome, Version, evaluate};
 pub use explain::explain;
 pub use history::{RolloutResult, Transition, transitions};
 pub use memory::{Cause, Latch, Memory, TrackMemory};
-pub use policy::{backends_in_force, default_strategy, policy};
+pub use policy::{ANNOTATIONS, backends_in_force, default_strategy, policy};
 pub use ramp::TICK_SECS;
 pub use shares::{Candidate, Capacity, Class, shares};
 pub use track::{ChangeKind, Role, State, Track};

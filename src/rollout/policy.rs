@@ -1,6 +1,7 @@
 //! Policies: what the operator wrote on a service, read into a [`Policy`].
 //!
-//! Given the annotations of a service (prefix `shiftdns.io/` removed), the defaults and what is remembered,
+//! Given the annotations of a service (prefix `shiftdns.io/` removed, or what its ServiceRollout says in the same
+//! words), the defaults and what is remembered,
 //! [`policy`] returns what applies and the problems with what was written. Annotations are judged one by one, against
 //! each other and against the kind of service; whether versions, steps and revisions that they name are there is for
 //! others to find.
@@ -8,7 +9,7 @@
 use std::sync::Arc;
 
 use super::memory::Memory;
-use crate::model::{Policy, Problem, ServiceKind, ServiceView, Strategy, Weights};
+use crate::model::{Policy, PolicySource, Problem, ServiceKind, ServiceView, Strategy, Weights};
 
 // Which annotations there are, what each may say, and what they say together.
 mod intents;
@@ -16,6 +17,7 @@ mod names;
 mod values;
 mod written;
 
+pub use names::NAMES as ANNOTATIONS;
 pub use values::default_strategy;
 use written::{OCTETS_MAX, has_place_for_backends, octets, written};
 
@@ -67,9 +69,10 @@ pub(super) fn read(view: &ServiceView, defaults: &Policy, memory: &Memory) -> Re
             policy
         }
     };
-    if let Some(why) = without_effect(view, &policy) {
+    if let Some(obstacle) = Obstacle::of(view, &policy) {
         // A default that cannot act here is nobody's mistake.
         if let Some((key, value)) = asking(view, &policy) {
+            let why = obstacle.told(&view.policy_of);
             problems.push(format!("{key}: `{value}` has no effect {why}"));
         }
         policy.strategy = Strategy::Follow;
@@ -78,7 +81,7 @@ pub(super) fn read(view: &ServiceView, defaults: &Policy, memory: &Memory) -> Re
     policy.intents = intents::joined(policy.intents, &memory.intents);
     let problems = problems
         .into_iter()
-        .map(|text| Problem::of_service(&view.key, text).at(view.origin.as_ref()))
+        .map(|text| view.policy_problem(text))
         .collect();
     Read {
         policy,
@@ -130,15 +133,40 @@ fn asking<'v>(view: &'v ServiceView, policy: &Policy) -> Option<(&'static str, &
     written.find_map(|asking| asking)
 }
 
-/// Why shares cannot move on this service.
-fn without_effect(view: &ServiceView, policy: &Policy) -> Option<&'static str> {
-    match view.kind {
-        ServiceKind::ExternalName { .. } => Some("on an ExternalName service"),
-        ServiceKind::ClusterIp { .. } if !policy.endpoints && !view.has_backends => Some(
-            "on a ClusterIP service without `shiftdns.io/endpoints: \"true\"` or `shiftdns.io/backends`",
-        ),
-        _ if view.publish_not_ready => Some("with `publishNotReadyAddresses`"),
-        _ => None,
+/// Why shares cannot move on a service.
+#[derive(Clone, Copy)]
+enum Obstacle {
+    ExternalName,
+    ClusterIp,
+    Unready,
+}
+
+impl Obstacle {
+    fn of(view: &ServiceView, policy: &Policy) -> Option<Self> {
+        match view.kind {
+            ServiceKind::ExternalName { .. } => Some(Self::ExternalName),
+            ServiceKind::ClusterIp { .. } if !policy.endpoints && !view.has_backends => {
+                Some(Self::ClusterIp)
+            }
+            _ if view.publish_not_ready => Some(Self::Unready),
+            _ => None,
+        }
+    }
+
+    /// For a person who writes at `source`.
+    fn told(self, source: &PolicySource) -> String {
+        match self {
+            Self::ExternalName => "on an ExternalName service".to_owned(),
+            Self::ClusterIp => {
+                let yes = match source {
+                    PolicySource::Annotations => "\"true\"",
+                    PolicySource::Resource { .. } => "true",
+                };
+                let (endpoints, backends) = (source.place("endpoints"), source.place("backends"));
+                format!("on a ClusterIP service without `{endpoints}: {yes}` or `{backends}`")
+            }
+            Self::Unready => "with `publishNotReadyAddresses`".to_owned(),
+        }
     }
 }
 

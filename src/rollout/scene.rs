@@ -24,6 +24,8 @@ pub(super) struct Scene<'a> {
     pub(super) up: u32,
     /// Other revisions have ready endpoints.
     pub(super) others_up: bool,
+    /// An undo of which pods of other revisions are left, ready or not: they may be ready again in a moment.
+    pub(super) goes_on_back: bool,
     /// When targets of the target revision that have soaked had done so, sorted.
     pub(super) soaked_at: &'a [Timestamp],
     /// When the next of them will have.
@@ -42,7 +44,8 @@ impl Scene<'_> {
 
     /// The target is not the stable revision, or an undo in mid-roll has not taken everything back yet.
     pub(super) fn is_rolling(&self) -> bool {
-        *self.stable != self.target.hash || (self.kind == ChangeKind::Rollback && self.others_up)
+        let takes_back = self.others_up || self.goes_on_back;
+        *self.stable != self.target.hash || (self.kind == ChangeKind::Rollback && takes_back)
     }
 
     pub(super) fn is_promoted_in_full(&self) -> bool {

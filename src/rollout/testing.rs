@@ -15,7 +15,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::model::{
-    Endpoint, Revision, ServiceKey, ServiceKind, ServiceView, Workload, WorkloadKey, WorkloadKind,
+    Endpoint, PolicySource, Revision, ServiceKey, ServiceKind, ServiceView, Workload, WorkloadKey,
+    WorkloadKind,
 };
 
 /// Minute `minutes` of the tests' time.
@@ -37,6 +38,7 @@ pub(super) fn view(text: &str, annotations: &str) -> ServiceView {
             .filter_map(|line| line.split_once(": "))
             .map(|(key, value)| (key.into(), value.into()))
             .collect(),
+        policy_of: PolicySource::Annotations,
         publish_not_ready: false,
         has_backends: annotations
             .split("; ")

@@ -280,15 +280,24 @@ fn stand(
     let alive = revisions_of(view, workload)
         .filter(|&index| view.revisions[index].pods > 0 || census.0[index].up > 0)
         .map(|index| &view.revisions[index].hash);
+    let alive: Vec<_> = alive.collect();
+    let target = &view.revisions[lineage.target];
+    let was_back = |known: &TrackMemory| {
+        let is_back = matches!(known.state, State::RollingBack | State::Degraded);
+        is_back && known.target == target.hash
+    };
+    let are_others = alive.iter().any(|hash| **hash != target.hash);
+    let goes_on_back = count.up > 0 && are_others && known.is_some_and(was_back);
     let scene = Scene {
         policy,
         workload: &view.workloads[workload],
-        target: &view.revisions[lineage.target],
+        target,
         stable: &view.revisions[lineage.stable].hash,
         kind: lineage.kind,
-        alive: alive.collect(),
+        alive,
         up: count.up,
         others_up: lineage.others_up,
+        goes_on_back,
         soaked_at: &count.soaked_at,
         next_soak: count.next_soak,
         now,

@@ -10,7 +10,7 @@ use super::sample::Sampler;
 use super::weights::{Group, record_weights};
 use crate::model::Family;
 use crate::records::{self, Addresses, Choice, Member};
-use crate::wire::{AddressRecord, BodyBuilder, Glue, Srv, rtype};
+use crate::wire::{AddressRecord, Body, BodyBuilder, Glue, Srv, rtype};
 
 /// `counts` are the slots that count the answers of each version.
 pub(super) fn encode_addresses(
@@ -153,6 +153,24 @@ pub(super) fn kept_addresses(
 
 /// Address sets in the order given, one a family.
 pub(super) fn address_sets(addresses: &[IpAddr], ttl: u32) -> Vec<(u16, Set)> {
+    family_sets(addresses, ttl, |body| Set::Fixed(Arc::new(body)))
+}
+
+/// Address sets of which any record may come first, one a family; all turn by the worker's common draw.
+pub(super) fn rotated_sets(addresses: &[IpAddr], ttl: u32) -> Vec<(u16, Set)> {
+    family_sets(addresses, ttl, |body| {
+        let sampler = Sampler::all(body.count());
+        Set::Drawn(Arc::new(Drawn {
+            body,
+            sampler,
+            slot: None,
+            counts: Box::default(),
+        }))
+    })
+}
+
+/// One set a family: a single address in place, `several` of more.
+fn family_sets(addresses: &[IpAddr], ttl: u32, several: impl Fn(Body) -> Set) -> Vec<(u16, Set)> {
     let family = |(of, v4): (u16, bool)| {
         let mut addresses = addresses.iter().filter(|address| address.is_ipv4() == v4);
         let first = addresses.next()?;
@@ -163,7 +181,7 @@ pub(super) fn address_sets(addresses: &[IpAddr], ttl: u32) -> Vec<(u16, Set)> {
         for address in [first, second].into_iter().chain(addresses) {
             body.push_address(ttl, *address);
         }
-        Some((of, Set::Fixed(Arc::new(body.build()))))
+        Some((of, several(body.build())))
     };
     let families = [(rtype::A, true), (rtype::AAAA, false)];
     families.into_iter().filter_map(family).collect()

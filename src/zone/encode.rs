@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::addresses::{address_sets, encode_addresses, kept_addresses, redrawn};
-use super::node::{Below, Labelled, Node, PortSet, Set, Sets, ViewNode};
+use super::addresses::{address_sets, encode_addresses, kept_addresses, redrawn, rotated_sets};
+use super::node::{Alias, Below, Labelled, Node, PortSet, Set, Sets, ViewNode};
 use super::ports::{encode_srv, kept_srv, weights};
 use crate::model::{Family, Problem, Protocol, ServiceKey};
 use crate::records::{self, Addresses, Content, Names, Records, SrvTarget, View};
@@ -55,7 +55,11 @@ pub fn encode(records: &Records, origin: &Name, slots: &Slots, generation: u64) 
     };
     let node = match &records.content {
         Content::Absent => None,
-        Content::Alias { target, ttl } => encoder.alias(target, *ttl),
+        Content::Alias {
+            target,
+            ttl,
+            addresses,
+        } => encoder.alias(target, *ttl, addresses),
         Content::Names(names) => Some(encoder.names(names)),
     };
     let problems = encoder.problems;
@@ -201,7 +205,7 @@ impl Encoder<'_> {
         self.problems.push(Problem::of_service(self.key, text));
     }
 
-    fn alias(&mut self, target: &str, ttl: u32) -> Option<Node> {
+    fn alias(&mut self, target: &str, ttl: u32, addresses: &[IpAddr]) -> Option<Node> {
         let target = match Name::parse(target) {
             Ok(target) => target,
             Err(error) => {
@@ -211,10 +215,12 @@ impl Encoder<'_> {
         };
         let mut body = BodyBuilder::default();
         body.push(rtype::CNAME, ttl, target.as_wire());
-        let set = Set::Alias {
-            body: Arc::new(body.build()),
-            target: Arc::new(QueryName::from(&target)),
+        let alias = Alias {
+            body: body.build(),
+            target: QueryName::from(&target),
+            addresses: Sets::new(rotated_sets(addresses, Content::TTL_TARGET)),
         };
+        let set = Set::Alias(Arc::new(alias));
         Some(Node::of(vec![(rtype::CNAME, set)]))
     }
 

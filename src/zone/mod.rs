@@ -20,7 +20,7 @@ mod zones;
 
 pub use encode::{Encoded, Slots, encode, reshared, service_name, stamped};
 pub use kept::{Keeps, Kept, Sticky};
-pub use node::{Drawn, Found, Node, PortSet, Set, Sets};
+pub use node::{Alias, Drawn, Found, Node, PortSet, Set, Sets};
 pub use zones::{
     Authority, Place, Reverse, Soa, Zone, ZoneKind, Zones, address_node, pointer_node,
     reverse_name, reverse_zones,

@@ -47,13 +47,19 @@ pub enum Set {
     Drawn(Arc<Drawn>),
     /// Records that a client keeps, of any type.
     Kept(Arc<Kept>),
-    /// A CNAME, whose target is followed where it is ours.
-    Alias {
-        /// The CNAME record.
-        body: Arc<Body>,
-        /// Where it points.
-        target: Arc<QueryName>,
-    },
+    /// A CNAME.
+    Alias(Arc<Alias>),
+}
+
+/// A CNAME, whose target is followed where it is ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// The CNAME record.
+    pub body: Body,
+    /// Where it points.
+    pub target: QueryName,
+    /// The addresses of a target that is not ours, where they are known.
+    pub addresses: Sets,
 }
 
 /// A record set whose answers are chosen by a draw.

@@ -79,7 +79,11 @@ impl Following {
             kubeconfig: Some(kubeconfig),
             context: None,
         };
-        let source = Source::Kubernetes(Box::new(kubernetes::Settings { access, pace }));
+        let source = Source::Kubernetes(Box::new(kubernetes::Settings {
+            access,
+            pace,
+            instance: "test".to_owned(),
+        }));
         let rig = Rig::from(&config, source);
         Self { rig, api }
     }

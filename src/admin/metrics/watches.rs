@@ -99,6 +99,18 @@ pub(super) fn watched(watches: &Status, page: &mut Page<'_>) -> fmt::Result {
             ages.gauge(&[("kind", kind.kind.as_str())], age.as_secs_f64())?;
         }
     }
+    let written = watches.written();
+    let help = "Statuses and Events that were to be written to the API, by what came of it; known: another server had written the same";
+    let mut reports = page.counters("shiftdns_reports", help)?;
+    for (result, count) in [
+        ("status", written.statuses),
+        ("event", written.events),
+        ("known", written.known),
+        ("failed", written.failed),
+        ("dropped", written.dropped),
+    ] {
+        reports.counter(&[("result", result)], count)?;
+    }
     if let Some(offset) = watches.clock_offset_secs() {
         let help = "By how much the API server's clock is ahead of ours, to about half a second";
         let kind = MetricType::Gauge;

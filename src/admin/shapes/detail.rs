@@ -24,6 +24,8 @@ pub(in crate::admin) struct Service {
     origin: Option<Origin>,
     cluster_ips: Vec<IpAddr>,
     external_name: Option<Arc<str>>,
+    /// The addresses of the external name that are answered with it; `null`: it is not looked up.
+    external_addresses: Option<Vec<IpAddr>>,
     ports: Vec<Port>,
     annotations: BTreeMap<Arc<str>, Arc<str>>,
     policy: Policy,
@@ -211,6 +213,7 @@ impl Service {
             problems,
             drains,
             held,
+            resolved,
         } = detail;
         let (cluster_ips, external_name) = match &view.kind {
             ServiceKind::ClusterIp { addresses } => (addresses.clone(), None),
@@ -234,6 +237,7 @@ impl Service {
             origin: view.origin.as_ref().map(Origin::from),
             cluster_ips,
             external_name,
+            external_addresses: resolved.as_ref().map(|known| known.addresses.clone()),
             ports: view.ports.iter().map(Port::from).collect(),
             annotations: view.annotations.iter().cloned().collect(),
             policy: (&outcome.policy).into(),

@@ -119,10 +119,12 @@ impl Site {
             pods: Pods::Disabled,
             name_server: vec![IpAddr::from([10, 96, 0, 10])],
             cache_floor: 5,
+            in_cluster: false,
+            upstream: false,
         };
         let engine = Engine::new(settings, Arc::clone(&view), publisher).unwrap();
         let versions = engine.counted_versions();
-        let engine = control::start(engine, None).unwrap();
+        let engine = control::start(engine, control::Sinks::default()).unwrap();
         let clients = Worker::new(1);
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let settings = Settings {
@@ -140,6 +142,7 @@ impl Site {
             workers: vec![clients.counts()],
             server: Arc::default(),
             versions,
+            upstream: None,
             resolver: Worker::new(2),
             watches,
         });

@@ -25,7 +25,7 @@ pub(super) const ALL: [fn(&Case<'_>) -> Vec<Finding>; 10] = [
 
 impl Case<'_> {
     fn problem(&self, text: String) -> Problem {
-        Problem::of_service(&self.view.key, text).at(self.view.origin.as_ref())
+        self.view.policy_problem(text)
     }
 
     /// The value of an annotation, if it was written.

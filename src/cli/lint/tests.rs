@@ -383,3 +383,29 @@ fn services_and_workloads_meet_across_files() {
         "{found:?}"
     );
 }
+
+#[test]
+fn a_resource_is_judged_in_place_of_annotations() {
+    let resource = "---
+apiVersion: shiftdns.io/v1alpha1
+kind: ServiceRollout
+metadata: {name: web, namespace: shop}
+spec: ";
+    let with = |annotations: &str, spec: &str| {
+        deployment(annotations, "replicas: 10") + resource + spec + "\n"
+    };
+    let no_op = |manifests: &str| {
+        let found = judge([("web.yaml", manifests)].into_iter());
+        found.iter().any(|finding| finding.rule == "ramp-is-no-op")
+    };
+    assert!(no_op(&with("", "{ramp: 60s}")));
+    assert!(no_op(&deployment("shiftdns.io/ramp: 60s", "replicas: 10")));
+    assert!(!no_op(&with("shiftdns.io/ramp: 60s", "{soak: 5s}")));
+    check(
+        &with("", "{records: 9, soakk: 5s}"),
+        &[
+            "web.yaml:15: servicerollout shop/web: `spec.soakk` is ignored: a ServiceRollout has no such field [manifest]",
+            "web.yaml:15: servicerollout shop/web: records: `9` is not a number from 1 to 8 [annotation]",
+        ],
+    );
+}

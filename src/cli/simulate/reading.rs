@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -34,6 +35,8 @@ pub(in crate::cli) struct Cast {
     pub(in crate::cli) key: ServiceKey,
     /// As an object, with what a cluster would add.
     pub(in crate::cli) service: Object,
+    /// Its ServiceRollout.
+    pub(in crate::cli) resource: Option<Object>,
     /// The labels that may name a version of it, best first.
     pub(in crate::cli) version_labels: Vec<String>,
     /// The workloads behind it, in the order of the text.
@@ -91,14 +94,29 @@ pub(in crate::cli) fn read(
         text,
     };
     let (service, workloads) = choose(&known, service).map_err(|text| vec![of_file(text)])?;
-    let flaws = || workloads.iter().copied().chain([service]);
+    let resource = known.iter().find(|known| {
+        let object = &known.object;
+        let id = |object: &Object| (Arc::clone(object.namespace()), Arc::clone(object.name()));
+        object.kind() == Kind::ServiceRollout && id(object) == id(&service.object)
+    });
+    let flaws = || workloads.iter().copied().chain([service]).chain(resource);
     let flaws: Vec<Problem> = flaws().flat_map(|known| known.object.problems()).collect();
     if !flaws.is_empty() {
         return Err(flaws);
     }
-    if service.value["metadata"]["annotations"]["shiftdns.io/backends"].is_string() {
-        let text = "a service with `shiftdns.io/backends` is made of other services; simulate one of those";
-        return Err(vec![service.problem(text)]);
+    let word = |word: &str| match (resource.map(|known| &known.object), &service.object) {
+        (Some(Object::ServiceRollout(resource)), _) => resource.written.get(word).cloned(),
+        (_, Object::Service(service)) => service.annotation(word).cloned(),
+        _ => None,
+    };
+    if word("backends").is_some() {
+        let (writer, backends) = match resource {
+            Some(resource) => (resource, "spec.backends"),
+            None => (service, "shiftdns.io/backends"),
+        };
+        let text =
+            format!("a service with `{backends}` is made of other services; simulate one of those");
+        return Err(vec![writer.problem(text)]);
     }
     let nodes = known.iter().filter(|k| k.object.kind() == Kind::Node);
     let nodes = u32::try_from(nodes.count()).unwrap_or(u32::MAX);
@@ -133,15 +151,12 @@ pub(in crate::cli) fn read(
             origin: known.object.origin(),
         });
     }
-    let label = &service.value["metadata"]["annotations"]["shiftdns.io/version-label"];
-    let labels = [
-        label.as_str().unwrap_or_default(),
-        "app.kubernetes.io/version",
-        "version",
-    ];
+    let label = word("version-label").unwrap_or_default();
+    let labels = [&*label, "app.kubernetes.io/version", "version"];
     Ok(Cast {
         key,
         service: with_address(service, CLUSTER_IP).map_err(|text| vec![service.problem(text)])?,
+        resource: resource.map(|known| known.object.clone()),
         version_labels: labels.map(str::to_owned).into(),
         workloads: players,
     })

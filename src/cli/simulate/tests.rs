@@ -425,3 +425,36 @@ fn times_are_seconds_or_minutes() {
         );
     }
 }
+
+#[test]
+fn a_resource_is_played_in_place_of_annotations() {
+    let spec = "replicas: 4
+  minReadySeconds: 30
+  strategy: {rollingUpdate: {maxSurge: 100%, maxUnavailable: 0}}";
+    let with = |annotations: &str, resource: &str| {
+        let resource = match resource {
+            "" => String::new(),
+            spec => format!(
+                "---
+apiVersion: shiftdns.io/v1alpha1
+kind: ServiceRollout
+metadata: {{name: web, namespace: shop}}
+spec: {spec}
+"
+            ),
+        };
+        told(
+            &(service(annotations) + &workload("Deployment", "web", "v1", spec) + &resource),
+            "",
+        )
+    };
+    let annotated = with("shiftdns.io/ramp: 20s", "");
+    assert!(annotated.contains("The ramp of 20s is real"), "{annotated}");
+    assert_eq!(with("", "{ramp: 20s}"), annotated);
+    let won = with("shiftdns.io/ramp: 20s", "{strategy: follow}");
+    assert!(!won.contains("The ramp"), "{won}");
+    assert_eq!(
+        with("", "{backends: [{service: blue, weight: 1}]}"),
+        "all.yaml:20: servicerollout shop/web: a service with `spec.backends` is made of other services; simulate one of those\n"
+    );
+}

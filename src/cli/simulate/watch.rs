@@ -119,6 +119,7 @@ fn objects<'s>(
     snapshot: impl Fn(usize) -> Option<&'s Snapshot>,
 ) -> Result<Vec<Object>, serde_json::Error> {
     let mut objects = vec![cast.service.clone()];
+    objects.extend(cast.resource.clone());
     for (index, player) in cast.workloads.iter().enumerate() {
         if let Some(snapshot) = snapshot(index) {
             objects.extend(player.stage.objects(snapshot)?);

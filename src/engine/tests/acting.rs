@@ -200,7 +200,7 @@ fn a_promotion_in_full_overrides_pause_and_abort() {
     check(
         "annotated pause b",
         "promote full",
-        "annotation `shiftdns.io/pause` names revision `b`; take it away there",
+        "`shiftdns.io/pause` names revision `b`; take it away there",
     );
 }
 
@@ -222,7 +222,7 @@ fn an_abort_takes_promotions_back_and_a_retry_the_abort() {
     check(
         "annotated abort x, b",
         "retry",
-        "annotation `shiftdns.io/abort` names revision `b`; take it away there",
+        "`shiftdns.io/abort` names revision `b`; take it away there",
     );
 }
 
@@ -236,7 +236,7 @@ fn a_pause_stands_until_it_is_resumed_where_it_was_written() {
         "resume",
         "revision `b` is not paused by hand: waits to be promoted",
     );
-    let there = "annotation `shiftdns.io/pause` names revision `b`; take it away there";
+    let there = "`shiftdns.io/pause` names revision `b`; take it away there";
     check("annotated pause b", "resume", there);
     check("annotated pause b; pause b", "resume", there);
     // The annotation is malformed by now, and the last good policy holds.

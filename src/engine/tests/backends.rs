@@ -16,6 +16,51 @@ fn front(annotations: &[(&str, &str)]) -> Object {
     }))
 }
 
+/// What the ServiceRollout of `shop/web` asks.
+fn asked(backends: &Value) -> Object {
+    read(json!({
+        "apiVersion": "shiftdns.io/v1alpha1", "kind": "ServiceRollout",
+        "metadata": {"name": "web", "namespace": "shop"}, "spec": {"backends": backends},
+    }))
+}
+
+#[test]
+fn backends_of_a_resource_win_until_it_goes() {
+    let mut cluster = Cluster::default();
+    for name in ["blue", "db"] {
+        cluster.put(service("shop", name, 0));
+    }
+    for (name, octet) in [("web", 1), ("blue", 2), ("db", 3)] {
+        cluster.put(endpoint(name, octet));
+    }
+    cluster.put(front(&[("backends", "blue=1")]));
+    let mut engine = engine();
+    engine.apply(cluster.lists(), at(0));
+    check(&engine, at(0), 2);
+    let db = asked(&json!([{"service": "db", "weight": 1}]));
+    engine.apply(vec![Change::Apply(db)], at(1));
+    check(&engine, at(1), 3);
+    // A mistake that is one of the language keeps the last good ones.
+    let mistake = asked(&json!([{"service": "blue", "weight": 70_000}]));
+    engine.apply(vec![Change::Apply(mistake)], at(2));
+    check(&engine, at(2), 3);
+    let told: Vec<String> = engine.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "service shop/web: annotation `shiftdns.io/backends` is ignored: the ServiceRollout of the service's name wins as a whole",
+            "servicerollout shop/web: backends: `blue=70000` is not `name=weight` with a weight from 0 to 65535",
+        ]
+    );
+    let gone = Change::Delete {
+        kind: Kind::ServiceRollout,
+        namespace: "shop".into(),
+        name: "web".into(),
+    };
+    engine.apply(vec![gone], at(3));
+    check(&engine, at(3), 2);
+}
+
 /// An endpoint of a service, 10.1.0.`octet`.
 fn endpoint(service: &str, octet: u8) -> Object {
     read(json!({

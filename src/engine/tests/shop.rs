@@ -26,6 +26,20 @@ impl Shop {
         shop
     }
 
+    /// The same, with the API of a cluster as its source.
+    pub(super) fn in_cluster() -> Self {
+        let mut shop = Self::closed();
+        shop.sync("");
+        shop
+    }
+
+    /// Nothing is read yet.
+    pub(super) fn closed() -> Self {
+        let mut shop = Self { engine: engine() };
+        shop.engine.settings.in_cluster = true;
+        shop
+    }
+
     /// The same, and then the Deployment rolls to v2, whose pods are Ready and no endpoints yet.
     pub(super) fn rolling() -> Self {
         let mut shop = Self::open();
@@ -35,7 +49,13 @@ impl Shop {
 
     /// Reads everything.
     pub(super) fn sync(&mut self, events: &str) {
+        self.sync_beside(None, events, 0);
+    }
+
+    /// Reads everything and one object more, after these events, at a second.
+    pub(super) fn sync_beside(&mut self, object: Option<Object>, events: &str, second: i64) {
         let mut cluster = Cluster::default();
+        object.into_iter().for_each(|object| cluster.put(object));
         let pods = (0..4).map(|n| pod(n, "Running", true));
         let others = [service(""), deployment(1), set("a", 1), slice("0 1 2 3")];
         for object in pods.chain(others) {
@@ -48,7 +68,7 @@ impl Shop {
                 }
             }
         }
-        self.engine.apply(cluster.lists(), at(0));
+        self.engine.apply(cluster.lists(), at(second));
     }
 
     /// One line of a script: what happens at a second, as one batch, and then time's own work.

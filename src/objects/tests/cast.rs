@@ -8,6 +8,7 @@
 //! pod web-a-1 of=ReplicaSet/web-a ip=10.1.0.1 pod-template-hash=a version=v1 image=web:1 !done !gone
 //! deployment web replicas=4 app=web        replicaset web-a of=Deployment/web rev=1 pod-template-hash=a
 //! statefulset db app=db                    revision db-6d4b of=StatefulSet/db rev=1
+//! rollout web {"ramp":"10m"}                (a ServiceRollout and its spec)
 //! ```
 //!
 //! Moments are seconds of a day. A container is its restarts, its state and its last end, an init container likewise:
@@ -59,6 +60,7 @@ pub(super) fn kind(word: &str) -> Kind {
         "daemonset" => Kind::DaemonSet,
         "revision" => Kind::ControllerRevision,
         "node" => Kind::Node,
+        "rollout" => Kind::ServiceRollout,
         _ => panic!("no kind `{word}`"),
     }
 }
@@ -77,6 +79,10 @@ fn json(line: &str) -> Value {
     let mut endpoints = Vec::new();
     let number = |text: &str| text.parse::<i64>().unwrap();
     for word in words {
+        if kind == Kind::ServiceRollout {
+            spec = serde_json::from_str(word).unwrap();
+            continue;
+        }
         let (key, value) = word.split_once('=').unwrap_or((word, ""));
         match (key, value) {
             ("of", owner) if kind == Kind::EndpointSlice => {
@@ -179,7 +185,7 @@ fn json(line: &str) -> Value {
     }
     if !matches!(
         kind,
-        Kind::Pod | Kind::EndpointSlice | Kind::Service | Kind::Namespace
+        Kind::Pod | Kind::EndpointSlice | Kind::Service | Kind::Namespace | Kind::ServiceRollout
     ) {
         let image = spec.get("containers").cloned().unwrap_or(Value::Null);
         let template = json!({"metadata": {"labels": labels}, "spec": {"containers": image}});

@@ -397,7 +397,7 @@ fn backends_that_are_no_weights_are_told_and_ignored() {
         "service web ip=None @backends=blue\n slice x of=web a@10.1.0.1",
         &[
             "10.1.0.1 ready unversioned",
-            "! annotation `backends` is ignored: `blue` is not `name=weight` with a weight from 0 to 65535",
+            "! `shiftdns.io/backends` is ignored: `blue` is not `name=weight` with a weight from 0 to 65535",
         ],
     );
 }

@@ -6,4 +6,5 @@ mod joins;
 mod marks;
 mod reading;
 mod replay;
+mod resources;
 mod templates;

@@ -146,7 +146,19 @@ fn line() -> impl Strategy<Value = String> {
         });
     let namespace =
         (ns(), select(vec!["", "env=prod"])).prop_map(|(ns, env)| format!("namespace {ns} {env}"));
-    prop_oneof![4 => service, 4 => slice, 4 => pod, 2 => set, 1 => revision, 2 => workload, 1 => namespace]
+    let resource = (
+        (ns(), select(vec!["a", "b", "c"])),
+        select(vec![
+            r#"{}"#,
+            r#"{"soak":"5s"}"#,
+            r#"{"soak":5}"#,
+            r#"{"versionLabel":"t"}"#,
+            r#"{"backends":[{"service":"a","weight":1},{"service":"b","weight":2}]}"#,
+            r#"{"backends":[{"service":"c","weight":1}]}"#,
+        ]),
+    )
+        .prop_map(|((ns, n), spec)| format!("rollout {ns}/{n} {spec}"));
+    prop_oneof![4 => service, 4 => slice, 4 => pod, 2 => set, 1 => revision, 2 => workload, 1 => namespace, 2 => resource]
 }
 
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Names: which annotations there are, and what a person may have meant by another one.
 
 /// Every annotation, without the prefix.
-pub(super) const NAMES: [&str; 22] = [
+pub const NAMES: [&str; 22] = [
     "abort",
     "answer",
     "auto-promotion",

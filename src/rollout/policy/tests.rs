@@ -579,3 +579,38 @@ fn every_name_is_read() {
         );
     }
 }
+
+#[test]
+fn problems_with_what_a_resource_asks_are_the_resources() {
+    let origin = crate::model::Origin {
+        file: "web.yaml".into(),
+        line: 9,
+    };
+    let told = |text: &str, asked: &str| {
+        let mut view = view(text, asked);
+        view.policy_of = PolicySource::Resource {
+            origin: Some(origin.clone()),
+        };
+        view.kind = match text {
+            "" => ServiceKind::ClusterIp {
+                addresses: Vec::new(),
+            },
+            _ => ServiceKind::Headless,
+        };
+        let (_, problems) = policy(&view, &Policy::default(), &Memory::default());
+        let problems = problems.iter().map(ToString::to_string);
+        problems.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told("v1 rev1 1 ready", "records: 9"),
+        ["web.yaml:9: servicerollout shop/web: records: `9` is not a number from 1 to 8"]
+    );
+    // No annotation is advised to someone whose annotations are not read.
+    assert_eq!(
+        told("", "ramp: 10m"),
+        [
+            "web.yaml:9: servicerollout shop/web: ramp: `10m` has no effect on a ClusterIP service without \
+          `spec.endpoints: true` or `spec.backends`"
+        ]
+    );
+}
