@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use super::ChangeKind;
 use super::failure::{Verdict, failure};
 use super::memory::{Cause, Latch, TrackMemory};
 use super::ramp::{secs_between, tick};
