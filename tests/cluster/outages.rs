@@ -105,6 +105,8 @@ struct Outage {
     scene: Scene<'static>,
     observer: Observer,
     began: Instant,
+    /// The target's share when it began, in basis points.
+    share: u64,
 }
 
 impl Outage {
@@ -124,6 +126,7 @@ impl Outage {
             scene,
             observer: Observer::of(&theatre.ours, name),
             began: Instant::now(),
+            share: theatre.share(name, "2").expect("it rolls"),
         }
     }
 
@@ -164,10 +167,6 @@ impl Outage {
             .collect();
         let first = *lost.first().expect("the loss was noticed");
         let last = *lost.last().expect("the same");
-        let share_at = |at: Instant| {
-            let until = seen.iter().take_while(|glimpse| glimpse.at <= at);
-            until.last().map_or(0, |glimpse| glimpse.share)
-        };
         let stale = seen.iter().filter(|glimpse| glimpse.is_stale).count();
         println!(
             "{}: lost for {} ms, noticed after {} ms; share {} bp when it began, {} when noticed, {} at the end of the loss, {} at \
@@ -175,7 +174,7 @@ impl Outage {
             self.name,
             last.at.duration_since(first.at).as_millis(),
             first.at.duration_since(self.began).as_millis(),
-            share_at(self.began),
+            self.share,
             first.share,
             last.share,
             seen.last().map_or(0, |glimpse| glimpse.share),
