@@ -97,14 +97,14 @@ fn services_have_addresses_ports_and_names_of_addresses() {
         &ours,
         "_http._tcp.test-service-2.shop.svc.Z SRV",
         &format!(
-            "NOERROR aa\n_http._tcp.{service} 30 SRV 0 100 80 {service}\nadd {service} 30 A {ip}"
+            "NOERROR aa\n_http._tcp.{service} 30 SRV 0 256 80 {service}\nadd {service} 30 A {ip}"
         ),
     );
     wait_for(
         &ours,
         "_dns._udp.test-service-2.shop.svc.Z SRV",
         &format!(
-            "NOERROR aa\n_dns._udp.{service} 30 SRV 0 100 53 {service}\nadd {service} 30 A {ip}"
+            "NOERROR aa\n_dns._udp.{service} 30 SRV 0 256 53 {service}\nadd {service} 30 A {ip}"
         ),
     );
     wait_for(
@@ -123,12 +123,12 @@ fn services_have_addresses_ports_and_names_of_addresses() {
     wait_for(
         &ours,
         "_http._tcp.dns-test-service.shop.svc.Z SRV",
-        &format!("NOERROR aa\n_http._tcp.{service} 5 SRV 0 100 8080 {host}\nadd {host} 5 A {pod}"),
+        &format!("NOERROR aa\n_http._tcp.{service} 5 SRV 0 256 8080 {host}\nadd {host} 5 A {pod}"),
     );
     wait_for(
         &ours,
         &format!("{} PTR", reverse(&pod)),
-        &format!("NOERROR aa\n{}. 5 PTR {host}", reverse(&pod)),
+        &format!("NOERROR aa\n{}. 30 PTR {host}", reverse(&pod)),
     );
     wait_for(
         &ours,
@@ -178,7 +178,7 @@ fn pods_with_hostname_and_subdomain_have_names() {
     wait_for(
         &ours,
         &format!("{} PTR", reverse(&ip)),
-        &format!("NOERROR aa\n{}. 5 PTR {name}", reverse(&ip)),
+        &format!("NOERROR aa\n{}. 30 PTR {name}", reverse(&ip)),
     );
     // Its address is no second name of it.
     let by_address = format!("{}.dns-test-service-2.shop.svc.Z A", ip.replace('.', "-"));
