@@ -66,19 +66,12 @@ impl Ours {
 
     /// One service as the API tells it; `None` if there is none.
     pub fn service(&self, namespace: &str, name: &str) -> Option<Value> {
-        let (status, body) = get(self.api, &format!("/api/v1/services/{namespace}/{name}"))?;
-        (status == 200).then(|| serde_json::from_str(&body).expect("the API writes JSON"))
+        service_of(self.api, namespace, name)
     }
 
     /// The value of a series of `/metrics`, given with all its labels.
     pub fn metric(&self, series: &str) -> Option<f64> {
-        let (_, text) = get(self.http, "/metrics")?;
-        let mut lines = text.lines();
-        let line = lines.find(|line| {
-            line.strip_prefix(series)
-                .is_some_and(|rest| rest.starts_with(' '))
-        })?;
-        line.rsplit(' ').next()?.parse().ok()
+        metric(self.http, series)
     }
 
     /// Asks over UDP: `web.shop.svc.cluster.local A`.
@@ -86,6 +79,23 @@ impl Ours {
         let answer = rig::udp(self.dns, &rig::query(question));
         answer.map_or_else(|| "no answer".to_owned(), |answer| rig::shown(&answer))
     }
+}
+
+/// One service as a server's API tells it; `None` if there is none.
+pub fn service_of(api: SocketAddr, namespace: &str, name: &str) -> Option<Value> {
+    let (status, body) = get(api, &format!("/api/v1/services/{namespace}/{name}"))?;
+    (status == 200).then(|| serde_json::from_str(&body).expect("the API writes JSON"))
+}
+
+/// The value of a series of a server's `/metrics`, given with all its labels.
+pub fn metric(http: SocketAddr, series: &str) -> Option<f64> {
+    let (_, text) = get(http, "/metrics")?;
+    let mut lines = text.lines();
+    let line = lines.find(|line| {
+        line.strip_prefix(series)
+            .is_some_and(|rest| rest.starts_with(' '))
+    })?;
+    line.rsplit(' ').next()?.parse().ok()
 }
 
 /// Status and body of a GET; `None` where nobody answers.
