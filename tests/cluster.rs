@@ -51,3 +51,7 @@ mod deploy;
 // What is seen on it.
 #[path = "cluster/workloads.rs"]
 mod workloads;
+
+// What it costs, beside CoreDNS.
+#[path = "cluster/sidebyside.rs"]
+mod sidebyside;

@@ -56,7 +56,7 @@ fn kubectl_shows_roll_outs_as_a_table_and_as_events() {
     let servers = ["one", "two"].map(|name| Ours::start(&plane, name, &kubeconfig, &[]));
     let service = json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "shop", "name": "web"},
-        "spec": {"clusterIP": "None", "selector": {"app": "told"}, "ports": [{"name": "http", "port": 80}]},
+        "spec": {"clusterIP": "None", "selector": {"app": "web"}, "ports": [{"name": "http", "port": 80}]},
     });
     let resource = |spec: &Value| {
         let spec = spec.clone();
