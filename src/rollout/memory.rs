@@ -3,7 +3,7 @@
 //! A value that [`super::evaluate()`] is given and gives back. Without it everything works: how long a ramp stood still, a
 //! latch whose evidence is gone, the ramp's start after its pods were replaced (so that what a failure held is
 //! nothing), the true stable revision of chained roll-outs, second chances (retries that were heard, aborts that were
-//! taken back), when a step was promoted to and the last good policy are then lost, and nothing else changes.
+//! taken back), that a target was tried before, when a step was promoted to and the last good policy are then lost, and nothing else changes.
 
 use std::sync::Arc;
 

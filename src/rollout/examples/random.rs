@@ -1,5 +1,7 @@
 //! Random stories: whatever is done to a workload under whatever policy, some things hold at every moment.
 
+use std::collections::BTreeSet;
+
 use std::sync::Arc;
 
 use proptest::collection::vec;
@@ -171,6 +173,7 @@ proptest! {
     ) {
         let story = Story::new(&workload, &format!("0 update v2; {events}"), &annotations);
         let (mut memory, mut forgetful) = (Memory::default(), Memory::default());
+        let (mut tried, mut at_loss) = (BTreeSet::new(), None);
         for at in 0..=400 {
             let view = story.view(at);
             if at == lost {
@@ -180,6 +183,12 @@ proptest! {
             let forgot = evaluate(&view, &Policy::default(), &forgetful, second(at));
             let target = kept.tracks[0].target;
             assert_eq!(forgot.tracks[0].target, target);
+            if at < lost {
+                tried.insert(target);
+            } else if *at_loss.get_or_insert(target) != target && tried.contains(&target) {
+                // That it was tried before is forgotten, and with it that its pods are left from then.
+                break;
+            }
             let share = |outcome: &Outcome| outcome.versions[target.unwrap()].share;
             assert!(
                 share(&forgot) <= share(&kept),
