@@ -167,10 +167,14 @@ impl Outage {
             .collect();
         let first = *lost.first().expect("the loss was noticed");
         let last = *lost.last().expect("the same");
+        let leaps = seen
+            .windows(2)
+            .map(|pair| pair[1].share.saturating_sub(pair[0].share));
+        let leap = leaps.max().unwrap_or_default();
         let stale = seen.iter().filter(|glimpse| glimpse.is_stale).count();
         println!(
             "{}: lost for {} ms, noticed after {} ms; share {} bp when it began, {} when noticed, {} at the end of the loss, {} at \
-             the end; {stale} of {} looks stale; once well: a change is answered after {} ms, the source is back after {} ms",
+             the end, the largest leap {leap}; {stale} of {} looks stale; once well: a change is answered after {} ms, the source is back after {} ms",
             self.name,
             last.at.duration_since(first.at).as_millis(),
             first.at.duration_since(self.began).as_millis(),
