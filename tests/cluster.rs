@@ -31,6 +31,8 @@ mod ours;
 mod scenarios;
 #[path = "cluster/theatre.rs"]
 mod theatre;
+#[path = "cluster/told.rs"]
+mod told;
 
 // The same where more than one server, a failing control plane or a resolver is in play.
 #[path = "cluster/existence.rs"]
@@ -49,3 +51,7 @@ mod deploy;
 // What is seen on it.
 #[path = "cluster/workloads.rs"]
 mod workloads;
+
+// What it costs, beside CoreDNS.
+#[path = "cluster/sidebyside.rs"]
+mod sidebyside;

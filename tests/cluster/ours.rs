@@ -1,7 +1,7 @@
 //! Ours: our own server on the plane, as a process with a ServiceAccount that may do what `deploy/` lets it do.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -39,7 +39,7 @@ impl Ours {
             args.extend([flag.to_owned(), address.to_string()]);
         }
         args.extend(more.iter().map(|arg| (*arg).to_owned()));
-        let program = plane.run(name, Path::new(env!("CARGO_BIN_EXE_shiftdns")), args);
+        let program = plane.run(name, &binary(), args);
         Self {
             dns,
             http,
@@ -96,6 +96,12 @@ pub fn metric(http: SocketAddr, series: &str) -> Option<f64> {
             .is_some_and(|rest| rest.starts_with(' '))
     })?;
     line.rsplit(' ').next()?.parse().ok()
+}
+
+/// Our program: `SHIFTDNS_BINARY`, as a release build that is measured, or else what was built with these tests.
+fn binary() -> PathBuf {
+    let built = || env!("CARGO_BIN_EXE_shiftdns").into();
+    std::env::var_os("SHIFTDNS_BINARY").map_or_else(built, PathBuf::from)
 }
 
 /// Status and body of a GET; `None` where nobody answers.
