@@ -547,8 +547,9 @@ impl Follower {
         let wait = self.backoff.wait(failure.retry_after(), self.dice.draw());
         tokio::select! {
             () = time::sleep(wait) => {}
-            // Where nobody answered, whoever gets through first tells the others.
-            () = self.desk.answers.notified(), if failure.is_silence() => {}
+            // Whoever gets through first tells the others. Those that were refused too: an API server that starts refuses
+            // everybody until it has read who may do what. One that asks for a wait gets it.
+            () = self.desk.answers.notified(), if failure.retry_after().is_none() => {}
         }
         Ok(())
     }
