@@ -363,6 +363,12 @@ async fn follow(
                 return;
             }
         }
+        // At the end of the process nobody hears it.
+        let lost = Event::SourceLost {
+            since: None,
+            cause: "the watches have ended".to_owned(),
+        };
+        let _ = engine.send(lost).await;
     });
     Ok(watches)
 }

@@ -85,22 +85,23 @@ fn conditions(status: &engine::Status) -> [Condition; 2] {
     let Standing {
         state,
         reason,
-        is_accepted,
+        complaint,
         ..
     } = &status.standing;
     let observed_generation = (status.generation > 0).then_some(status.generation);
+    let is_accepted = complaint.is_empty();
     let message = match is_accepted {
         true => "the policy is in force".to_owned(),
-        false => status.complaints.join("; "),
+        false => complaint.clone(),
     };
     [
         Condition {
             kind: "Accepted".to_owned(),
-            status: holds(*is_accepted),
+            status: holds(is_accepted),
             observed_generation,
             last_transition_time: status.accepted_since,
-            reason: if *is_accepted { "InForce" } else { "Mistaken" }.to_owned(),
-            message: message.chars().take(MESSAGE_MAX).collect(),
+            reason: if is_accepted { "InForce" } else { "Mistaken" }.to_owned(),
+            message,
         },
         Condition {
             kind: "Healthy".to_owned(),
@@ -112,9 +113,6 @@ fn conditions(status: &engine::Status) -> [Condition; 2] {
         },
     ]
 }
-
-/// The longest message of a condition that is worth reading; the API accepts ten times as much.
-const MESSAGE_MAX: usize = 2000;
 
 fn revision(revision: engine::Revision) -> RevisionStatus {
     RevisionStatus {

@@ -6,9 +6,12 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use thiserror::Error;
 
-use crate::model::{Intents, Promotion, ServiceKey, ServiceView, Strategy, WorkloadKey};
+use crate::model::{
+    Intents, PolicySource, Promotion, ServiceKey, ServiceView, Strategy, WorkloadKey,
+};
 use crate::rollout::{ChangeKind, Memory, Outcome, State};
 
 /// What a person asks.
@@ -109,18 +112,10 @@ pub enum IntentError {
         note: Option<String>,
     },
     /// In a cluster it is written where every server reads it, by someone who may.
-    #[error(
-        "this server follows a cluster and writes nobody's objects; run: kubectl annotate --overwrite \
-         service {} -n {} shiftdns.io/{annotation}={value}",
-        .service.name, .service.namespace
-    )]
+    #[error("this server follows a cluster and writes nobody's objects; run: {command}")]
     InCluster {
-        /// The Service.
-        service: ServiceKey,
-        /// Which annotation says it.
-        annotation: &'static str,
-        /// What it is to say, with what it says already.
-        value: String,
+        /// What a person runs.
+        command: String,
     },
     /// It was done, and would be forgotten by a restart.
     #[error("done, but it could not be written down: {0}")]
@@ -201,49 +196,58 @@ pub(super) fn act(
     Ok((intents, acted))
 }
 
-/// What was asked as an annotation of the Service, beside what stands in that annotation for other revisions.
-pub(super) fn as_annotation(view: &ServiceView, asked: &Intents, acted: &Acted) -> IntentError {
-    let Intents {
-        promote,
-        pause,
-        abort,
-        retry,
-    } = asked;
-    let hashes = |hashes: &[Arc<str>]| -> Vec<String> {
-        hashes.iter().map(|hash| hash.to_string()).collect()
+/// What was asked as the command that writes it where this service's policy is written, beside what stands there for
+/// other revisions.
+pub(super) fn as_command(view: &ServiceView, asked: &Intents, acted: &Acted) -> IntentError {
+    let hashes = |word, hashes: &[Arc<str>]| -> Vec<(&str, String)> {
+        hashes.iter().map(|hash| (word, hash.to_string())).collect()
     };
-    let promote = promote.iter().map(|(hash, to)| match to {
-        Promotion::Step(step) => format!("{hash}@{step}"),
-        Promotion::Full => format!("{hash}@full"),
+    let promoted = asked.promote.iter().map(|(hash, to)| match to {
+        Promotion::Step(step) => ("promote", format!("{hash}@{step}")),
+        Promotion::Full => ("promote", format!("{hash}@full")),
     });
-    let retry = retry
-        .iter()
-        .map(|(hash, number)| format!("{hash}@{number}"));
-    let all = [
-        ("promote", promote.collect()),
-        ("pause", hashes(pause)),
-        ("abort", hashes(abort)),
-        ("retry", retry.collect::<Vec<String>>()),
-    ];
-    let is_asked = |(_, entries): &&(&'static str, Vec<String>)| !entries.is_empty();
-    let (annotation, entries) = match all.iter().find(is_asked) {
-        Some((annotation, entries)) => (*annotation, entries.as_slice()),
-        None => ("pause", &[][..]),
-    };
+    let retried = asked.retry.iter();
+    let retried = retried.map(|(hash, number)| ("retry", format!("{hash}@{number}")));
+    let mut all: Vec<(&str, String)> = promoted.chain(retried).collect();
+    all.extend(hashes("pause", &asked.pause));
+    all.extend(hashes("abort", &asked.abort));
+    let word = all.first().map_or("pause", |(word, _)| word);
     let mut standing = view.annotations.iter();
-    let standing = standing.find(|(key, _)| **key == *annotation);
+    let standing = standing.find(|(key, _)| **key == *word);
     let standing = standing.map_or("", |(_, value)| value).split(',');
+    let hash_of = |entry: &str| entry.split('@').next().unwrap_or_default().to_owned();
     let is_of_another = |entry: &&str| {
-        let hash = entry.split('@').next().unwrap_or_default();
-        !hash.is_empty() && hash != &*acted.target
+        let hash = hash_of(entry);
+        !hash.is_empty() && *hash != *acted.target
     };
-    let others = standing.map(str::trim).filter(is_of_another);
-    let values: Vec<&str> = others.chain(entries.iter().map(String::as_str)).collect();
-    IntentError::InCluster {
-        service: view.key.clone(),
-        annotation,
-        value: values.join(","),
-    }
+    let entries = standing.map(str::trim).filter(is_of_another);
+    let mut entries: Vec<String> = entries.map(str::to_owned).collect();
+    let new = all.iter().filter(|(known, _)| *known == word);
+    entries.extend(new.map(|(_, entry)| entry.clone()));
+    let ServiceKey { namespace, name } = &view.key;
+    let command = match view.policy_of {
+        PolicySource::Annotations => format!(
+            "kubectl annotate --overwrite service {name} -n {namespace} shiftdns.io/{word}={}",
+            entries.join(",")
+        ),
+        PolicySource::Resource { .. } => {
+            let entries = entries
+                .iter()
+                .map(|entry| match (word, entry.split_once('@')) {
+                    ("promote", Some((hash, "full"))) => json!({"revision": hash, "full": true}),
+                    ("promote", Some((hash, step))) => {
+                        json!({"revision": hash, "step": step.parse::<u8>().unwrap_or(1)})
+                    }
+                    ("retry", Some((hash, count))) => {
+                        json!({"revision": hash, "count": count.parse::<u32>().unwrap_or(1)})
+                    }
+                    _ => json!(entry),
+                });
+            let patch = json!({"spec": {word: entries.collect::<Vec<_>>()}});
+            format!("kubectl patch servicerollout {name} -n {namespace} --type merge -p '{patch}'")
+        }
+    };
+    IntentError::InCluster { command }
 }
 
 /// The one that was named, else the only one that rolls.

@@ -136,6 +136,8 @@ pub struct Engine {
     memory_news: BTreeSet<ServiceKey>,
     happened: Vec<Happened>,
     reports: Vec<Report>,
+    /// Services that were evaluated while the source was lost: what was seen then is told when it is back.
+    untold: BTreeSet<ServiceKey>,
     durations: Durations,
 }
 
@@ -218,6 +220,7 @@ impl Engine {
             memory_news: BTreeSet::new(),
             happened: Vec::new(),
             reports: Vec::new(),
+            untold: BTreeSet::new(),
             durations: Durations::default(),
         };
         let addresses = &engine.settings.name_server;
@@ -292,12 +295,14 @@ impl Engine {
     /// look.
     pub fn tick(&mut self, now: Timestamp) -> Applied {
         let was_set_back = self.last_tick.replace(now).is_some_and(|last| now < last);
-        let due = match (self.lost, was_set_back) {
+        let untold = self.untold();
+        let mut due = match (self.lost, was_set_back) {
             (Some(_), _) => BTreeSet::new(),
             // The moments were counted from a time that was not.
             (None, true) => self.schedule.all(),
             (None, false) => self.schedule.due(now),
         };
+        due.extend(untold);
         self.publish(due, Changed::default(), now, |_| Changed::default())
     }
 
@@ -313,6 +318,14 @@ impl Engine {
     pub fn set_back(&mut self) -> bool {
         self.view.set_fresh();
         self.lost.take().is_some()
+    }
+
+    /// Services of which something may have to be told that was not while the source was lost.
+    fn untold(&mut self) -> BTreeSet<ServiceKey> {
+        match self.lost {
+            Some(_) => BTreeSet::new(),
+            None => std::mem::take(&mut self.untold),
+        }
     }
 
     /// The time for roll-outs.
@@ -359,11 +372,11 @@ impl Engine {
         self.memory_news.extend(remembered.keys().cloned());
         for key in self.index.services() {
             let memory = remembered.remove(key);
-            // What all servers read counts more than what this one wrote down for itself.
+            // What all servers read, and what this one wrote down for itself: the later one knows more.
             let of_resource = self.index.resource(key);
-            let memory = of_resource
-                .and_then(|resource| reports::remembered(resource))
-                .or(memory);
+            let of_resource = of_resource.and_then(|resource| reports::remembered(resource));
+            let latest = |memory: &Memory| memory.latest();
+            let memory = of_resource.into_iter().chain(memory).max_by_key(latest);
             if let Some(service) = self.services.get_mut(key) {
                 service.memory = memory.unwrap_or_default();
             } else if let Some(memory) = memory {
@@ -376,7 +389,8 @@ impl Engine {
         }
     }
 
-    /// Of ServiceRollouts whose status was written by another server: it saw the same, and wrote first.
+    /// Of ServiceRollouts that are another: their status may have been written by a server that saw the same, and wrote
+    /// first, or that saw more. Its own words, and older ones of its own, teach it nothing.
     fn learn_from_resources(&mut self, changed: &BTreeSet<ServiceKey>) {
         if !self.view.is_synced() {
             return;
@@ -388,7 +402,7 @@ impl Engine {
                 .and_then(|r| reports::remembered(r));
             if let (Some(service), Some(first)) = (self.services.get_mut(key), first) {
                 let before = service.memory.clone();
-                service.memory.date_by(&first);
+                service.memory.learn_from(&first);
                 if service.memory != before {
                     self.memory_news.insert(key.clone());
                 }
@@ -439,7 +453,7 @@ impl Engine {
         let outcome = rollout::evaluate(&view, defaults, &service.memory, clock);
         let (intents, acted) = intents::act(&view, &outcome, &service.memory, workload, intent)?;
         if self.settings.in_cluster {
-            return Err(intents::as_annotation(&view, &intents, &acted));
+            return Err(intents::as_command(&view, &intents, &acted));
         }
         if service.memory.intents != intents {
             service.memory.intents = intents;

@@ -227,6 +227,10 @@ impl Engine {
         if !self.settings.in_cluster || !self.missing_kinds.is_empty() {
             return None;
         }
+        if self.lost.is_some() {
+            self.untold.insert(view.key.clone());
+            return None;
+        }
         let resource = self.index.resource(&view.key);
         let (report, next) = service.reported.report(&Seen {
             view,

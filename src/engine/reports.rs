@@ -1,9 +1,11 @@
 //! Reports: what is told of a service where the people of its cluster look: the status of its ServiceRollout, and
 //! Events.
 //!
-//! Given what was evaluated and what the resource's status says, [`Report`]s are made where the two differ in what
-//! makes a transition, and where something happened. Comparing with what stands there, rather than with what was said
-//! last, is what lets any number of servers report: who comes second finds it said. Nothing is written here.
+//! Given what was evaluated and what the resource's status says, [`Report`]s are made where something happened, and
+//! where a transition is not told there. Comparing with what stands there, rather than with what was said last, is what
+//! lets any number of servers report: who comes second finds it said. A server that sees another thing than what is
+//! told, but nothing new, may be late, or of another release: it says so only after a while, and ever more rarely, so
+//! that two servers that do not agree do not wear out the API. Nothing is written here.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -42,8 +44,6 @@ pub struct Status {
     pub since: Timestamp,
     /// Since when the policy is accepted, or not.
     pub accepted_since: Timestamp,
-    /// What is wrong with what was written; empty: nothing.
-    pub complaints: Vec<String>,
     /// The versions there are.
     pub revisions: Vec<Revision>,
     /// Its tracks.
@@ -67,8 +67,8 @@ pub struct Standing {
     pub share: Share,
     /// The time to live of its endpoints' records, in seconds.
     pub ttl: u32,
-    /// The policy that was written is in force.
-    pub is_accepted: bool,
+    /// What is wrong with the policy that was written; empty: it is in force.
+    pub complaint: String,
 }
 
 /// A version in a status.
@@ -177,8 +177,10 @@ impl Occasion {
 /// What has been told of a service by this server.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reported {
-    /// The status that was handed out, until the resource is read again: nobody has to say it twice.
-    handed: Option<(Arc<str>, Standing)>,
+    /// Where this server saw the service last, and how far the resource was read then.
+    own: Option<(Standing, i64)>,
+    /// When this server says again what is not told, and how long it waited for that, in seconds.
+    insists: Option<(Timestamp, i64)>,
     /// What stands and has been told: `CapacityForced`, `Stalled` and `Conflict` are states, not moments.
     standing: BTreeSet<u64>,
     /// The moments told last, the oldest first: of many transitions of one roll-out the first is its begin.
@@ -188,8 +190,16 @@ pub(super) struct Reported {
 /// Moments that are kept of a service: more than one roll-out has.
 const MOMENTS_MAX: usize = 16;
 
+/// How long a server waits until it says what is not told although nothing new happened: longer than its own watches
+/// may be behind; twice as long each time, up to an hour.
+const INSISTS_MIN_SECS: i64 = 120;
+const INSISTS_MAX_SECS: i64 = 3600;
+
 /// How long pods cannot start before it is told, in seconds: most images are there by then.
 const STALLED_SECS: i64 = 60;
+
+/// The longest complaint that is worth reading, in characters; a condition has room for ten times as much.
+const COMPLAINT_MAX: usize = 2000;
 
 /// While a ramp moves the share by itself, the status follows in parts of this size, in basis points: ten writes a
 /// roll-out at the most, and every server writes the same ones.
@@ -225,9 +235,11 @@ impl Reported {
         let ids = standing.iter().map(|notice| notice.id).collect();
         let told = std::mem::replace(&mut self.standing, ids);
         notices.extend(standing.into_iter().filter(|n| !told.contains(&n.id)));
-        let status = seen
-            .resource
-            .and_then(|resource| self.status(seen, resource));
+        let (status, insists) = match seen.resource {
+            Some(resource) => self.status(seen, resource),
+            None => (None, None),
+        };
+        let next = next.into_iter().chain(insists).min();
         let report = (status.is_some() || !notices.is_empty()).then(|| Report {
             service: seen.view.key.clone(),
             uid: Arc::clone(&seen.view.uid),
@@ -237,18 +249,71 @@ impl Reported {
         (report, next)
     }
 
-    fn status(&mut self, seen: &Seen<'_>, resource: &ServiceRollout) -> Option<Box<Status>> {
+    /// The status to write, if any, and when to look again whether it is told.
+    fn status(
+        &mut self,
+        seen: &Seen<'_>,
+        resource: &ServiceRollout,
+    ) -> (Option<Box<Status>>, Option<Timestamp>) {
         let standing = where_it_stands(seen);
-        let handed = (Arc::clone(&resource.version), standing);
-        let is_told = is_told(&resource.told, &handed.1, resource.generation)
-            && remembered(resource).is_some();
-        if is_told || self.handed.as_ref() == Some(&handed) {
-            return None;
+        let first = remembered(resource);
+        let is_remembered = first.is_some_and(|first| first.lasting() == seen.memory.lasting());
+        let is_told = is_remembered && is_told(&resource.told, &standing, resource.generation);
+        let own = (standing, resource.generation);
+        let is_news = match &self.own {
+            Some((known, generation)) => !known.is_much_like(&own.0) || *generation != own.1,
+            // A server that begins leaves alone what others look after.
+            None => resource.memory.is_none(),
+        };
+        let standing = own.0.clone();
+        self.own = Some(own);
+        if is_told {
+            self.insists = None;
+            return (None, None);
         }
-        let standing = handed.1.clone();
-        self.handed = Some(handed);
-        Some(Box::new(status(seen, resource, standing)))
+        let after = |secs: i64| {
+            let at = seen.now.saturating_add(SignedDuration::from_secs(secs));
+            (at.unwrap_or(Timestamp::MAX), secs)
+        };
+        let is_due = match self.insists {
+            _ if is_news => {
+                self.insists = Some(after(INSISTS_MIN_SECS));
+                true
+            }
+            None => {
+                self.insists = Some(after(INSISTS_MIN_SECS));
+                false
+            }
+            Some((at, secs)) if at <= seen.now => {
+                self.insists = Some(after((secs * 2).min(INSISTS_MAX_SECS)));
+                true
+            }
+            Some(_) => false,
+        };
+        let status = is_due.then(|| Box::new(status(seen, resource, standing)));
+        (status, self.insists.map(|(at, _)| at))
     }
+}
+
+impl Standing {
+    /// No transition leads from one to the other.
+    fn is_much_like(&self, other: &Self) -> bool {
+        let part = |standing: &Self| part(standing.share.basis_points().into());
+        let like = Self {
+            share: self.share,
+            ..other.clone()
+        };
+        *self == like && part(self) == part(other)
+    }
+}
+
+/// The part of the whole that a share is in, and whether it is all or nothing.
+fn part(basis_points: u32) -> (u32, bool) {
+    let whole = u32::from(Share::WHOLE.basis_points());
+    (
+        basis_points / SHARE_PART,
+        basis_points == 0 || basis_points == whole,
+    )
 }
 
 /// The track that speaks for the service: the first of those in its state.
@@ -277,35 +342,40 @@ fn where_it_stands(seen: &Seen<'_>) -> Standing {
         target: alias(track.and_then(|track| track.target)),
         share: target.map_or(Share::ZERO, |version| version.share),
         ttl: outcome.ttl,
-        is_accepted: complaints(seen).next().is_none(),
+        complaint: complaint(seen),
     }
 }
 
 /// What is wrong with what the resource says; of the Service's own faults it is told elsewhere.
-fn complaints<'a>(seen: &'a Seen<'_>) -> impl Iterator<Item = &'a Problem> {
+fn complaint(seen: &Seen<'_>) -> String {
     let problems = seen.problems.iter();
-    problems.filter(|problem| problem.subject.starts_with("servicerollout "))
+    let of_resource = problems.filter(|problem| problem.subject.starts_with("servicerollout "));
+    let texts: Vec<&str> = of_resource.map(|problem| &*problem.text).collect();
+    texts.join("; ").chars().take(COMPLAINT_MAX).collect()
 }
 
 /// The status says what is to be said, but for what a transition is not.
 fn is_told(told: &Told, standing: &Standing, generation: i64) -> bool {
     let share = u32::from(standing.share.basis_points());
-    let is_end = |share: u32| share == 0 || share == u32::from(Share::WHOLE.basis_points());
-    let part = |share: u32| (share / SHARE_PART, is_end(share));
     *told.state == *standing.state.as_str()
         && *told.reason == *standing.reason
         && told.stable == standing.stable
         && told.target == standing.target
         && told.share.map(part) == Some(part(share))
         && told.ttl == Some(standing.ttl)
-        && told.accepted.map(|(is, _)| is) == Some(standing.is_accepted)
+        && told.accepted.as_ref().map(|told| told.is) == Some(standing.complaint.is_empty())
+        && (standing.complaint.is_empty()
+            || told
+                .accepted
+                .as_ref()
+                .is_some_and(|told| *told.message == *standing.complaint))
         && told.generation == generation
 }
 
 fn status(seen: &Seen<'_>, resource: &ServiceRollout, standing: Standing) -> Status {
     let Seen { view, outcome, .. } = seen;
-    let known = resource.told.accepted;
-    let known = known.filter(|(is, _)| *is == standing.is_accepted);
+    let known = resource.told.accepted.as_ref();
+    let known = known.filter(|told| told.is == standing.complaint.is_empty());
     let hash = |index: Option<usize>| {
         let version = index.and_then(|index| outcome.versions.get(index));
         version.map_or_else(Arc::default, |version| Arc::clone(&version.hash))
@@ -347,10 +417,7 @@ fn status(seen: &Seen<'_>, resource: &ServiceRollout, standing: Standing) -> Sta
         version: Arc::clone(&resource.version),
         generation: resource.generation,
         since: outcome.since,
-        accepted_since: known.and_then(|(_, since)| since).unwrap_or(seen.now),
-        complaints: complaints(seen)
-            .map(|problem| problem.text.clone())
-            .collect(),
+        accepted_since: known.and_then(|told| told.since).unwrap_or(seen.now),
         revisions: revisions.collect(),
         tracks: tracks.collect(),
         memory: written(seen.memory),

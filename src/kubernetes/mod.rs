@@ -148,11 +148,12 @@ pub async fn start(
                 if let Some(clients) = clients.filter(|_| is_waited_for) {
                     let desk = Rc::new(Desk::new(clients, settings.pace, of_thread, sink));
                     let writer = Writer::new(Rc::clone(&desk), outbox, settings.instance);
+                    // On its own: a fault in it is no fault of the watches.
+                    tokio::task::spawn_local(writer.run());
                     tokio::select! {
                         // Told by dropping the other end.
                         _ = stopped => {}
                         _ = follow_all(desk) => {}
-                        () = writer.run() => {}
                     }
                 }
             });
@@ -203,6 +204,9 @@ async fn follow_all(desk: Rc<Desk>) -> Stopped {
                 let Some(at) = found else { continue };
                 let (_, kind) = kinds.swap_remove(at);
                 error!(%kind, "the watch has panicked; beginning anew");
+                if let Err(stopped) = desk.fail(kind, "the watch has panicked").await {
+                    return stopped;
+                }
                 time::sleep(Duration::from_secs(1)).await;
                 kinds.push((spawn(&mut tasks, kind), kind));
             }

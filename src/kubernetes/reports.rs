@@ -3,8 +3,9 @@
 //! Given [`Report`]s, of which the newest status of a service replaces one that still waits, a task writes them one by
 //! one. A status names the version of the resource that it was made for, so of several servers that see the same the
 //! first writes and the others are refused: they read what it wrote. An Event has a name made of what happened, and is
-//! refused as known where another server told it. What cannot be written is tried again, ever more rarely; it never
-//! holds anything up, and what is more than the limits allow is left out and counted.
+//! refused as known where another server told it. What cannot be written is tried again, ever more rarely, behind all
+//! else that waits: what is refused in one namespace, or of one sort, holds up nothing. What is more than the limits
+//! allow is left out and counted.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::{self, Instant};
@@ -100,15 +102,42 @@ pub struct Outbox {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    statuses: BTreeMap<ServiceKey, (Arc<str>, Box<ServiceRolloutStatus>)>,
-    notices: VecDeque<(ServiceKey, Arc<str>, Notice)>,
+    /// By service: of each only the newest.
+    statuses: BTreeMap<ServiceKey, Item<(Arc<str>, Box<ServiceRolloutStatus>)>>,
+    notices: VecDeque<(ServiceKey, Item<(Arc<str>, Notice)>)>,
     written: Written,
+    /// The last that was taken was a status: next is an Event, if one is there.
+    was_status: bool,
+}
+
+/// Something that waits, and how it fared.
+#[derive(Debug)]
+struct Item<T> {
+    what: T,
+    /// `None`: as soon as possible.
+    due: Option<Instant>,
+    failures: u32,
+}
+
+impl<T> Item<T> {
+    fn new(what: T) -> Self {
+        Self {
+            what,
+            due: None,
+            failures: 0,
+        }
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.due.is_none_or(|due| due <= now)
+    }
 }
 
 /// One thing to write.
+#[derive(Debug)]
 enum Work {
-    Status(ServiceKey, Arc<str>, Box<ServiceRolloutStatus>),
-    Notice(ServiceKey, Arc<str>, Notice),
+    Status(ServiceKey, Item<(Arc<str>, Box<ServiceRolloutStatus>)>),
+    Notice(ServiceKey, Item<(Arc<str>, Notice)>),
 }
 
 impl Outbox {
@@ -118,15 +147,11 @@ impl Outbox {
         for report in reports {
             let key = report.service;
             if let Some(status) = report.status {
-                waiting.statuses.insert(key.clone(), status);
+                waiting.statuses.insert(key.clone(), Item::new(status));
             }
             for notice in report.notices {
-                if waiting.notices.len() >= NOTICES_MAX {
-                    waiting.notices.pop_front();
-                    waiting.written.dropped += 1;
-                }
                 let uid = Arc::clone(&report.uid);
-                waiting.notices.push_back((key.clone(), uid, notice));
+                waiting.add((key.clone(), Item::new((uid, notice))));
             }
         }
         drop(waiting);
@@ -143,34 +168,62 @@ impl Outbox {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Option<Work> {
+    /// What is due, statuses and Events in turn; else when something will be, if anything waits.
+    fn take(&self, now: Instant) -> Result<Work, Option<Instant>> {
         let mut waiting = self.lock();
-        if let Some((key, (version, status))) = waiting.statuses.pop_first() {
-            return Some(Work::Status(key, version, status));
+        let status = waiting.statuses.iter().find(|(_, item)| item.is_due(now));
+        let status = status.map(|(key, _)| key.clone());
+        let notice = waiting
+            .notices
+            .iter()
+            .position(|(_, item)| item.is_due(now));
+        let first = status.filter(|_| !waiting.was_status || notice.is_none());
+        if let Some((key, item)) = first.and_then(|key| waiting.statuses.remove_entry(&key)) {
+            waiting.was_status = true;
+            return Ok(Work::Status(key, item));
         }
-        let (key, uid, notice) = waiting.notices.pop_front()?;
-        Some(Work::Notice(key, uid, notice))
+        if let Some((key, item)) = notice.and_then(|index| waiting.notices.remove(index)) {
+            waiting.was_status = false;
+            return Ok(Work::Notice(key, item));
+        }
+        let statuses = waiting.statuses.values().filter_map(|item| item.due);
+        let notices = waiting.notices.iter().filter_map(|(_, item)| item.due);
+        Err(statuses.chain(notices).min())
     }
 
-    /// Puts back what could not be written, unless something newer waits.
-    fn put_back(&self, work: Work) {
+    /// Puts back what could not be written, unless something newer waits; it is due again when it has waited longer than
+    /// the last time.
+    fn put_back(&self, work: Work, now: Instant) {
+        fn later<T>(item: Item<T>, now: Instant) -> Item<T> {
+            let doubled = RETRY_MIN * 2_u32.saturating_pow(item.failures);
+            Item {
+                due: Some(now + doubled.min(RETRY_MAX)),
+                failures: (item.failures + 1).min(16),
+                ..item
+            }
+        }
         let mut waiting = self.lock();
         match work {
-            Work::Status(key, version, status) => {
-                waiting.statuses.entry(key).or_insert((version, status));
+            Work::Status(key, item) => {
+                let item = later(item, now);
+                waiting.statuses.entry(key).or_insert(item);
             }
-            Work::Notice(key, uid, notice) => {
-                if waiting.notices.len() < NOTICES_MAX {
-                    waiting.notices.push_front((key, uid, notice));
-                } else {
-                    waiting.written.dropped += 1;
-                }
-            }
+            Work::Notice(key, item) => waiting.add((key, later(item, now))),
         }
     }
 
     fn count(&self, count: impl FnOnce(&mut Written)) {
         count(&mut self.lock().written);
+    }
+}
+
+impl Waiting {
+    fn add(&mut self, notice: (ServiceKey, Item<(Arc<str>, Notice)>)) {
+        if self.notices.len() >= NOTICES_MAX {
+            self.notices.pop_front();
+            self.written.dropped += 1;
+        }
+        self.notices.push_back(notice);
     }
 }
 
@@ -246,11 +299,17 @@ impl Writer {
 
     /// Writes for ever.
     pub(super) async fn run(mut self) {
-        let mut retry = RETRY_MIN;
         loop {
-            let Some(work) = self.outbox.take() else {
-                self.outbox.news.notified().await;
-                continue;
+            let work = match self.outbox.take(Instant::now()) {
+                Ok(work) => work,
+                Err(due) => {
+                    let news = self.outbox.news.notified();
+                    match due {
+                        Some(due) => drop(time::timeout_at(due, news).await),
+                        None => news.await,
+                    }
+                    continue;
+                }
             };
             if !self.has_room(&work) {
                 self.outbox.count(|written| written.dropped += 1);
@@ -259,40 +318,47 @@ impl Writer {
             while let Err(wait) = self.all.take(Instant::now()) {
                 time::sleep(wait).await;
             }
-            let (client, number) = self.desk.clients.get();
-            match self.write(client, &work).await {
-                Came::Written => self.outbox.count(|written| match work {
-                    Work::Status(..) => written.statuses += 1,
-                    Work::Notice(..) => written.events += 1,
-                }),
-                Came::Known => self.outbox.count(|written| written.known += 1),
-                Came::Refused(error) => {
-                    self.outbox.count(|written| written.failed += 1);
-                    warn!(service = %work.service(), %error, "the API refuses what is reported");
+            self.try_writing(work).await;
+        }
+    }
+
+    async fn try_writing(&mut self, work: Work) {
+        let (client, number) = self.desk.clients.get();
+        let came = self.write(client, &work).await;
+        match came {
+            Came::Written => self.outbox.count(|written| match work {
+                Work::Status(..) => written.statuses += 1,
+                Work::Notice(..) => written.events += 1,
+            }),
+            Came::Known => self.outbox.count(|written| written.known += 1),
+            Came::Refused(error) => {
+                self.outbox.count(|written| written.failed += 1);
+                warn!(service = %work.service(), %error, "the API refuses what is reported");
+            }
+            Came::Failed(error) => {
+                self.outbox.count(|written| written.failed += 1);
+                if !std::mem::replace(&mut self.is_failing, true) {
+                    warn!(service = %work.service(), %error, "cannot report; answers are not concerned");
                 }
-                Came::Failed(error) => {
-                    self.outbox.count(|written| written.failed += 1);
-                    if !std::mem::replace(&mut self.is_failing, true) {
-                        warn!(%error, "cannot write statuses and Events; answers are not concerned");
-                    }
-                    debug!(service = %work.service(), %error, "could not report");
-                    self.outbox.put_back(work);
+                debug!(service = %work.service(), %error, "could not report");
+                self.outbox.put_back(work, Instant::now());
+                // Refusals are no fault of the client, which the watches have as well; nor is a whole API server asked
+                // for everything that waits while it is away.
+                if !matches!(&error, kube::Error::Api(status) if status.code == 403) {
                     self.desk.clients.renew(number).await;
-                    time::sleep(retry).await;
-                    retry = (retry * 2).min(RETRY_MAX);
-                    continue;
+                    time::sleep(RETRY_MIN).await;
                 }
+                return;
             }
-            retry = RETRY_MIN;
-            if std::mem::take(&mut self.is_failing) {
-                info!("statuses and Events are written again");
-            }
+        }
+        if std::mem::take(&mut self.is_failing) {
+            info!("reports are written again");
         }
     }
 
     /// A service that has too many Events loses some; a status is never too much.
     fn has_room(&mut self, work: &Work) -> bool {
-        let Work::Notice(key, ..) = work else {
+        let Work::Notice(key, Item { failures: 0, .. }) = work else {
             return true;
         };
         let now = Instant::now();
@@ -305,10 +371,12 @@ impl Writer {
     async fn write(&self, client: Client, work: &Work) -> Came {
         let written = async {
             match work {
-                Work::Status(key, version, status) => {
+                Work::Status(key, item) => {
+                    let (version, status) = &item.what;
                     write_status(client, key, version, status).await
                 }
-                Work::Notice(key, uid, notice) => {
+                Work::Notice(key, item) => {
+                    let (uid, notice) = &item.what;
                     let now = Timestamp::now();
                     let event = event(key, uid, notice, &self.instance, now);
                     write_event(client, &key.namespace, event).await
@@ -337,7 +405,12 @@ async fn write_status(
         "metadata": {"name": &*key.name, "namespace": &*key.namespace, "resourceVersion": version},
         "status": status,
     });
-    let api: Api<ServiceRollout> = Api::namespaced(client, &key.namespace);
+    // What comes back is nobody's business, and a later release may say more there.
+    let api: Api<DynamicObject> = Api::namespaced_with(
+        client,
+        &key.namespace,
+        &ApiResource::erase::<ServiceRollout>(&()),
+    );
     // All servers are one manager: none of them owns what another has written.
     let params = PatchParams::apply(MANAGER).force();
     let patch = Patch::Apply(body);
@@ -369,9 +442,18 @@ fn came(error: kube::Error) -> Came {
         // Of a status: another version is there. Of an Event: that name is there. Not found: the resource, or the
         // namespace, has gone, and with it who would read it.
         Ok(StatusCode::CONFLICT | StatusCode::NOT_FOUND) => Came::Known,
+        Ok(StatusCode::FORBIDDEN) if is_terminating(status) => Came::Known,
         Ok(StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY) => Came::Refused(error),
         _ => Came::Failed(error),
     }
+}
+
+/// The namespace is going: nothing is created in it any more.
+fn is_terminating(status: &kube::core::Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes
+        .into_iter()
+        .any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 /// The Event as it is created.
@@ -423,29 +505,61 @@ mod tests {
         }
     }
 
+    /// What is taken at a second, and what becomes of it.
+    fn taken(outbox: &Outbox, at: Instant) -> Option<(String, Work)> {
+        let work = outbox.take(at).ok()?;
+        let text = match &work {
+            Work::Status(key, item) => format!("{key} {}", item.what.0),
+            Work::Notice(key, _) => format!("{key} notice"),
+        };
+        Some((text, work))
+    }
+
     #[test]
-    fn of_a_service_only_the_newest_status_waits() {
+    fn of_a_service_only_the_newest_status_waits_and_statuses_and_events_take_turns() {
         let outbox = Outbox::default();
-        outbox.put(vec![report("web", "1", 0), report("db", "1", 1)]);
+        let now = Instant::now();
+        outbox.put(vec![report("web", "1", 0), report("db", "1", 2)]);
         outbox.put(vec![report("web", "2", 0)]);
-        let mut versions = Vec::new();
-        while let Some(work) = outbox.take() {
-            match work {
-                Work::Status(key, version, status) => {
-                    if versions.is_empty() {
-                        // The first that fails goes back; the second time something newer waits.
-                        outbox.put_back(Work::Status(key.clone(), version.clone(), status));
-                        outbox.put(vec![report("db", "3", 0)]);
-                    }
-                    versions.push(format!("{key} {version}"));
-                }
-                Work::Notice(key, ..) => versions.push(format!("{key} notice")),
-            }
-        }
+        let all = std::iter::from_fn(|| taken(&outbox, now).map(|(text, _)| text));
+        let all: Vec<String> = all.collect();
         assert_eq!(
-            versions,
-            ["shop/db 1", "shop/db 3", "shop/web 2", "shop/db notice"]
+            all,
+            [
+                "shop/db 1",
+                "shop/db notice",
+                "shop/web 2",
+                "shop/db notice"
+            ]
         );
+    }
+
+    #[test]
+    fn what_fails_holds_nothing_up_and_is_tried_ever_more_rarely() {
+        let outbox = Outbox::default();
+        let start = Instant::now();
+        let secs = Duration::from_secs;
+        outbox.put(vec![report("db", "1", 1), report("web", "1", 0)]);
+        let (first, work) = taken(&outbox, start).unwrap();
+        assert_eq!(first, "shop/db 1");
+        outbox.put_back(work, start);
+        assert_eq!(taken(&outbox, start).unwrap().0, "shop/db notice");
+        assert_eq!(taken(&outbox, start).unwrap().0, "shop/web 1");
+        assert_eq!(outbox.take(start).unwrap_err(), Some(start + RETRY_MIN));
+        let (mut at, mut waits) = (start + RETRY_MIN, Vec::new());
+        for _ in 0..8 {
+            let (again, work) = taken(&outbox, at).unwrap();
+            assert_eq!(again, "shop/db 1");
+            outbox.put_back(work, at);
+            let due = outbox.take(at).unwrap_err().unwrap();
+            waits.push(due - at);
+            at = due;
+        }
+        assert_eq!(waits, [2, 4, 8, 16, 32, 60, 60, 60].map(secs));
+        // Something newer is due at once, and replaces what failed.
+        outbox.put(vec![report("db", "2", 0)]);
+        assert_eq!(taken(&outbox, at).unwrap().0, "shop/db 2");
+        assert_eq!(outbox.take(at + secs(3600)).unwrap_err(), None);
     }
 
     #[test]
@@ -453,10 +567,10 @@ mod tests {
         let outbox = Outbox::default();
         outbox.put(vec![report("web", "", NOTICES_MAX + 3)]);
         assert_eq!(outbox.written().dropped, 3);
-        let Some(Work::Notice(_, _, first)) = outbox.take() else {
+        let Ok(Work::Notice(_, first)) = outbox.take(Instant::now()) else {
             panic!("nothing waits");
         };
-        assert_eq!(first.id, 3, "the oldest went");
+        assert_eq!(first.what.1.id, 3, "the oldest went");
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub use network::{
 };
 pub use object::{Change, Document, ItemType, Kind, Object, Reader};
 pub use pods::{Ailment, Pod};
-pub use resource::{ServiceRollout, Told};
+pub use resource::{Accepted, ServiceRollout, Told};
 pub use revisions::{ControllerRevision, ReplicaSet};
 pub use settings::Settings;
 pub use templates::{Content, Template};

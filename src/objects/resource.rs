@@ -51,8 +51,19 @@ pub struct Told {
     pub ttl: Option<u32>,
     /// `observedGeneration`
     pub generation: i64,
-    /// The condition `Accepted`, and since when it is as it is.
-    pub accepted: Option<(bool, Option<Timestamp>)>,
+    /// The condition `Accepted`.
+    pub accepted: Option<Accepted>,
+}
+
+/// What a status says of the policy that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// It is in force.
+    pub is: bool,
+    /// Since when that is so.
+    pub since: Option<Timestamp>,
+    /// What is told of it.
+    pub message: Arc<str>,
 }
 
 /// What a field of `spec` holds, by what becomes of it in an annotation.
@@ -353,7 +364,12 @@ impl Told {
         let accepted = accepted.map(|condition| {
             let place = format_args!("status.conditions.lastTransitionTime");
             let since = fields.time(condition.get("lastTransitionTime"), place);
-            (condition.get("status").text() == Some("True"), since)
+            let place = format_args!("status.conditions.message");
+            Accepted {
+                is: condition.get("status").text() == Some("True"),
+                since,
+                message: fields.shared(condition.get("message"), place),
+            }
         });
         Self {
             state,

@@ -72,37 +72,90 @@ pub struct TrackMemory {
 }
 
 impl Memory {
-    /// Takes over when things happened from another server's memory of the same, so that all of them count from the
-    /// same moments: from the one that wrote first. Tracks that stand elsewhere there keep what they have.
-    pub fn date_by(&mut self, first: &Self) {
+    /// Learns from another server's memory of the same service, so that all of them count from the same moments, from
+    /// those of the one that wrote first; and what only one of them saw, all know. Tracks that stand elsewhere there keep
+    /// what they have, but for failures of the same target: of two servers the one that saw it fail is right.
+    pub fn learn_from(&mut self, first: &Self) {
         if self.state == first.state {
             self.since = first.since.or(self.since);
         }
         for track in &mut self.tracks {
             let mut others = first.tracks.iter();
-            let Some(other) = others.find(|other| other.stands_with(track)) else {
+            let Some(other) = others.find(|other| other.workload == track.workload) else {
                 continue;
             };
-            track.since = other.since;
-            track.started = other.started;
-            track.ramp = other.ramp.or(track.ramp);
-            track.paused = other.paused.or(track.paused);
-            track.paused_secs = other.paused_secs;
-            track.forgiven = other.forgiven;
-            if track.step.0 == other.step.0 {
-                track.step = other.step;
-            }
-            for latch in &mut track.latches {
-                let mut others = other.latches.iter();
-                if let Some(other) = others.find(|o| o.hash == latch.hash) {
-                    latch.clone_from(other);
-                }
+            track.learn_failures(other);
+            if other.stands_with(track) {
+                track.date_by(other);
             }
         }
+    }
+
+    /// What of it another server must learn, in a form that can be compared: all but moments, and what follows from
+    /// those by itself.
+    pub fn lasting(&self) -> impl PartialEq + use<> {
+        let tracks = self.tracks.iter().map(|track| {
+            let latches = track.latches.iter();
+            let latches = latches.map(|latch| (Arc::clone(&latch.hash), latch.cause));
+            let ends = (Arc::clone(&track.stable), Arc::clone(&track.target));
+            let pause = (track.paused.is_some(), track.paused_secs);
+            let chances = (track.forgiven.is_some(), track.retries.clone());
+            let workload = track.workload.clone();
+            (workload, ends, latches.collect::<Vec<_>>(), pause, chances)
+        });
+        (self.good.clone(), tracks.collect::<Vec<_>>())
+    }
+
+    /// The last moment that it knows of.
+    pub fn latest(&self) -> Option<Timestamp> {
+        let tracks = self.tracks.iter().map(|track| track.since);
+        tracks.chain(self.since).max()
     }
 }
 
 impl TrackMemory {
+    /// Takes over when things happened. What it stood still is never less for it: a ramp does not leap.
+    fn date_by(&mut self, other: &Self) {
+        self.since = other.since;
+        self.started = other.started;
+        self.ramp = other.ramp.or(self.ramp);
+        self.paused = other.paused.or(self.paused);
+        self.paused_secs = self.paused_secs.max(other.paused_secs);
+        self.forgiven = other.forgiven;
+        if self.step.0 == other.step.0 {
+            self.step = other.step;
+        }
+        for latch in &mut self.latches {
+            let mut others = other.latches.iter();
+            if let Some(other) = others.find(|o| o.hash == latch.hash) {
+                latch.clone_from(other);
+            }
+        }
+    }
+
+    /// Takes over how the target failed where that cannot be seen any more, unless someone asked to try again since.
+    fn learn_failures(&mut self, other: &Self) {
+        let is_same = self.target == other.target && self.kind == other.kind;
+        let is_retried = self
+            .retries
+            .iter()
+            .any(|retry| !other.retries.contains(retry));
+        if !is_same || is_retried {
+            return;
+        }
+        for latch in &other.latches {
+            let passes = matches!(
+                latch.cause,
+                Cause::CrashLoop | Cause::Restarts | Cause::BadExits | Cause::ReadinessLost
+            );
+            let is_known = self.latches.iter().any(|known| known.hash == latch.hash);
+            let is_forgiven = self.forgiven.is_some_and(|forgiven| latch.at <= forgiven);
+            if passes && latch.hash == self.target && !is_known && !is_forgiven {
+                self.latches.push(latch.clone());
+            }
+        }
+    }
+
     /// Both are of one track, in the same state, between the same revisions.
     fn stands_with(&self, other: &Self) -> bool {
         self.workload == other.workload
