@@ -31,6 +31,10 @@ pub struct ServiceRolloutStatus {
     /// Why it stands where it stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Since when it is in that state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "moment")]
+    pub since: Option<Timestamp>,
     /// The version it comes from: its alias, or its hash.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stable: Option<String>,
@@ -59,7 +63,7 @@ pub struct ServiceRolloutStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<String>,
     /// Conditions as elsewhere in Kubernetes, one a type. `Accepted`: the spec is in force; where it is False, the last
-    /// good one is. `Healthy`: nothing is under way and nothing is wrong.
+    /// good one is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -86,12 +90,19 @@ pub struct RevisionStatus {
     /// What it has of the answers, such as 25%.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<String>,
+    /// Why it has that, in a word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What it failed by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
     /// Targets that are ready.
     pub ready: u32,
     /// Targets that have been ready long enough to count.
     pub soaked: u32,
     /// Targets in all.
-    pub endpoints: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<u32>,
 }
 
 /// A service and a workload that rolls behind it.
@@ -107,7 +118,7 @@ pub struct TrackStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// Since when it is in that state.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "moment")]
     pub since: Option<Timestamp>,
     /// The hash of the revision it comes from.

@@ -298,10 +298,10 @@ fn a_status_says_what_there_is_to_say() {
     let nothing = serde_json::to_value(ServiceRolloutStatus::default()).unwrap();
     assert_eq!(nothing, json!({}));
     let told = json!({
-        "observedGeneration": 3, "service": "shop/web", "state": "Progressing", "reason": "step", "stable": "v1",
+        "observedGeneration": 3, "service": "shop/web", "state": "Progressing", "reason": "step", "since": "2026-01-01T00:00:00Z", "stable": "v1",
         "target": "v2", "share": "25%", "shareBasisPoints": 2500, "ttl": 5, "memory": "{}",
         "revisions": [{"revision": "7c9d8b6f54", "version": "v2", "number": 2, "role": "canary", "share": "25%",
-            "workload": "deployment shop/web", "ready": 3, "soaked": 2, "endpoints": 4}],
+            "workload": "deployment shop/web", "reason": "policy", "failed": "crash-loop", "ready": 3, "soaked": 2, "endpoints": 4}],
         "tracks": [{"workload": "deployment shop/web", "state": "Progressing", "kind": "update", "stable": "a",
             "since": "2026-01-01T00:00:00Z", "target": "b", "share": "25%", "step": 2, "steps": 4, "note": "hold"}],
         "conditions": [{"type": "Ready", "status": "True", "observedGeneration": 3, "reason": "Healthy",
