@@ -29,8 +29,20 @@ mod judge;
 mod ours;
 #[path = "cluster/scenarios.rs"]
 mod scenarios;
+#[path = "cluster/theatre.rs"]
+mod theatre;
 #[path = "cluster/told.rs"]
 mod told;
+
+// The same where more than one server, a failing control plane or a resolver is in play.
+#[path = "cluster/existence.rs"]
+mod existence;
+#[path = "cluster/outages.rs"]
+mod outages;
+#[path = "cluster/replicas.rs"]
+mod replicas;
+#[path = "cluster/resolvers.rs"]
+mod resolvers;
 
 // What is installed on it.
 #[path = "cluster/deploy.rs"]
@@ -39,3 +51,7 @@ mod deploy;
 // What is seen on it.
 #[path = "cluster/workloads.rs"]
 mod workloads;
+
+// What it costs, beside CoreDNS.
+#[path = "cluster/sidebyside.rs"]
+mod sidebyside;

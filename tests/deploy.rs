@@ -1,6 +1,6 @@
 //! What `deploy/` installs: no more rights than are used, no more privileges than none, and text that agrees with the code.
 //!
-//! `SHIFTDNS_UPDATE=1 cargo test --test deploy the_definition` writes `deploy/base/crd.yaml` anew.
+//! `SHIFTDNS_UPDATE=1 cargo test --test deploy` writes `deploy/base/crd.yaml` anew.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -324,7 +324,7 @@ fn the_definition_is_the_derived_one() {
     }
     assert!(
         text("base/crd.yaml") == derived,
-        "deploy/base/crd.yaml is not what `shiftdns crd` prints; run `SHIFTDNS_UPDATE=1 cargo test --test deploy the_definition`"
+        "deploy/base/crd.yaml is not what `shiftdns crd` prints; run `SHIFTDNS_UPDATE=1 cargo test --test deploy`"
     );
     assert_eq!(
         one("CustomResourceDefinition")["spec"]["names"]["kind"],

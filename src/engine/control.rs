@@ -27,6 +27,9 @@ use crate::wire::Name;
 
 /// Batches that may wait; a source that is faster than the engine waits for it.
 const QUEUE_LEN_MAX: usize = 64;
+/// Changes that are folded in together where they wait together: a tenth of a second's work, so that questions and time
+/// are not kept waiting.
+const CHANGES_GATHERED_MAX: usize = 1024;
 /// Problems logged one by one at a time; the rest is a number, all of them are in the API.
 const PROBLEMS_LOGGED_MAX: usize = 20;
 /// How long the engine waits without a look at the wall clock: it may have been set while it waited.
@@ -223,17 +226,27 @@ enum Woken {
 
 impl Loop {
     fn run(mut self, runtime: &Runtime, mut events: mpsc::Receiver<Event>) {
+        let mut next = None;
         loop {
             let wait = wait(self.engine.next_due(), Timestamp::now());
-            let woken = runtime.block_on(async {
-                match time::timeout(wait, events.recv()).await {
-                    Ok(Some(event)) => Woken::Event(event),
-                    Ok(None) => Woken::Ended,
-                    Err(_) => Woken::Time,
-                }
-            });
+            let woken = match next.take() {
+                Some(event) => Woken::Event(event),
+                None => runtime.block_on(async {
+                    match time::timeout(wait, events.recv()).await {
+                        Ok(Some(event)) => Woken::Event(event),
+                        Ok(None) => Woken::Ended,
+                        Err(_) => Woken::Time,
+                    }
+                }),
+            };
             match woken {
-                Woken::Event(event) => self.event(event),
+                Woken::Event(event) => {
+                    let event = gathered(event, || {
+                        next = events.try_recv().ok();
+                        next.take_if(|event| matches!(event, Event::Batch { .. }))
+                    });
+                    self.event(event);
+                }
                 Woken::Time => {}
                 Woken::Ended => return,
             }
@@ -358,6 +371,28 @@ impl Loop {
     }
 }
 
+/// A batch with those that wait right behind it, as one: a service that many of them change is made once. `waiting` gives
+/// the next event if it is a batch.
+fn gathered(event: Event, mut waiting: impl FnMut() -> Option<Event>) -> Event {
+    let Event::Batch {
+        mut changes,
+        mut problems,
+    } = event
+    else {
+        return event;
+    };
+    while changes.len() < CHANGES_GATHERED_MAX
+        && let Some(Event::Batch {
+            changes: more,
+            problems: newer,
+        }) = waiting()
+    {
+        changes.extend(more);
+        problems = newer.or(problems);
+    }
+    Event::Batch { changes, problems }
+}
+
 /// How long to wait for an event: until the next moment is due, and never so long that a clock that was set meanwhile
 /// is not seen.
 fn wait(due: Option<Timestamp>, now: Timestamp) -> Duration {
@@ -409,6 +444,52 @@ fn log_happened(happened: &Happened) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn batches_that_wait_together_are_folded_in_together() {
+        let batch = |count: usize, text: Option<&str>| {
+            let change = Change::Delete {
+                kind: crate::objects::Kind::Pod,
+                namespace: "shop".into(),
+                name: "web-1".into(),
+            };
+            let problem = |text: &str| Problem {
+                origin: None,
+                subject: String::new(),
+                text: text.to_owned(),
+            };
+            Event::Batch {
+                changes: vec![change; count],
+                problems: text.map(|text| vec![problem(text)]),
+            }
+        };
+        let check = |waiting: Vec<Event>, count: usize, text: Option<&str>, left: usize| {
+            let mut waiting = waiting.into_iter();
+            let event = gathered(batch(1, Some("old")), || waiting.next());
+            let Event::Batch { changes, problems } = event else {
+                panic!("a batch stays one");
+            };
+            let found = problems.map(|problems| problems[0].text.clone());
+            assert_eq!((changes.len(), found.as_deref()), (count, text));
+            assert_eq!(waiting.len(), left);
+        };
+        check(vec![], 1, Some("old"), 0);
+        check(
+            vec![batch(2, None), batch(3, Some("new"))],
+            6,
+            Some("new"),
+            0,
+        );
+        check(vec![batch(2, None)], 3, Some("old"), 0);
+        check(
+            vec![batch(2000, None), batch(1, None)],
+            2001,
+            Some("old"),
+            1,
+        );
+        let event = gathered(Event::SourceBack, || panic!("only batches are gathered"));
+        assert!(matches!(event, Event::SourceBack));
+    }
 
     #[test]
     fn it_waits_for_what_is_due_and_looks_at_the_clock_once_a_minute() {

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use super::ChangeKind;
 use super::failure::{Verdict, failure};
 use super::memory::{Cause, Latch, TrackMemory};
 use super::ramp::{secs_between, tick};
@@ -17,7 +16,11 @@ use crate::model::Share;
 pub(super) fn remember(scene: &Scene<'_>, known: Option<&TrackMemory>) -> TrackMemory {
     let now = scene.now;
     let target = &scene.target.hash;
-    let new = || TrackMemory::new(Some(scene.workload.key.clone()), scene.stable, now);
+    // What has been a target before is not known, but that each revision was one when it was made.
+    let new = || TrackMemory {
+        seen: scene.ever.iter().map(|hash| Arc::clone(hash)).collect(),
+        ..TrackMemory::new(Some(scene.workload.key.clone()), scene.stable, now)
+    };
     let mut memory = TrackMemory {
         target: Arc::clone(target),
         stable: Arc::clone(scene.stable),
@@ -33,12 +36,7 @@ pub(super) fn remember(scene: &Scene<'_>, known: Option<&TrackMemory>) -> TrackM
         memory.started = now;
         memory.state = State::Pending;
     }
-    // Of two that are seen for the first time, the one that an undo leads to was there before.
-    let mut order = [scene.stable, target];
-    if memory.seen.is_empty() && scene.kind == ChangeKind::Rollback {
-        order.reverse();
-    }
-    for hash in order {
+    for hash in [scene.stable, target] {
         if !memory.seen.contains(hash) {
             memory.seen.push(Arc::clone(hash));
         }

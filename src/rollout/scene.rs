@@ -20,6 +20,8 @@ pub(super) struct Scene<'a> {
     pub(super) kind: ChangeKind,
     /// Revisions of the workload that have pods or ready endpoints.
     pub(super) alive: Vec<&'a Arc<str>>,
+    /// All revisions of the workload, the oldest first: each was made because it was the target.
+    pub(super) ever: Vec<&'a Arc<str>>,
     /// Ready targets of the target revision.
     pub(super) up: u32,
     /// Other revisions have ready endpoints.

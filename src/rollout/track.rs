@@ -15,7 +15,7 @@ use super::machine::{Stand, advance};
 use super::memory::{Cause, Memory, TrackMemory};
 use super::scene::Scene;
 use super::shares::Capacity;
-use crate::model::{Policy, ServiceKind, ServiceView, Share, Strategy, Workload};
+use crate::model::{Policy, Revision, ServiceKind, ServiceView, Share, Strategy, Workload};
 
 /// A service and one workload that rolls behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -281,6 +281,10 @@ fn stand(
         .filter(|&index| view.revisions[index].pods > 0 || census.0[index].up > 0)
         .map(|index| &view.revisions[index].hash);
     let alive: Vec<_> = alive.collect();
+    let mut ever: Vec<&Revision> = revisions_of(view, workload)
+        .map(|index| &view.revisions[index])
+        .collect();
+    ever.sort_by_key(|revision| (revision.created, revision.number));
     let target = &view.revisions[lineage.target];
     let was_back = |known: &TrackMemory| {
         let is_back = matches!(known.state, State::RollingBack | State::Degraded);
@@ -295,6 +299,7 @@ fn stand(
         stable: &view.revisions[lineage.stable].hash,
         kind: lineage.kind,
         alive,
+        ever: ever.into_iter().map(|revision| &revision.hash).collect(),
         up: count.up,
         others_up: lineage.others_up,
         goes_on_back,

@@ -1,7 +1,7 @@
 //! Ours: our own server on the plane, as a process with a ServiceAccount that may do what `deploy/` lets it do.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -39,7 +39,7 @@ impl Ours {
             args.extend([flag.to_owned(), address.to_string()]);
         }
         args.extend(more.iter().map(|arg| (*arg).to_owned()));
-        let program = plane.run(name, Path::new(env!("CARGO_BIN_EXE_shiftdns")), args);
+        let program = plane.run(name, &binary(), args);
         Self {
             dns,
             http,
@@ -66,19 +66,12 @@ impl Ours {
 
     /// One service as the API tells it; `None` if there is none.
     pub fn service(&self, namespace: &str, name: &str) -> Option<Value> {
-        let (status, body) = get(self.api, &format!("/api/v1/services/{namespace}/{name}"))?;
-        (status == 200).then(|| serde_json::from_str(&body).expect("the API writes JSON"))
+        service_of(self.api, namespace, name)
     }
 
     /// The value of a series of `/metrics`, given with all its labels.
     pub fn metric(&self, series: &str) -> Option<f64> {
-        let (_, text) = get(self.http, "/metrics")?;
-        let mut lines = text.lines();
-        let line = lines.find(|line| {
-            line.strip_prefix(series)
-                .is_some_and(|rest| rest.starts_with(' '))
-        })?;
-        line.rsplit(' ').next()?.parse().ok()
+        metric(self.http, series)
     }
 
     /// Asks over UDP: `web.shop.svc.cluster.local A`.
@@ -86,6 +79,29 @@ impl Ours {
         let answer = rig::udp(self.dns, &rig::query(question));
         answer.map_or_else(|| "no answer".to_owned(), |answer| rig::shown(&answer))
     }
+}
+
+/// One service as a server's API tells it; `None` if there is none.
+pub fn service_of(api: SocketAddr, namespace: &str, name: &str) -> Option<Value> {
+    let (status, body) = get(api, &format!("/api/v1/services/{namespace}/{name}"))?;
+    (status == 200).then(|| serde_json::from_str(&body).expect("the API writes JSON"))
+}
+
+/// The value of a series of a server's `/metrics`, given with all its labels.
+pub fn metric(http: SocketAddr, series: &str) -> Option<f64> {
+    let (_, text) = get(http, "/metrics")?;
+    let mut lines = text.lines();
+    let line = lines.find(|line| {
+        line.strip_prefix(series)
+            .is_some_and(|rest| rest.starts_with(' '))
+    })?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+/// Our program: `SHIFTDNS_BINARY`, as a release build that is measured, or else what was built with these tests.
+fn binary() -> PathBuf {
+    let built = || env!("CARGO_BIN_EXE_shiftdns").into();
+    std::env::var_os("SHIFTDNS_BINARY").map_or_else(built, PathBuf::from)
 }
 
 /// Status and body of a GET; `None` where nobody answers.

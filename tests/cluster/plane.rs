@@ -315,6 +315,16 @@ impl Plane {
     /// }
     /// ```
     pub fn coredns(&self, corefile: &str) -> CoreDns {
+        let coredns = self.begin_coredns(corefile);
+        eventually("CoreDNS listens", || {
+            still_runs(&coredns.program);
+            std::net::TcpStream::connect(coredns.address).ok()
+        });
+        coredns
+    }
+
+    /// The same without waiting.
+    pub fn begin_coredns(&self, corefile: &str) -> CoreDns {
         let port = programs::port();
         let file = self.home.path.join(format!("Corefile.{port}"));
         fs::write(&file, corefile).expect("a file");
@@ -329,10 +339,6 @@ impl Plane {
             &self.reaper,
         );
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        eventually("CoreDNS listens", || {
-            still_runs(&program);
-            std::net::TcpStream::connect(address).ok()
-        });
         CoreDns { address, program }
     }
 }

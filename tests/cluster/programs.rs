@@ -142,12 +142,17 @@ impl Program {
     }
 
     fn signal(&self, signal: &str) {
-        let child = self.child.lock().expect("no holder panics");
-        let id = child.as_ref().expect("the program runs").id().to_string();
+        let id = self.id().to_string();
         let sent = Command::new("bash")
             .args(["-c", r#"kill "$0" "$1""#, signal, &id])
             .status();
         assert!(sent.expect("bash").success(), "`{}` is gone", self.name);
+    }
+
+    /// The id of its process, while it runs.
+    pub fn id(&self) -> u32 {
+        let child = self.child.lock().expect("no holder panics");
+        child.as_ref().expect("the program runs").id()
     }
 
     /// Its exit status, if it ended by itself.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::ours::Ours;
 use crate::plane::{Plane, eventually, items};
-use crate::scenarios::workload;
+use crate::theatre::workload;
 
 /// What is written to the API by both.
 fn written(servers: &[Ours], result: &str) -> f64 {
@@ -18,7 +18,7 @@ fn written(servers: &[Ours], result: &str) -> f64 {
 
 /// The row of the table, without its age.
 fn row(plane: &Plane) -> String {
-    let table = plane.kubectl(&["-n", "shop", "get", "sr", "told", "--no-headers"]);
+    let table = plane.kubectl(&["-n", "shop", "get", "sr", "web", "--no-headers"]);
     let mut words: Vec<&str> = table.split_whitespace().collect();
     words.pop();
     words.join(" ")
@@ -32,7 +32,7 @@ fn until_row(plane: &Plane, wanted: &str) {
 
 /// The reasons of the Service's Events, each once, and how many Events there are.
 fn events(plane: &Plane) -> (BTreeSet<String>, usize) {
-    let field = "regarding.name=told,regarding.kind=Service";
+    let field = "regarding.name=web,regarding.kind=Service";
     let list = plane.json(&[
         "-n",
         "shop",
@@ -55,14 +55,14 @@ fn kubectl_shows_roll_outs_as_a_table_and_as_events() {
     let kubeconfig = plane.install_ours();
     let servers = ["one", "two"].map(|name| Ours::start(&plane, name, &kubeconfig, &[]));
     let service = json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "shop", "name": "told"},
-        "spec": {"clusterIP": "None", "selector": {"app": "told"}, "ports": [{"name": "http", "port": 80}]},
+        "apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "shop", "name": "web"},
+        "spec": {"clusterIP": "None", "selector": {"app": "web"}, "ports": [{"name": "http", "port": 80}]},
     });
     let resource = |spec: &Value| {
         let spec = spec.clone();
         let resource = json!({
             "apiVersion": "shiftdns.io/v1alpha1", "kind": "ServiceRollout",
-            "metadata": {"namespace": "shop", "name": "told"}, "spec": spec,
+            "metadata": {"namespace": "shop", "name": "web"}, "spec": spec,
         });
         plane.apply(&resource.to_string());
     };
@@ -70,17 +70,17 @@ fn kubectl_shows_roll_outs_as_a_table_and_as_events() {
     let surge = r#"{"strategy": {"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}}, "minReadySeconds": 10}"#;
     resource(&json!({"steps": steps, "ttl": {"endpoints": 2, "rollout": 1}}));
     plane.apply(&service.to_string());
-    plane.apply(&workload("told", "deployment", 4, surge).to_string());
-    until_row(&plane, "told shop/told Healthy 1 1 100% 2");
+    plane.apply(&workload("web", "deployment", 4, surge).to_string());
+    until_row(&plane, "web shop/web Healthy 1 1 100% 2");
 
     let image = |tag: &str| {
         let image = format!("web=shop/web:{tag}");
-        plane.kubectl(&["-n", "shop", "set", "image", "deployment/told", &image]);
+        plane.kubectl(&["-n", "shop", "set", "image", "deployment/web", &image]);
     };
     image("2");
-    until_row(&plane, "told shop/told Paused 1 2 25% 1");
+    until_row(&plane, "web shop/web Paused 1 2 25% 1");
     println!("{}", plane.kubectl(&["-n", "shop", "get", "sr"]));
-    let told = plane.json(&["-n", "shop", "get", "sr", "told"]);
+    let told = plane.json(&["-n", "shop", "get", "sr", "web"]);
     let target = told["status"]["tracks"][0]["target"]
         .as_str()
         .expect("a target");
@@ -88,12 +88,12 @@ fn kubectl_shows_roll_outs_as_a_table_and_as_events() {
         &json!({"steps": steps, "ttl": {"endpoints": 2, "rollout": 1},
         "promote": [{"revision": target, "full": true}]}),
     );
-    until_row(&plane, "told shop/told Healthy 2 2 100% 2");
+    until_row(&plane, "web shop/web Healthy 2 2 100% 2");
 
     image("crash");
-    until_row(&plane, "told shop/told Aborted 2 crash 0% 1");
-    plane.kubectl(&["-n", "shop", "rollout", "undo", "deployment/told"]);
-    until_row(&plane, "told shop/told Healthy 2 2 100% 2");
+    until_row(&plane, "web shop/web Aborted 2 crash 0% 1");
+    plane.kubectl(&["-n", "shop", "rollout", "undo", "deployment/web"]);
+    until_row(&plane, "web shop/web Healthy 2 2 100% 2");
 
     eventually("the Events are there", || {
         let (reasons, _) = events(&plane);
@@ -111,7 +111,7 @@ fn kubectl_shows_roll_outs_as_a_table_and_as_events() {
             "get",
             "events.events.k8s.io",
             "--field-selector",
-            "regarding.name=told"
+            "regarding.name=web"
         ])
     );
     // Every Event that a server was the first to tell is there once, and none was told twice.
@@ -130,7 +130,7 @@ fn kubectl_shows_roll_outs_as_a_table_and_as_events() {
         written(&servers, "status"),
         written(&servers, "known")
     );
-    let conditions = &plane.json(&["-n", "shop", "get", "sr", "told"])["status"]["conditions"];
+    let conditions = &plane.json(&["-n", "shop", "get", "sr", "web"])["status"]["conditions"];
     let conditions = conditions.as_array().expect("conditions").iter();
     let all: Vec<String> = conditions
         .map(|c| {
