@@ -48,14 +48,18 @@ impl Api {
             target,
             share,
             ttl,
-            is_accepted,
+            complaint,
         } = &status.standing;
-        let accepted = if *is_accepted { "True" } else { "False" };
+        let accepted = if complaint.is_empty() {
+            "True"
+        } else {
+            "False"
+        };
         self.status = json!({
             "state": state.as_str(), "reason": reason, "stable": stable, "target": target,
             "shareBasisPoints": share.basis_points(), "ttl": ttl, "memory": status.memory,
             "conditions": [{"type": "Accepted", "status": accepted,
-                "lastTransitionTime": status.accepted_since.to_string()}],
+                "message": complaint, "lastTransitionTime": status.accepted_since.to_string()}],
         });
     }
 

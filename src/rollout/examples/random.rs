@@ -173,7 +173,7 @@ proptest! {
     ) {
         let story = Story::new(&workload, &format!("0 update v2; {events}"), &annotations);
         let (mut memory, mut forgetful) = (Memory::default(), Memory::default());
-        let (mut tried, mut at_loss) = (BTreeSet::new(), None);
+        let (mut tried, mut before, mut is_back) = (BTreeSet::new(), None, false);
         for at in 0..=400 {
             let view = story.view(at);
             if at == lost {
@@ -183,10 +183,11 @@ proptest! {
             let forgot = evaluate(&view, &Policy::default(), &forgetful, second(at));
             let target = kept.tracks[0].target;
             assert_eq!(forgot.tracks[0].target, target);
-            if at < lost {
-                tried.insert(target);
-            } else if *at_loss.get_or_insert(target) != target && tried.contains(&target) {
-                // That it was tried before is forgotten, and with it that its pods are left from then.
+            if before != Some(target) {
+                (is_back, before) = (!tried.insert(target), Some(target));
+            }
+            if is_back && at >= lost {
+                // What was the target before is forgotten, and with it that pods of it are left from then.
                 break;
             }
             let share = |outcome: &Outcome| outcome.versions[target.unwrap()].share;
