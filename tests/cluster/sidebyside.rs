@@ -122,7 +122,8 @@ fn sidebyside_freshness() {
         ratio(99),
         first.count()
     );
-    // Both are in the same run, so a slow machine is slow for both. Twice as long is no noise: something waits that must not.
+    // Both are in the same run, so a slow machine is slow for both. Twice as long is no noise, since the write, some milliseconds, is
+    // in both: something waits that must not, as where changes are collected for a while before they are read.
     for percent in [50, 99] {
         assert!(
             ratio(percent) <= 2.0,
