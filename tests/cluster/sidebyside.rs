@@ -32,8 +32,10 @@ use crate::plane::Plane;
 use crate::programs::{Program, port};
 use crate::rig;
 
-/// The namespace of everything here.
+/// The namespace of the one service that changes.
 const SIDE: &str = "side";
+/// Many services are spread over so many namespaces: one alone may by default not have all the endpoints.
+const NAMESPACES: usize = 10;
 /// Far above anything that is measured; a test that waits this long fails.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two questions to one server: well below what is measured, and it leaves the servers the processor.
@@ -51,14 +53,15 @@ fn sidebyside_freshness() {
     let count = number("SHIFTDNS_CHANGES", 1000);
     let plane = Plane::start();
     plane.namespace(SIDE);
-    plane.apply(&service("fresh").to_string());
-    plane.apply(&slice("fresh", &[nth(0)]).to_string());
+    plane.apply(&service(SIDE, "fresh").to_string());
+    plane.apply(&slice(SIDE, "fresh", &[nth(0)]).to_string());
     let kubeconfig = plane.install_ours();
     let ours = Ours::start(&plane, "shiftdns", &kubeconfig, &[]);
     // Without its cache, and asked for no TTL: what it answers is what it knows.
     let coredns = plane.coredns(&corefile(""));
 
-    let pollers = [ours.dns, coredns.address].map(|server| Poller::of(server, "fresh"));
+    let pollers =
+        [ours.dns, coredns.address].map(|server| Poller::of(server, &question(SIDE, "fresh")));
     for poller in &pollers {
         poller.want(nth(0));
         poller.seen();
@@ -119,7 +122,8 @@ fn sidebyside_freshness() {
         ratio(99),
         first.count()
     );
-    // Both are in the same run, so a slow machine is slow for both. Twice as long is no noise: something waits that must not.
+    // Both are in the same run, so a slow machine is slow for both. Twice as long is no noise, since the write, some milliseconds, is
+    // in both: something waits that must not, as where changes are collected for a while before they are read.
     for percent in [50, 99] {
         assert!(
             ratio(percent) <= 2.0,
@@ -168,10 +172,10 @@ struct Poller {
 }
 
 impl Poller {
-    fn of(server: SocketAddr, service: &str) -> Self {
+    fn of(server: SocketAddr, query: &[u8]) -> Self {
         let (wants, wanted) = mpsc::channel::<Ipv4Addr>();
         let (saw, sees) = mpsc::channel();
-        let query = question(service);
+        let query = query.to_owned();
         thread::spawn(move || {
             let socket = socket(server);
             for address in wanted {
@@ -218,7 +222,9 @@ fn first_answer(socket: &UdpSocket, query: &[u8], address: Ipv4Addr) -> Instant 
 fn sidebyside_scale() {
     let count = number("SHIFTDNS_SERVICES", 5000);
     let plane = Plane::start();
-    plane.namespace(SIDE);
+    for index in 0..NAMESPACES {
+        plane.namespace(&nth_namespace(index));
+    }
     let kubeconfig = plane.install_ours();
     let begun = Instant::now();
     let runtime = runtime();
@@ -332,7 +338,7 @@ fn processor_time(directory: &Path) -> Duration {
 /// Whether service `index` is answered with all its endpoints.
 fn is_answered(socket: &UdpSocket, index: usize) -> bool {
     let mut answer = [0; 1500];
-    let sent = socket.send(&question(&nth_name(index)));
+    let sent = socket.send(&question(&nth_namespace(index), &nth_name(index)));
     // A server that does not listen yet refuses.
     let Ok(length) = sent.and_then(|_| socket.recv(&mut answer)) else {
         return false;
@@ -343,15 +349,14 @@ fn is_answered(socket: &UdpSocket, index: usize) -> bool {
 
 /// Creates the services and their EndpointSlices, many at a time.
 fn create(runtime: &tokio::runtime::Runtime, client: &Client, count: usize) {
-    let services: Api<Service> = Api::namespaced(client.clone(), SIDE);
-    let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), SIDE);
-    let (services, slices) = (&services, &slices);
     let of = async |index: usize| {
-        let name = nth_name(index);
-        let made = serde_json::from_value(service(&name)).expect("a Service");
+        let (namespace, name) = (nth_namespace(index), nth_name(index));
+        let services: Api<Service> = Api::namespaced(client.clone(), &namespace);
+        let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), &namespace);
+        let made = serde_json::from_value(service(&namespace, &name)).expect("a Service");
         let made = services.create(&PostParams::default(), &made).await;
         made.expect("the Service is created");
-        let made = slice(&name, &nth_endpoints(index));
+        let made = slice(&namespace, &name, &nth_endpoints(index));
         let made = serde_json::from_value(made).expect("an EndpointSlice");
         let made = slices.create(&PostParams::default(), &made).await;
         made.expect("the EndpointSlice is created");
@@ -361,17 +366,17 @@ fn create(runtime: &tokio::runtime::Runtime, client: &Client, count: usize) {
 }
 
 /// A headless Service without a selector, whose endpoints nobody but the test writes.
-fn service(name: &str) -> Value {
+fn service(namespace: &str, name: &str) -> Value {
     json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"namespace": SIDE, "name": name},
+        "apiVersion": "v1", "kind": "Service", "metadata": {"namespace": namespace, "name": name},
         "spec": {"clusterIP": "None", "ports": [{"name": "http", "port": 80}]},
     })
 }
 
-fn slice(service: &str, addresses: &[Ipv4Addr]) -> Value {
+fn slice(namespace: &str, service: &str, addresses: &[Ipv4Addr]) -> Value {
     json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "metadata": {"namespace": SIDE, "name": service, "labels": {
+        "metadata": {"namespace": namespace, "name": service, "labels": {
             "kubernetes.io/service-name": service, "endpointslice.kubernetes.io/managed-by": "test"}},
         "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
         "endpoints": endpoints(addresses),
@@ -394,12 +399,16 @@ fn nth_name(index: usize) -> String {
     format!("service-{index:05}")
 }
 
+fn nth_namespace(index: usize) -> String {
+    format!("{SIDE}-{}", index % NAMESPACES)
+}
+
 fn nth_endpoints(index: usize) -> [Ipv4Addr; ENDPOINTS] {
     std::array::from_fn(|endpoint| nth(index * ENDPOINTS + endpoint))
 }
 
-fn question(service: &str) -> Vec<u8> {
-    rig::query(&format!("{service}.{SIDE}.svc.cluster.local A"))
+fn question(namespace: &str, service: &str) -> Vec<u8> {
+    rig::query(&format!("{service}.{namespace}.svc.cluster.local A"))
 }
 
 /// The addresses of an answer.
