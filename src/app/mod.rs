@@ -337,40 +337,27 @@ async fn feed(dir: PathBuf, engine: Handle) -> Result<files::Watch, StartError> 
     files::watch(dir, manifests, on_load).map_err(StartError::Watch)
 }
 
-/// Batches on their way from the watches to the engine, whose own queue is longer; what does not fit waits in the watches.
-const EVENTS_MAX: usize = 4;
-
 /// Follows a cluster.
 async fn follow(
     settings: kubernetes::Settings,
     outbox: Arc<Outbox>,
     engine: Handle,
 ) -> Result<Watches, StartError> {
-    let (sink, mut events) = mpsc::channel(EVENTS_MAX);
-    let watches = kubernetes::start(settings, outbox, sink)
-        .await
-        .map_err(StartError::Kubernetes)?;
-    tokio::spawn(async move {
-        while let Some(event) = events.recv().await {
-            let event = match event {
-                kubernetes::Event::Batch { changes, problems } => {
-                    Event::Batch { changes, problems }
-                }
-                kubernetes::Event::Lost { since, cause } => Event::SourceLost { since, cause },
-                kubernetes::Event::Back => Event::SourceBack,
-            };
-            if engine.send(event).await.is_err() {
-                return;
-            }
-        }
-        // At the end of the process nobody hears it.
-        let lost = Event::SourceLost {
-            since: None,
-            cause: "the watches have ended".to_owned(),
+    let sink: kubernetes::Sink = Arc::new(move |event| {
+        let event = match event {
+            kubernetes::Event::Batch { changes, problems } => Event::Batch { changes, problems },
+            kubernetes::Event::Lost { since, cause } => Event::SourceLost { since, cause },
+            kubernetes::Event::Back => Event::SourceBack,
         };
-        let _ = engine.send(lost).await;
+        let engine = engine.clone();
+        Box::pin(async move {
+            let sent = engine.send(event).await;
+            sent.map_err(|control::Stopped| kubernetes::Stopped)
+        })
     });
-    Ok(watches)
+    kubernetes::start(settings, outbox, sink)
+        .await
+        .map_err(StartError::Kubernetes)
 }
 
 fn announce(dir: &Path, loaded: &Loaded) {

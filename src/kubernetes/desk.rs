@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use super::Event;
 use super::access::Clients;
@@ -25,22 +26,24 @@ pub(super) struct Desk {
     pub(super) marker: Marker,
     /// Told when the API server answers again.
     pub(super) answers: Notify,
-    sink: mpsc::Sender<Event>,
+    sink: Sink,
     losses: RefCell<Losses>,
     problems: RefCell<BTreeMap<Kind, Vec<Problem>>>,
 }
 
 /// Nobody takes events any more.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stopped;
+pub struct Stopped;
+
+/// Takes what happens, and is ready when there is room for more. It is called where events are read: a task in between
+/// would be one more thread to wake on the way of every change.
+pub type Sink = Arc<dyn Fn(Event) -> Taking + Send + Sync>;
+
+/// An event on its way.
+pub type Taking = Pin<Box<dyn Future<Output = Result<(), Stopped>>>>;
 
 impl Desk {
-    pub(super) fn new(
-        clients: Clients,
-        pace: Pace,
-        status: Arc<Status>,
-        sink: mpsc::Sender<Event>,
-    ) -> Self {
+    pub(super) fn new(clients: Clients, pace: Pace, status: Arc<Status>, sink: Sink) -> Self {
         Self {
             clients,
             pace,
@@ -99,7 +102,7 @@ impl Desk {
     }
 
     async fn put(&self, event: Event) -> Result<(), Stopped> {
-        self.sink.send(event).await.map_err(|_| Stopped)
+        (self.sink)(event).await
     }
 
     /// All problems, where those of the kind are others than before.

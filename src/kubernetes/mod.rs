@@ -38,6 +38,7 @@ mod reports;
 // The resource of ours, for who writes it and for its API server.
 pub mod resource;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
@@ -46,7 +47,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use thiserror::Error;
 use tokio::runtime::Builder;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time;
 use tracing::error;
@@ -55,11 +56,12 @@ use crate::model::Problem;
 use crate::objects::{Change, Kind};
 
 use access::Clients;
-use desk::{Desk, Stopped};
+use desk::Desk;
 use follow::Follower;
 use reports::Writer;
 
 pub use access::{Access, AccessError};
+pub use desk::{Sink, Stopped, Taking};
 pub use pace::Pace;
 pub use reports::{Notice, Outbox, Report, Written};
 pub use status::{Following, KindReport, LastError, Status};
@@ -123,7 +125,7 @@ pub enum StartError {
 pub async fn start(
     settings: Settings,
     outbox: Arc<Outbox>,
-    sink: mpsc::Sender<Event>,
+    sink: Sink,
 ) -> Result<Watches, StartError> {
     let status = Arc::new(Status::new(Instant::now(), Arc::clone(&outbox)));
     let (stop, stopped) = oneshot::channel::<()>();
@@ -137,7 +139,8 @@ pub async fn start(
         .name("kubernetes".to_owned())
         .spawn(move || {
             let local = LocalSet::new();
-            local.block_on(&runtime, async {
+            let end = Arc::clone(&sink);
+            let following = local.run_until(async {
                 // The client's tasks belong to this runtime.
                 let made = clients(&settings).await;
                 let (made, clients) = match made {
@@ -157,6 +160,14 @@ pub async fn start(
                     }
                 }
             });
+            let following = AssertUnwindSafe(|| runtime.block_on(following));
+            if panic::catch_unwind(following).is_err() {
+                error!("the watches have ended by a fault of the program; restart it");
+                let cause = "the watches have ended".to_owned();
+                let lost = Event::Lost { since: None, cause };
+                // Whoever is told and is gone has no use for it.
+                let _ = runtime.block_on(end(lost));
+            }
             // A plugin for credentials may still run.
             runtime.shutdown_background();
         })

@@ -103,12 +103,18 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 struct Waiting {
     /// By service: of each only the newest.
-    statuses: BTreeMap<ServiceKey, Item<(Arc<str>, Box<ServiceRolloutStatus>)>>,
-    notices: VecDeque<(ServiceKey, Item<(Arc<str>, Notice)>)>,
+    statuses: BTreeMap<ServiceKey, Item<StatusOf>>,
+    notices: VecDeque<(ServiceKey, Item<NoticeOf>)>,
     written: Written,
     /// The last that was taken was a status: next is an Event, if one is there.
     was_status: bool,
 }
+
+/// A status, and the version of the resource that it was made for.
+type StatusOf = (Arc<str>, Box<ServiceRolloutStatus>);
+
+/// An Event, and the UID of the Service that it is about.
+type NoticeOf = (Arc<str>, Notice);
 
 /// Something that waits, and how it fared.
 #[derive(Debug)]
@@ -136,8 +142,8 @@ impl<T> Item<T> {
 /// One thing to write.
 #[derive(Debug)]
 enum Work {
-    Status(ServiceKey, Item<(Arc<str>, Box<ServiceRolloutStatus>)>),
-    Notice(ServiceKey, Item<(Arc<str>, Notice)>),
+    Status(ServiceKey, Item<StatusOf>),
+    Notice(ServiceKey, Item<NoticeOf>),
 }
 
 impl Outbox {
@@ -218,7 +224,7 @@ impl Outbox {
 }
 
 impl Waiting {
-    fn add(&mut self, notice: (ServiceKey, Item<(Arc<str>, Notice)>)) {
+    fn add(&mut self, notice: (ServiceKey, Item<NoticeOf>)) {
         if self.notices.len() >= NOTICES_MAX {
             self.notices.pop_front();
             self.written.dropped += 1;
