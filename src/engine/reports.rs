@@ -179,8 +179,10 @@ impl Occasion {
 pub(super) struct Reported {
     /// Where this server saw the service last, and how far the resource was read then.
     own: Option<(Standing, i64)>,
-    /// When this server says again what is not told, and how long it waited for that, in seconds.
-    insists: Option<(Timestamp, i64)>,
+    /// When this server says again what is not told.
+    insists: Option<Timestamp>,
+    /// How often it has done so since it last saw anything new.
+    insisted: u32,
     /// What stands and has been told: `CapacityForced`, `Stalled` and `Conflict` are states, not moments.
     standing: BTreeSet<u64>,
     /// The moments told last, the oldest first: of many transitions of one roll-out the first is its begin.
@@ -271,27 +273,20 @@ impl Reported {
             self.insists = None;
             return (None, None);
         }
-        let after = |secs: i64| {
+        if is_news {
+            self.insisted = 0;
+        }
+        let is_due = is_news || self.insists.is_some_and(|at| at <= seen.now);
+        if is_due && !is_news {
+            self.insisted = (self.insisted + 1).min(16);
+        }
+        if is_due || self.insists.is_none() {
+            let secs = (INSISTS_MIN_SECS << self.insisted).min(INSISTS_MAX_SECS);
             let at = seen.now.saturating_add(SignedDuration::from_secs(secs));
-            (at.unwrap_or(Timestamp::MAX), secs)
-        };
-        let is_due = match self.insists {
-            _ if is_news => {
-                self.insists = Some(after(INSISTS_MIN_SECS));
-                true
-            }
-            None => {
-                self.insists = Some(after(INSISTS_MIN_SECS));
-                false
-            }
-            Some((at, secs)) if at <= seen.now => {
-                self.insists = Some(after((secs * 2).min(INSISTS_MAX_SECS)));
-                true
-            }
-            Some(_) => false,
-        };
+            self.insists = Some(at.unwrap_or(Timestamp::MAX));
+        }
         let status = is_due.then(|| Box::new(status(seen, resource, standing)));
-        (status, self.insists.map(|(at, _)| at))
+        (status, self.insists)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use crate::rollout::{Cause, Latch};
+
 use super::shop::{Shop, web};
 use super::*;
 
@@ -9,6 +11,7 @@ use super::*;
 struct Api {
     version: u32,
     spec: Value,
+    generation: i64,
     status: Value,
     accepted: usize,
     refused: usize,
@@ -20,6 +23,7 @@ impl Api {
         Self {
             version: 1,
             spec,
+            generation: 1,
             status,
             accepted: 0,
             refused: 0,
@@ -29,7 +33,7 @@ impl Api {
     fn resource(&self) -> Object {
         read(json!({
             "apiVersion": "shiftdns.io/v1alpha1", "kind": "ServiceRollout",
-            "metadata": {"name": "web", "namespace": "shop", "uid": "sr", "resourceVersion": self.version.to_string()},
+            "metadata": {"name": "web", "namespace": "shop", "uid": "sr", "resourceVersion": self.version.to_string(), "generation": self.generation},
             "spec": self.spec, "status": self.status,
         }))
     }
@@ -56,7 +60,7 @@ impl Api {
             "False"
         };
         self.status = json!({
-            "state": state.as_str(), "reason": reason, "stable": stable, "target": target,
+            "observedGeneration": status.generation, "state": state.as_str(), "reason": reason, "stable": stable, "target": target,
             "shareBasisPoints": share.basis_points(), "ttl": ttl, "memory": status.memory,
             "conditions": [{"type": "Accepted", "status": accepted,
                 "message": complaint, "lastTransitionTime": status.accepted_since.to_string()}],
@@ -135,6 +139,7 @@ impl Servers {
         if let (Some(spec), Some(api)) = (spec, &mut self.api) {
             api.spec = serde_json::from_str(spec).unwrap();
             api.version += 1;
+            api.generation += 1;
         }
         for (delay, shop) in (0..).zip(&mut self.shops) {
             match (spec, &self.api) {
@@ -185,7 +190,7 @@ fn the_first_server_to_see_a_transition_dates_it_for_all() {
         "#
     ));
     let api = servers.api.as_ref().unwrap();
-    assert_eq!((api.accepted, api.refused), (5, 10));
+    assert_eq!((api.accepted, api.refused), (6, 12));
     assert_eq!(servers.told, ["RolloutDetected", "TrafficShiftedBack"]);
 }
 
@@ -239,4 +244,77 @@ fn what_happens_is_told_without_a_resource_too_and_to_nobody_outside_of_a_cluste
     let mut alone = Shop::open();
     alone.play(20, "rolls; endpoints 0 1 2 4 5");
     assert_eq!(alone.engine.take_reports(), []);
+}
+
+/// A server whose watches are behind sees an old state, and another server's status beside it: it leaves that alone, and
+/// says what it sees only after two minutes, then four, so that two that never agree do not wear out the API.
+#[test]
+fn a_server_that_sees_nothing_new_insists_ever_more_rarely() {
+    let mut servers = Servers::new(2, true);
+    servers.play(5, &format!("spec {{{STEPS}}}"));
+    servers.shops[0].play(20, "rolls; endpoints 0 1 2 4 5");
+    servers.settle(20);
+    let api = |servers: &Servers| {
+        let api = servers.api.as_ref().unwrap();
+        (api.line(), api.accepted)
+    };
+    let (told, before) = api(&servers);
+    assert_eq!(told, "Paused v1 -> v2 25%");
+    let mut writes = Vec::new();
+    for second in 21..2000 {
+        for shop in &mut servers.shops {
+            shop.engine.tick(at(second));
+        }
+        servers.settle(second);
+        let (_, accepted) = api(&servers);
+        if accepted > before + writes.len() {
+            writes.push(second);
+        }
+    }
+    // Both insist, each in its turn: a handful of writes in half an hour, where echoes would make thousands.
+    assert!((2..=12).contains(&writes.len()), "{writes:?}");
+    assert!(writes[0] >= 20 + 120, "{writes:?}");
+    let late = writes.windows(2).map(|pair| pair[1] - pair[0]);
+    assert!(late.max() >= Some(240), "{writes:?}");
+    // When its watches catch up it has nothing to add.
+    servers.shops[1].play(2000, "rolls; endpoints 0 1 2 4 5");
+    servers.settle(2000);
+    assert_eq!(api(&servers).0, "Paused v1 -> v2 25%");
+}
+
+/// Of two servers the one that saw a revision fail is right, also when nothing shows it any more.
+#[test]
+fn what_one_server_saw_fail_all_know() {
+    let mut servers = Servers::new(2, true);
+    servers.play(5, &format!("spec {{{STEPS}}}"));
+    servers.play(20, "rolls; endpoints 0 1 2 4 5");
+    // A crash that was over before the other one's watch came back.
+    let service = servers.shops[0].engine.services.get_mut(&web()).unwrap();
+    service.memory.tracks[0].latches.push(Latch {
+        hash: "b".into(),
+        cause: Cause::CrashLoop,
+        at: at(30),
+    });
+    servers.shops[0].play(60, "endpoints 0 1 2 4");
+    let latches = |shop: &Shop| shop.memory().tracks[0].latches.clone();
+    assert_eq!(latches(&servers.shops[0]).len(), 1);
+    assert_eq!(latches(&servers.shops[1]), []);
+    servers.settle(60);
+    assert_eq!(latches(&servers.shops[1]), latches(&servers.shops[0]));
+    assert_eq!(servers.api.as_ref().unwrap().line(), "Aborted v1 -> v2 0%");
+}
+
+/// While the source is lost nothing is told of half a cluster; what was missed is told when it is back.
+#[test]
+fn what_was_seen_while_the_source_was_lost_is_told_when_it_is_back() {
+    let mut servers = Servers::new(1, true);
+    servers.play(5, &format!("spec {{{STEPS}}}"));
+    servers.play(10, "lost");
+    servers.play(20, "rolls; endpoints 0 1 2 4 5");
+    assert_eq!(
+        servers.api.as_ref().unwrap().line(),
+        "Healthy v1 -> v1 100%"
+    );
+    servers.play(30, "back");
+    assert_eq!(servers.api.as_ref().unwrap().line(), "Paused v1 -> v2 25%");
 }
