@@ -75,18 +75,22 @@ impl Observer {
     }
 }
 
+/// `None` where the loss began or ended while it looked: that is neither here nor there.
 fn glimpse(dns: SocketAddr, http: SocketAddr, api: SocketAddr, service: &str) -> Option<Glimpse> {
     let at = Instant::now();
-    let age = crate::ours::metric(http, "shiftdns_data_age_seconds")?;
+    let age = || crate::ours::metric(http, "shiftdns_data_age_seconds");
+    let before = age()?;
     let answer = rig::udp(
         dns,
         &rig::query(&format!("{service}.{SHOP}.svc.cluster.local A")),
     )?;
-    Some(Glimpse {
+    let share = share(api, service, "2")?;
+    let is_settled = (before > 0.0) == (age()? > 0.0);
+    is_settled.then(|| Glimpse {
         at,
-        age: Duration::from_secs_f64(age),
+        age: Duration::from_secs_f64(before),
         is_stale: is_stale(&answer),
-        share: share(api, service, "2")?,
+        share,
     })
 }
 
