@@ -472,3 +472,59 @@ fn a_roll_out_that_is_found_under_way_is_told() {
     let mut engine = went(&[(State::Pending, "b")]);
     assert_eq!(engine.take_happened().len(), 1);
 }
+
+/// In a cluster it is for people to write: they are told the command, for the place where the policy of the service is,
+/// with what stands there for other revisions.
+#[test]
+fn in_a_cluster_the_command_is_told_that_writes_it() {
+    let mut shop = Shop::in_cluster();
+    let asked = |shop: &mut Shop, intent| {
+        let refused = shop.engine.act(&web(), None, intent, at(30)).unwrap_err();
+        let text = refused.to_string();
+        text.split_once("run: ").unwrap().1.to_owned()
+    };
+    shop.play(5, "service steps: 25+50+100, pause: old");
+    shop.play(20, "rolls; endpoints 0 1 2 4 5");
+    for (intent, annotation) in [
+        (Intent::Promote { full: true }, "promote=b@full"),
+        (Intent::Promote { full: false }, "promote=b@2"),
+        (Intent::Pause, "pause=old,b"),
+        (Intent::Abort, "abort=b"),
+        (Intent::Retry, "retry=b@1"),
+    ] {
+        assert_eq!(
+            asked(&mut shop, intent),
+            format!("kubectl annotate --overwrite service web -n shop shiftdns.io/{annotation}")
+        );
+    }
+    let resource = json!({
+        "apiVersion": "shiftdns.io/v1alpha1", "kind": "ServiceRollout",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"steps": [{"weight": 25}, {"weight": 100}], "pause": ["old"]},
+    });
+    let resource = Change::Apply(read(resource));
+    shop.engine.apply(vec![resource], at(30));
+    for (intent, patch) in [
+        (
+            Intent::Promote { full: true },
+            r#"{"spec":{"promote":[{"full":true,"revision":"b"}]}}"#,
+        ),
+        (
+            Intent::Promote { full: false },
+            r#"{"spec":{"promote":[{"revision":"b","step":2}]}}"#,
+        ),
+        (Intent::Pause, r#"{"spec":{"pause":["old","b"]}}"#),
+        (Intent::Abort, r#"{"spec":{"abort":["b"]}}"#),
+        (
+            Intent::Retry,
+            r#"{"spec":{"retry":[{"count":1,"revision":"b"}]}}"#,
+        ),
+    ] {
+        assert_eq!(
+            asked(&mut shop, intent),
+            format!("kubectl patch servicerollout web -n shop --type merge -p '{patch}'")
+        );
+    }
+    // Nothing was done.
+    assert!(shop.memory().intents.is_empty());
+}
