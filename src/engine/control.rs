@@ -4,9 +4,11 @@
 //! the cluster between two batches, never inside one.
 //!
 //! ```text
-//!   Event, or the next due moment ─> Engine ─> logs ─> what is to be remembered: Keep
-//!                                                            └─ kept ─> the reply to who asked for an intent
+//!   Event, or the next due moment ─> Engine ─> logs ─> reports: Tell; names to look up: Want; what is to be remembered: Keep
+//!                                                                           the reply to who asked for an intent <─ kept ─┘
 //! ```
+//!
+//! Batches that wait right behind each other are folded in as one.
 
 use std::sync::Arc;
 use std::thread;
