@@ -2,7 +2,7 @@
 //! of them.
 //!
 //! Nothing here retries, and every wait has an end. Bodies are read as they come, object by object: a page is never held
-//! as anything larger than its text.
+//! as anything larger than its text. How bodies are written is the business of `encoding`.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -10,18 +10,16 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
 use kube::client::Body;
 use kube::core::Request;
 use kube::core::params::{ListParams, WatchParams};
-use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
 use thiserror::Error;
 use tokio::time;
 
 use super::access::Clients;
+use super::encoding::{Encoding, Page, acceptable};
 use super::pace::Pace;
 use super::status::Status;
 use crate::objects::{Kind, Tree};
@@ -126,15 +124,6 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// What a page says beside its items.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Page {
-    /// Of the whole list.
-    pub(super) version: String,
-    /// Where the next page begins; empty on the last.
-    pub(super) next: String,
-}
-
 /// Asks for one kind.
 pub(super) struct Api<'a> {
     pub(super) kind: Kind,
@@ -178,13 +167,16 @@ impl<'a> Api<'a> {
         let request = self.request().list(&params);
         let text = time::timeout(patience, async {
             let response = self.send(request).await?;
-            whole(response.into_body(), PAGE_MAX).await
+            let encoding = Encoding::of(response.headers());
+            let text = whole(response.into_body(), PAGE_MAX).await?;
+            Ok::<_, Failure>((encoding, text))
         });
-        let text = match text.await {
+        let (encoding, text) = match text.await {
             Ok(text) => text?,
             Err(_) => return Err(self.late(patience).await),
         };
-        let page = read_page(&text, each)?;
+        let page = encoding.page(self.kind, &text, each);
+        let page = page.map_err(Failure::Unreadable)?;
         self.status.of(self.kind).hear();
         Ok(page)
     }
@@ -204,9 +196,11 @@ impl<'a> Api<'a> {
         };
         self.status.of(self.kind).hear();
         Ok(Lines {
+            kind: self.kind,
+            encoding: Encoding::of(response.headers()),
             body: response.into_body(),
             text: Vec::new(),
-            read: 0,
+            seen: 0,
         })
     }
 
@@ -221,7 +215,9 @@ impl<'a> Api<'a> {
         &self,
         request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<Response<Body>, Failure> {
-        let request = request.map_err(|error| Failure::Unreadable(chain(&error)))?;
+        let mut request = request.map_err(|error| Failure::Unreadable(chain(&error)))?;
+        let accept = HeaderValue::from_static(acceptable(self.kind));
+        request.headers_mut().insert(header::ACCEPT, accept);
         let (client, number) = self.clients.get();
         let sent = client.send(request.map(Body::from)).await;
         let sent = match sent {
@@ -248,10 +244,11 @@ async fn refused(response: Response<Body>) -> Result<Response<Body>, Failure> {
         return Ok(response);
     }
     let retry_after = retry_after(response.headers());
+    let encoding = Encoding::of(response.headers());
     let text = whole(response.into_body(), 64 << 10)
         .await
         .unwrap_or_default();
-    let told = serde_json::from_slice::<Tree>(&text).ok();
+    let told = encoding.status(&text);
     let message = told.as_ref().and_then(|told| told.at(&["message"]).text());
     let text = String::from_utf8_lossy(&text);
     Err(Failure::Refused {
@@ -291,19 +288,21 @@ async fn whole(mut body: Body, max: usize) -> Result<Vec<u8>, Failure> {
     Ok(text)
 }
 
-/// The lines of a watch, as they come.
+/// The lines of a watch, as they come: an event each.
 pub(super) struct Lines {
+    kind: Kind,
+    encoding: Encoding,
     body: Body,
-    /// What has come of lines that are not read, and how much of it has been looked at.
+    /// What has come of a line that is not complete, and how much of it has been looked at.
     text: Vec<u8>,
-    read: usize,
+    seen: usize,
 }
 
 impl Lines {
-    /// Waits for more, and hands out the lines it completes, each without its end. `None`: the server has ended the watch.
+    /// Waits for more, and hands out the events it completes, or why one is none. `None`: the server has ended the watch.
     pub(super) async fn more(
         &mut self,
-        mut each: impl FnMut(&[u8]),
+        mut each: impl FnMut(Result<Tree, String>),
     ) -> Option<Result<(), Failure>> {
         let data = match frame(&mut self.body).await? {
             Ok(data) => data,
@@ -320,7 +319,7 @@ impl Lines {
     /// As [`Lines::more`], where something has come already; `None` also where nothing has.
     pub(super) async fn more_now(
         &mut self,
-        each: impl FnMut(&[u8]),
+        each: impl FnMut(Result<Tree, String>),
     ) -> Option<Result<(), Failure>> {
         let mut more = std::pin::pin!(self.more(each));
         // A frame that has been taken is handed out at once: nothing waits between the two.
@@ -331,23 +330,18 @@ impl Lines {
         .await
     }
 
-    fn take(&mut self, data: &[u8], each: &mut impl FnMut(&[u8])) {
+    fn take(&mut self, data: &[u8], each: &mut impl FnMut(Result<Tree, String>)) {
         self.text.extend_from_slice(data);
         let mut begin = 0;
-        while let Some(end) = self.text[self.read..]
-            .iter()
-            .position(|byte| *byte == b'\n')
-        {
-            let end = self.read + end;
-            let line = self.text[begin..end].trim_ascii();
-            if !line.is_empty() {
-                each(line);
+        while let Some((event, len)) = self.encoding.first(&self.text[begin..], self.seen) {
+            if !event.is_empty() {
+                each(self.encoding.event(self.kind, event));
             }
-            begin = end + 1;
-            self.read = begin;
+            begin += len;
+            self.seen = 0;
         }
         self.text.drain(..begin);
-        self.read = self.text.len();
+        self.seen = self.text.len();
         // One huge object does not keep its room for ever.
         if self.text.is_empty() && self.text.capacity() > 1 << 20 {
             self.text = Vec::new();
@@ -358,93 +352,5 @@ impl Lines {
 impl fmt::Debug for Lines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lines").finish_non_exhaustive()
-    }
-}
-
-/// Reads the text of a page, item by item.
-pub(super) fn read_page(text: &[u8], each: impl FnMut(&Tree)) -> Result<Page, Failure> {
-    let mut json = serde_json::Deserializer::from_slice(text);
-    let page = PageReader(each).deserialize(&mut json);
-    let page = page.and_then(|page| json.end().map(|()| page));
-    let page = page.map_err(|error| Failure::Unreadable(error.to_string()))?;
-    match page.version.is_empty() && page.next.is_empty() {
-        true => Err(Failure::Unreadable(
-            "a list without `metadata.resourceVersion`".to_owned(),
-        )),
-        false => Ok(page),
-    }
-}
-
-struct PageReader<F>(F);
-
-impl<'de, F: FnMut(&Tree)> DeserializeSeed<'de> for PageReader<F> {
-    type Value = Page;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Page, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de, F: FnMut(&Tree)> Visitor<'de> for PageReader<F> {
-    type Value = Page;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Page, A::Error> {
-        let mut page = Page::default();
-        let mut has_items = false;
-        while let Some(key) = map.next_key::<String>()? {
-            match &*key {
-                "metadata" => {
-                    let metadata: Tree = map.next_value()?;
-                    let text = |key| metadata.at(&[key]).text().unwrap_or_default().to_owned();
-                    page.version = text("resourceVersion");
-                    page.next = text("continue");
-                }
-                "items" => {
-                    has_items = true;
-                    map.next_value_seed(Items(&mut self.0))?;
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        match has_items {
-            true => Ok(page),
-            false => Err(A::Error::missing_field("items")),
-        }
-    }
-}
-
-struct Items<'f, F>(&'f mut F);
-
-impl<'de, F: FnMut(&Tree)> DeserializeSeed<'de> for Items<'_, F> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de, F: FnMut(&Tree)> Visitor<'de> for Items<'_, F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of items, or nothing")
-    }
-
-    /// How some servers write an empty list.
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(item) = seq.next_element::<Tree>()? {
-            (self.0)(&item);
-        }
-        Ok(())
     }
 }

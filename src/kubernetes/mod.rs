@@ -25,6 +25,7 @@ mod pace;
 // The API server: how it is reached, what it is asked, what it says.
 mod access;
 mod api;
+mod encoding;
 mod reading;
 
 // Following, and what is told of it.

@@ -86,11 +86,11 @@ impl Reading {
         }
     }
 
-    /// Reads a line, and says the resource version it brings the watch to; empty where it does not.
-    pub(super) fn line(&mut self, line: &[u8]) -> (Line, String) {
-        let tree: Tree = match serde_json::from_slice(line) {
+    /// Reads a line, or why it is none, and says the resource version it brings the watch to; empty where it does not.
+    pub(super) fn line(&mut self, line: Result<Tree, String>) -> (Line, String) {
+        let tree = match line {
             Ok(tree) => tree,
-            Err(error) => return (Line::Garbled(error.to_string()), String::new()),
+            Err(says) => return (Line::Garbled(says), String::new()),
         };
         let version = tree.at(&["object", "metadata", "resourceVersion"]);
         let version = version.text().unwrap_or_default().to_owned();

@@ -1,5 +1,6 @@
 //! The laws of watches, by values: what decides is told the time, so nothing here waits.
 
+mod encodings;
 mod incarnations;
 mod pages;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::api::{Page, read_page};
+use super::super::encoding::{Encoding, Page};
 use super::super::known::Marker;
 use super::super::reading::{Line, List, Reading};
 use crate::objects::{Kind, Object};
@@ -10,11 +10,10 @@ use crate::objects::{Kind, Object};
 fn read(kind: Kind, page: &Value) -> Result<(Page, List), String> {
     let mut reading = Reading::new(kind, Marker::fixed());
     let mut list = List::default();
-    let page = read_page(page.to_string().as_bytes(), |item| {
+    let page = Encoding::Json.page(kind, page.to_string().as_bytes(), |item| {
         reading.item(item, &mut list);
     });
     page.map(|page| (page, list))
-        .map_err(|failure| failure.to_string())
 }
 
 fn page(version: &str, next: &str) -> Page {
@@ -73,9 +72,16 @@ fn a_list_that_is_cut_off_is_none() {
     let text = text.to_string();
     for end in 0..text.len() {
         let cut = &text.as_bytes()[..end];
-        assert!(read_page(cut, |_| {}).is_err(), "{end}");
+        assert!(
+            Encoding::Json.page(Kind::Pod, cut, |_| {}).is_err(),
+            "{end}"
+        );
     }
-    assert!(read_page(text.as_bytes(), |_| {}).is_ok());
+    assert!(
+        Encoding::Json
+            .page(Kind::Pod, text.as_bytes(), |_| {})
+            .is_ok()
+    );
 }
 
 #[test]
@@ -109,7 +115,9 @@ fn a_strange_item_costs_itself_alone() {
 #[test]
 fn a_line_of_a_watch_is_an_event_of_its_kind() {
     let mut reading = Reading::new(Kind::Service, Marker::fixed());
-    let mut told = |line: &str| match reading.line(line.as_bytes()) {
+    let mut told = |line: &str| match reading
+        .line(Encoding::Json.event(Kind::Service, line.as_bytes()))
+    {
         (Line::Applied(mark, object), version) => {
             assert!(matches!(object, Object::Service(_)));
             format!("applied {} {} {version}", object.name(), mark.version)
