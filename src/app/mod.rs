@@ -21,7 +21,7 @@ use crate::admin::{self, Admin};
 use crate::answer::{View, Worker};
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::engine::control::{self, Event, Handle, Keep, Sinks, Want};
+use crate::engine::control::{self, Event, Handle, Keep, Loop, Sinks, Want};
 use crate::files::state::{Keeper, StateError};
 use crate::files::{self, Loaded, Manifests};
 use crate::kubernetes::{self, Outbox, Watches};
@@ -185,7 +185,7 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         tell: Some(reports::tell(Arc::clone(&outbox))).filter(|_| engine_tells),
         want,
     };
-    let engine = control::start(engine, sinks).map_err(StartError::Thread)?;
+    let (engine, control) = control::prepare(engine, sinks);
     let upstream = match upstream {
         Some((settings, wanted)) => Some(look_up(settings, wanted, engine.clone())?),
         None => None,
@@ -204,10 +204,13 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
     // Begun before HTTP is answered, which tells how it fares; manifests are read after, and sockets are bound by then.
     let (watches, source) = match source {
         Source::Kubernetes(settings) => {
-            let watches = follow(*settings, outbox, engine.clone()).await?;
+            let watches = follow(*settings, outbox, engine.clone(), control).await?;
             (Some(watches), Source::Caller)
         }
-        source => (None, source),
+        source => {
+            control.start().map_err(StartError::Thread)?;
+            (None, source)
+        }
     };
     let admin = admin.start(admin::Sources {
         engine: engine.clone(),
@@ -337,11 +340,12 @@ async fn feed(dir: PathBuf, engine: Handle) -> Result<files::Watch, StartError> 
     files::watch(dir, manifests, on_load).map_err(StartError::Watch)
 }
 
-/// Follows a cluster.
+/// Follows a cluster, and runs the control loop beside the watches.
 async fn follow(
     settings: kubernetes::Settings,
     outbox: Arc<Outbox>,
     engine: Handle,
+    control: Loop,
 ) -> Result<Watches, StartError> {
     let sink: kubernetes::Sink = Arc::new(move |event| {
         let event = match event {
@@ -355,7 +359,7 @@ async fn follow(
             sent.map_err(|control::Stopped| kubernetes::Stopped)
         })
     });
-    kubernetes::start(settings, outbox, sink)
+    kubernetes::start(settings, outbox, sink, || control.run())
         .await
         .map_err(StartError::Kubernetes)
 }

@@ -1,7 +1,8 @@
 //! The control loop: events in, publications out, questions answered.
 //!
-//! One thread owns the [`Engine`]; everybody else has a [`Handle`]. So there is one writer, and a question sees
-//! the cluster between two batches, never inside one.
+//! One task owns the [`Engine`]; everybody else has a [`Handle`]. So there is one writer, and a question sees
+//! the cluster between two batches, never inside one. The task runs on a thread of its own ([`start`]), or on that of a
+//! source ([`prepare`]), where what the source gives need not wake another thread.
 //!
 //! ```text
 //!   Event, or the next due moment ─> Engine ─> logs ─> reports: Tell; names to look up: Want; what is to be remembered: Keep
@@ -15,10 +16,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time;
-use tracing::{error, info, warn};
+use tokio::{task, time};
+use tracing::{debug, error, info, warn};
 
 use super::history::Happened;
 use super::{Acted, Applied, Detail, Engine, Intent, IntentError, Report, Summary, Totals};
@@ -193,18 +194,25 @@ pub struct Sinks {
     pub want: Option<Want>,
 }
 
-/// Starts the engine's thread.
+/// A loop that is to run somewhere, and the way to it.
+pub fn prepare(engine: Engine, sinks: Sinks) -> (Handle, Loop) {
+    let (sender, events) = mpsc::channel(QUEUE_LEN_MAX);
+    let control = Loop {
+        engine,
+        sinks,
+        events,
+    };
+    (Handle(sender), control)
+}
+
+/// Starts a loop on a thread of its own.
 ///
 /// # Errors
 /// When the system gives no thread, or no clock to wait by.
 pub fn start(engine: Engine, sinks: Sinks) -> std::io::Result<Handle> {
-    let (sender, events) = mpsc::channel(QUEUE_LEN_MAX);
-    // Of the thread's own: it only waits for events and for time.
-    let runtime = Builder::new_current_thread().enable_time().build()?;
-    thread::Builder::new()
-        .name("engine".to_owned())
-        .spawn(move || Loop { engine, sinks }.run(&runtime, events))?;
-    Ok(Handle(sender))
+    let (handle, control) = prepare(engine, sinks);
+    control.start()?;
+    Ok(handle)
 }
 
 /// The wall clock in whole seconds, as finely as Kubernetes dates its objects.
@@ -213,9 +221,11 @@ fn now() -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
-struct Loop {
+/// The loop, before it runs.
+pub struct Loop {
     engine: Engine,
     sinks: Sinks,
+    events: mpsc::Receiver<Event>,
 }
 
 /// What ended a wait.
@@ -227,24 +237,40 @@ enum Woken {
 }
 
 impl Loop {
-    fn run(mut self, runtime: &Runtime, mut events: mpsc::Receiver<Event>) {
+    /// Runs on a thread of its own.
+    ///
+    /// # Errors
+    /// When the system gives no thread, or no clock to wait by.
+    pub fn start(self) -> std::io::Result<()> {
+        // It only waits for events and for time.
+        let runtime = Builder::new_current_thread().enable_time().build()?;
+        thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(move || runtime.block_on(self.run()))?;
+        Ok(())
+    }
+
+    /// Runs until nobody has a handle. It keeps its thread busy while there is work, and lets other tasks of the thread
+    /// have their turn between two events. To be run on a runtime with time.
+    pub async fn run(mut self) {
         let mut next = None;
         loop {
             let wait = wait(self.engine.next_due(), Timestamp::now());
             let woken = match next.take() {
-                Some(event) => Woken::Event(event),
-                None => runtime.block_on(async {
-                    match time::timeout(wait, events.recv()).await {
-                        Ok(Some(event)) => Woken::Event(event),
-                        Ok(None) => Woken::Ended,
-                        Err(_) => Woken::Time,
-                    }
-                }),
+                Some(event) => {
+                    task::yield_now().await;
+                    Woken::Event(event)
+                }
+                None => match time::timeout(wait, self.events.recv()).await {
+                    Ok(Some(event)) => Woken::Event(event),
+                    Ok(None) => Woken::Ended,
+                    Err(_) => Woken::Time,
+                },
             };
             match woken {
                 Woken::Event(event) => {
                     let event = gathered(event, || {
-                        next = events.try_recv().ok();
+                        next = self.events.try_recv().ok();
                         next.take_if(|event| matches!(event, Event::Batch { .. }))
                     });
                     self.event(event);
@@ -409,7 +435,7 @@ fn log_published(applied: &Applied, started: Instant) {
     let changed = applied.changed;
     if changed.any() {
         let micros = started.elapsed().as_micros();
-        info!(
+        debug!(
             generation = applied.generation,
             services = applied.services,
             added = changed.added,

@@ -13,8 +13,8 @@
 //!      Report ─> Outbox ─> Writer ─> statuses, Events
 //! ```
 //!
-//! Everything here runs on a thread of its own: parsing ten thousand pods must not keep a query waiting. What decides
-//! (`known`, `guard`, `pace`, `loss`) reads no clock and does no I/O.
+//! Everything here runs on a thread of its own, with whoever works on what it gives: parsing ten thousand pods must not
+//! keep a query waiting. What decides (`known`, `guard`, `pace`, `loss`) reads no clock and does no I/O.
 
 // Decisions.
 mod guard;
@@ -39,7 +39,6 @@ mod reports;
 // The resource of ours, for who writes it and for its API server.
 pub mod resource;
 
-use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
@@ -49,7 +48,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::{self, JoinSet, LocalSet};
 use tokio::time;
 use tracing::error;
 
@@ -118,15 +117,19 @@ pub enum StartError {
     Thread(#[source] std::io::Error),
 }
 
-/// Begins to follow the cluster; `sink` takes what happens, and what is put into `outbox` is written. An API server that does not answer is no error: it is tried
-/// until it does.
+/// Begins to follow the cluster; `sink` takes what happens, and what is put into `outbox` is written. An API server that
+/// does not answer is no error: it is tried until it does.
+///
+/// `beside` runs on the thread of the watches, and longer than they do: whoever works on what `sink` takes is woken there
+/// without a change of threads, which costs more than reading an event. The thread ends when it does.
 ///
 /// # Errors
 /// Where nothing says which cluster, or the credentials cannot be read.
-pub async fn start(
+pub async fn start<F: Future<Output = ()>>(
     settings: Settings,
     outbox: Arc<Outbox>,
     sink: Sink,
+    beside: impl FnOnce() -> F + Send + 'static,
 ) -> Result<Watches, StartError> {
     let status = Arc::new(Status::new(Instant::now(), Arc::clone(&outbox)));
     let (stop, stopped) = oneshot::channel::<()>();
@@ -141,7 +144,7 @@ pub async fn start(
         .spawn(move || {
             let local = LocalSet::new();
             let end = Arc::clone(&sink);
-            let following = local.run_until(async {
+            let following = async move {
                 // The client's tasks belong to this runtime.
                 let made = clients(&settings).await;
                 let (made, clients) = match made {
@@ -153,22 +156,29 @@ pub async fn start(
                     let desk = Rc::new(Desk::new(clients, settings.pace, of_thread, sink));
                     let writer = Writer::new(Rc::clone(&desk), outbox, settings.instance);
                     // On its own: a fault in it is no fault of the watches.
-                    tokio::task::spawn_local(writer.run());
+                    let writer = task::spawn_local(writer.run());
                     tokio::select! {
                         // Told by dropping the other end.
                         _ = stopped => {}
                         _ = follow_all(desk) => {}
                     }
+                    writer.abort();
                 }
-            });
-            let following = AssertUnwindSafe(|| runtime.block_on(following));
-            if panic::catch_unwind(following).is_err() {
-                error!("the watches have ended by a fault of the program; restart it");
-                let cause = "the watches have ended".to_owned();
-                let lost = Event::Lost { since: None, cause };
-                // Whoever is told and is gone has no use for it.
-                let _ = runtime.block_on(end(lost));
-            }
+            };
+            // A task: a fault in it is told, and is no fault of what runs beside it.
+            let following = async {
+                if task::spawn_local(following).await.is_err() {
+                    error!("the watches have ended by a fault of the program; restart it");
+                    let cause = "the watches have ended".to_owned();
+                    let lost = Event::Lost { since: None, cause };
+                    // Whoever is told and is gone has no use for it.
+                    let _ = end(lost).await;
+                }
+                // With it a way to whoever takes events is given up.
+                drop(end);
+            };
+            let both = async { tokio::join!(following, beside()) };
+            runtime.block_on(local.run_until(both));
             // A plugin for credentials may still run.
             runtime.shutdown_background();
         })
