@@ -2,12 +2,18 @@
 //!
 //! Each kind of question is measured twice: `hot` asks one name again and again; `rotated` asks every name of the
 //! cluster that is of that kind, in random order, so that names and bodies are seldom in the nearest cache.
+//!
+//! Last, two workers answer at once, on a thread each: the only line of memory that both write is the lock word of a
+//! shard of names, and only where they ask for names of the same shard. What it costs is the difference between one
+//! name for both and a name each.
 
 mod cluster;
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
@@ -135,5 +141,52 @@ fn answers(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, answers);
+/// Two workers at once; the time of the slower one counts.
+fn workers(criterion: &mut Criterion) {
+    let (mut engine, view) = cluster::engine();
+    let now = Timestamp::from_second(NOW).expect("a time");
+    engine.apply(cluster::lists(SERVICES), now);
+    let now = u64::try_from(NOW).expect("after 1970");
+    let query = |number| cluster::query(&Service(number).dns_name(), rtype::A);
+    let mut group = criterion.benchmark_group("two workers, cluster ip A");
+    group
+        .throughput(Throughput::Elements(1))
+        .measurement_time(Duration::from_secs(3));
+    for (variant, asked) in [
+        ("a name each", [query(0), query(1)]),
+        ("one name", [query(0), query(0)]),
+    ] {
+        group.bench_function(variant, |bencher| {
+            bencher.iter_custom(|count| {
+                let begin = Barrier::new(asked.len());
+                let work = |seed: u64, query: &[u8]| {
+                    let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+                    let mut worker = Worker::new(seed);
+                    let mut out = Vec::with_capacity(65_535);
+                    begin.wait();
+                    let begun = Instant::now();
+                    for _ in 0..count {
+                        let query = black_box(query);
+                        let udp = Transport::Udp;
+                        respond(query, peer, udp, &view, &mut worker, now, &mut out);
+                    }
+                    begun.elapsed()
+                };
+                thread::scope(|scope| {
+                    let workers = (1..).zip(&asked);
+                    let threads =
+                        workers.map(|(seed, query)| scope.spawn(move || work(seed, query)));
+                    let threads: Vec<_> = threads.collect();
+                    let times = threads
+                        .into_iter()
+                        .map(|thread| thread.join().expect("no panic"));
+                    times.max().unwrap_or_default()
+                })
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, answers, workers);
 criterion_main!(benches);
