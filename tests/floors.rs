@@ -53,6 +53,7 @@ const ROOMS: &[(&str, Room)] = &[
         Room::In(&["admin", "engine", "server"]),
     ),
     ("quinn_udp", Room::In(&["server"])),
+    ("libc", Room::In(&["server"])),
     ("socket2", Room::In(&["server"])),
     ("notify", Room::In(&["files"])),
     ("ureq", Room::In(&["cli"])),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shiftdns::answer::{Identity, Limits, View, Worker};
-use shiftdns::server::{Settings, TcpSettings, bind};
+use shiftdns::server::{Settings, TcpSettings, UdpSettings, bind};
 use shiftdns::zone::Zones;
 use socket2::{Domain, Socket, Type};
 
@@ -46,22 +46,22 @@ async fn exhausted() {
     let bound = bind(&Settings {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         workers: 1,
+        udp: UdpSettings::default(),
         tcp: TcpSettings::default(),
     })
     .await
     .unwrap();
     let address = bound.addresses()[0];
     let counters = bound.counters();
-    let _server = bound.start(
-        Arc::new(View::new(
-            shiftdns::store::new().0,
-            Zones::default(),
-            Identity::default(),
-            Limits::default(),
-        )),
-        vec![Worker::new(1)],
-        Worker::new(1),
+    let view = View::new(
+        shiftdns::store::new().0,
+        Zones::default(),
+        Identity::default(),
+        Limits::default(),
     );
+    let (worker, streams) = (Worker::new(1), Worker::new(1));
+    let server = bound.start(Arc::new(view), vec![worker], streams);
+    let _server = server.unwrap();
 
     // The clients have their sockets before there are none.
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();

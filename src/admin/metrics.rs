@@ -68,6 +68,7 @@ pub(super) async fn scrape(meters: &Meters) -> Option<String> {
         view: Arc::clone(&meters.view),
         workers: meters.workers.clone(),
         server: meters.server.read(),
+        smallest_buffer: meters.server.smallest_buffer(),
         versions: meters.versions.snapshot(),
         upstream: meters.upstream.as_ref().map(|counters| counters.read()),
         watches: meters.watches.clone(),
@@ -100,6 +101,7 @@ struct Snapshot {
     view: Arc<View>,
     workers: Vec<Arc<Counts>>,
     server: server::Counts,
+    smallest_buffer: u64,
     versions: Vec<(u32, ServiceKey, Arc<str>, Arc<str>)>,
     upstream: Option<upstream::Counts>,
     watches: Option<Arc<kubernetes::Status>>,
@@ -235,6 +237,16 @@ impl Snapshot {
             "Datagrams from source port 0, which are never answered",
             counts.port_zero,
         )?;
+        page.counter(
+            "shiftdns_datagrams_overflowed",
+            "Datagrams that the kernel dropped because a receive buffer was full",
+            counts.overflowed,
+        )?;
+        let help = "The smallest receive buffer that a UDP socket was given";
+        let name = "shiftdns_datagram_buffer";
+        page.family(name, help, Some(&Unit::Bytes), MetricType::Gauge)?
+            .0
+            .encode_gauge(&self.smallest_buffer)?;
         page.counter(
             "shiftdns_panics",
             "Queries that made the answering code panic",

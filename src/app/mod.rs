@@ -119,7 +119,7 @@ pub enum StartError {
     #[error(transparent)]
     Kubernetes(kubernetes::StartError),
     /// The system gave no thread.
-    #[error("cannot start the engine")]
+    #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
     /// The engine ended while it was being started.
     #[error(transparent)]
@@ -199,7 +199,9 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         .map(Worker::counts)
         .collect();
     let counters = bound.counters();
-    let server = bound.start(Arc::clone(&view), workers, streams);
+    let server = bound
+        .start(Arc::clone(&view), workers, streams)
+        .map_err(StartError::Thread)?;
     let (http, api) = (admin.http(), admin.api());
     // Begun before HTTP is answered, which tells how it fares; manifests are read after, and sockets are bound by then.
     let (watches, source) = match source {

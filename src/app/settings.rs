@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::thread;
 
 use super::StartError;
-use crate::config::{self, Config, EmptyService, Pods};
+use crate::config::{self, Config, CpuAffinity, EmptyService, Pods};
 use crate::model::{Policy, TtlPolicy};
 use crate::records;
 use crate::wire::{Name, NameError};
@@ -17,6 +17,14 @@ pub(super) fn server(config: &Config) -> server::Settings {
     server::Settings {
         listen: config.listen.clone(),
         workers: config.workers.map_or_else(cores, usize::from),
+        udp: server::UdpSettings {
+            processors: match &config.cpu_affinity {
+                CpuAffinity::Off => server::Processors::Any,
+                CpuAffinity::On => server::Processors::Each,
+                CpuAffinity::Cpus(numbers) => server::Processors::These(numbers.clone()),
+            },
+            ..server::UdpSettings::default()
+        },
         tcp: server::TcpSettings {
             connections,
             // One network may take half: the rest of the cluster still gets in.

@@ -10,10 +10,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_saphyr::Spanned;
 
-use super::file::{Defaults, File, List, Source};
+use super::file::{self, Defaults, File, List, Source};
 use super::{
-    Api, Config, ConfigError, EmptyService, Flags, Identity, Kubernetes, Limits, Pods, Soa, Ttl,
-    text,
+    Api, Config, ConfigError, CpuAffinity, EmptyService, Flags, Identity, Kubernetes, Limits, Pods,
+    Soa, Ttl, text,
 };
 use crate::model::{
     AnswerMode, DURATION_WORDS, OnFailure, Origin, Policy, Problem, RollbackMode, Strategy,
@@ -30,6 +30,8 @@ const KIND: &str = "Config";
 const TTL_MAX: u32 = i32::MAX.unsigned_abs();
 /// A worker is a thread and a socket; more than this is a typing error on any machine there is.
 const WORKERS_MAX: usize = 1024;
+/// What fits into the kernel's usual set of processors.
+const CPU_MAX: usize = 1023;
 /// Where resolvers answer that are written without a port.
 const DNS_PORT: u16 = 53;
 /// They are asked one after another, each for two seconds at most: more would keep a look-up open longer than it is waited for.
@@ -205,6 +207,7 @@ impl Check {
                 actions: file.api.actions,
             },
             workers: self.workers(file, flags),
+            cpu_affinity: self.cpu_affinity(&asked(&file.cpu_affinity, "cpuAffinity")),
             manifests: self.manifests(file, flags),
             kubernetes: kubernetes(file, flags),
             state: flags.state.clone().or_else(|| path(&file.state)),
@@ -456,6 +459,30 @@ impl Check {
             );
         }
         NonZeroUsize::new(from.value)
+    }
+
+    /// Whether the host has them is seen when the workers start.
+    fn cpu_affinity(&mut self, from: &Asked<file::CpuAffinity>) -> CpuAffinity {
+        let numbers = match &from.value {
+            file::CpuAffinity::Switch(false) => return CpuAffinity::Off,
+            file::CpuAffinity::Switch(true) => return CpuAffinity::On,
+            file::CpuAffinity::Cpus(numbers) => numbers,
+        };
+        if numbers.is_empty() {
+            let text = "empty, name a processor, or say `true` or `false`";
+            self.refuse(from.line, from.key, text.to_owned());
+        }
+        let mut seen = BTreeSet::new();
+        for number in numbers {
+            if *number > CPU_MAX {
+                let text = format!("`{number}` is above {CPU_MAX}");
+                self.refuse(from.line, from.key, text);
+            }
+            if !seen.insert(number) {
+                self.refuse(from.line, from.key, format!("`{number}` twice"));
+            }
+        }
+        CpuAffinity::Cpus(numbers.clone())
     }
 
     fn manifests(&mut self, file: &File, flags: &Flags) -> Option<PathBuf> {

@@ -1,8 +1,10 @@
 //! The file format: strings and numbers with their places, nothing checked but the shape.
 
+use std::fmt;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_saphyr::{Location, Spanned};
 
 use super::ConfigError;
@@ -27,6 +29,7 @@ pub struct File {
     pub http: Spanned<String>,
     pub api: Api,
     pub workers: Spanned<usize>,
+    pub cpu_affinity: Spanned<CpuAffinity>,
     pub source: Source,
     pub state: String,
     pub stale_after: Spanned<String>,
@@ -56,6 +59,43 @@ pub struct Api {
     pub listen: Spanned<String>,
     pub token_file: Spanned<String>,
     pub actions: bool,
+}
+
+/// `cpuAffinity`: on, off, or which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CpuAffinity {
+    /// `true` or `false`.
+    Switch(bool),
+    /// A list of processors.
+    Cpus(Vec<usize>),
+}
+
+impl<'de> Deserialize<'de> for CpuAffinity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EitherOf;
+
+        impl<'de> Visitor<'de> for EitherOf {
+            type Value = CpuAffinity;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`true`, `false` or a list of processors")
+            }
+
+            fn visit_bool<E>(self, is_on: bool) -> Result<Self::Value, E> {
+                Ok(CpuAffinity::Switch(is_on))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut numbers = Vec::new();
+                while let Some(number) = list.next_element()? {
+                    numbers.push(number);
+                }
+                Ok(CpuAffinity::Cpus(numbers))
+            }
+        }
+
+        deserializer.deserialize_any(EitherOf)
+    }
 }
 
 /// `source`: one of the two.
@@ -136,6 +176,7 @@ impl Default for File {
             http: said("127.0.0.1:9153"),
             api: Api::default(),
             workers: unsaid(0),
+            cpu_affinity: unsaid(CpuAffinity::Switch(false)),
             source: Source::Kubernetes(Kubernetes::default()),
             state: String::new(),
             stale_after: said("60s"),

@@ -45,6 +45,8 @@ pub struct Config {
     pub api: Api,
     /// UDP workers; `None`: one a core.
     pub workers: Option<NonZeroUsize>,
+    /// Which processors they run on.
+    pub cpu_affinity: CpuAffinity,
     /// The directory of manifests; `None`: a cluster is followed.
     pub manifests: Option<PathBuf>,
     /// Which cluster, where there are no manifests.
@@ -96,6 +98,18 @@ pub struct Api {
     pub token_file: Option<PathBuf>,
     /// Whether people may promote, pause and abort through it.
     pub actions: bool,
+}
+
+/// Which processors UDP workers run on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CpuAffinity {
+    /// Where the scheduler puts them.
+    #[default]
+    Off,
+    /// Each on one of those that the process may use, in turn.
+    On,
+    /// Each on one of these, in turn; at least one, and none twice.
+    Cpus(Vec<usize>),
 }
 
 /// The way to a cluster; its files have not been read.

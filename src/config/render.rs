@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::text::{quoted, written};
-use super::{Config, EmptyService, Pods};
+use super::{Config, CpuAffinity, EmptyService, Pods};
 
 /// `config` as a file with every key, which loads again to an equal configuration.
 ///
@@ -55,6 +55,7 @@ pub fn render(config: &Config) -> String {
         format!("  tokenFile: {}", quoted(&token_file)),
         format!("  actions: {}", api.actions),
         format!("workers: {}", config.workers.map_or(0, usize::from)),
+        format!("cpuAffinity: {}", cpu_affinity(&config.cpu_affinity)),
         format!("source: {source}"),
         format!("state: {}", quoted(&state)),
         format!("staleAfter: {}", written(config.stale_after)),
@@ -124,6 +125,14 @@ fn list<T: Display>(values: &[T]) -> String {
 /// Paths that are not UTF-8 come from a flag only, and are shown as well as they can be.
 fn shown(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+fn cpu_affinity(affinity: &CpuAffinity) -> String {
+    match affinity {
+        CpuAffinity::Off => "false".to_owned(),
+        CpuAffinity::On => "true".to_owned(),
+        CpuAffinity::Cpus(numbers) => format!("{numbers:?}"),
+    }
 }
 
 fn pods(pods: Pods) -> &'static str {

@@ -97,6 +97,7 @@ listen:
 http: 0.0.0.0:9153
 api: {listen: \"10.0.0.1:9154\", tokenFile: /run/token, actions: true}
 workers: 3
+cpuAffinity: [4, 5]
 source: {manifests: zones/demo}
 state: /var/lib/shiftdns/state
 upstream: [192.0.2.1, \"2001:db8::1\", \"127.0.0.1:5353\", \"[2001:db8::1]:5353\"]
@@ -132,6 +133,7 @@ identity: {id: dns-1, version: \"1.0\"}
             actions: true,
         },
         workers: NonZeroUsize::new(3),
+        cpu_affinity: CpuAffinity::Cpus(vec![4, 5]),
         manifests: Some("zones/demo".into()),
         kubernetes: Kubernetes::default(),
         state: Some("/var/lib/shiftdns/state".into()),
@@ -646,6 +648,36 @@ fn no_age_of_data_makes_unready_until_one_is_named() {
     );
 }
 
+#[test]
+fn workers_run_where_they_are_told() {
+    let got = |text: &str| loaded(&format!("{HEADER}{text}"), "").map(|config| config.cpu_affinity);
+    assert_eq!(defaults().cpu_affinity, CpuAffinity::Off);
+    assert_eq!(got("cpuAffinity: true"), Ok(CpuAffinity::On));
+    assert_eq!(got("cpuAffinity: false"), Ok(CpuAffinity::Off));
+    let cpus = Ok(CpuAffinity::Cpus(vec![2, 0]));
+    assert_eq!(got("cpuAffinity: [2, 0]"), cpus);
+    for (text, complaint) in [
+        (
+            "cpuAffinity: []",
+            "shiftdns.yaml:3: cpuAffinity: empty, name a processor, or say `true` or `false`",
+        ),
+        (
+            "cpuAffinity: [0, 1024]",
+            "shiftdns.yaml:3: cpuAffinity: `1024` is above 1023",
+        ),
+        (
+            "cpuAffinity: [3, 3]",
+            "shiftdns.yaml:3: cpuAffinity: `3` twice",
+        ),
+    ] {
+        refused(text, complaint);
+    }
+    for text in ["cpuAffinity: all", "cpuAffinity: [-1]"] {
+        let error = got(text).expect_err("it is refused");
+        assert!(error.starts_with("shiftdns.yaml:3:"), "{text}: {error}");
+    }
+}
+
 prop_compose! {
     /// Any configuration that a file can ask for.
     fn configs()(
@@ -670,6 +702,7 @@ prop_compose! {
             http: ([0, 0, 0, 0], ports.1).into(),
             api: Api { listen: ([127, 0, 0, 1], ports.2).into(), token_file: text(&texts.1).map(PathBuf::from), actions: flips[3] },
             workers: NonZeroUsize::new(numbers.3),
+            cpu_affinity: [CpuAffinity::Off, CpuAffinity::On, CpuAffinity::Cpus(vec![numbers.3.min(1023), 0])][numbers.3.min(2)].clone(),
             manifests: text(&texts.2).filter(|_| flips[0]).map(PathBuf::from),
             kubernetes: match flips[0] {
                 true => Kubernetes::default(),

@@ -5,8 +5,6 @@ use std::{io, iter};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::{Door, udp};
-
 /// Connections that may wait to be accepted. As many as there are places: more would be refused after their wait.
 const BACKLOG: i32 = 1000;
 
@@ -75,8 +73,27 @@ impl BindError {
     }
 }
 
-/// Opens one listen address: `workers` UDP sockets and a TCP listener on the same port.
-pub(super) fn open(address: SocketAddr, workers: usize) -> Result<Door, BindError> {
+/// A listen address, and where its streams come in.
+#[derive(Debug)]
+pub(super) struct Door {
+    pub(super) address: SocketAddr,
+    pub(super) streams: tokio::net::TcpListener,
+}
+
+/// What stands at one listen address.
+#[derive(Debug)]
+pub(super) struct Opened<S> {
+    pub(super) door: Door,
+    /// They share the door's port.
+    pub(super) datagrams: Vec<S>,
+}
+
+/// Opens one listen address: `workers` UDP sockets, each made ready by `prepare`, and a TCP listener on the same port.
+pub(super) fn open<S>(
+    address: SocketAddr,
+    workers: usize,
+    prepare: impl Fn(UdpSocket, SocketAddr) -> io::Result<S>,
+) -> Result<Opened<S>, BindError> {
     let mut attempts = if address.port() == 0 {
         PORT_ATTEMPTS
     } else {
@@ -84,14 +101,18 @@ pub(super) fn open(address: SocketAddr, workers: usize) -> Result<Door, BindErro
     };
     loop {
         attempts -= 1;
-        match open_once(address, workers) {
+        match open_once(address, workers, &prepare) {
             Err(BindError::InUse { .. }) if attempts > 0 => {}
             outcome => return outcome,
         }
     }
 }
 
-fn open_once(asked: SocketAddr, workers: usize) -> Result<Door, BindError> {
+fn open_once<S>(
+    asked: SocketAddr,
+    workers: usize,
+    prepare: &impl Fn(UdpSocket, SocketAddr) -> io::Result<S>,
+) -> Result<Opened<S>, BindError> {
     let udp_error = |source| BindError::new(asked, "udp", source);
     // The first socket is bound alone: with SO_REUSEPORT a second server of the same user would get the port too, and
     // half of the first one's clients with it. The option is set when the port is ours, for our own other sockets.
@@ -108,13 +129,13 @@ fn open_once(asked: SocketAddr, workers: usize) -> Result<Door, BindError> {
     let others = (1..workers).map(|_| bind_udp(address, true));
     let datagrams = iter::once(Ok(first))
         .chain(others)
-        .map(|socket| udp::Socket::new(socket?, address))
+        .map(|socket| prepare(socket?, address))
         .collect::<io::Result<_>>()
         .map_err(in_address("udp"))?;
-    Ok(Door {
-        address,
+    let streams = tokio::net::TcpListener::from_std(streams).map_err(in_address("tcp"))?;
+    Ok(Opened {
+        door: Door { address, streams },
         datagrams,
-        streams: tokio::net::TcpListener::from_std(streams).map_err(in_address("tcp"))?,
     })
 }
 

@@ -16,6 +16,9 @@ pub struct Counters {
     pub(super) send_errors: Count,
     pub(super) port_zero: Count,
     pub(super) panics: Count,
+    pub(super) overflowed: Count,
+    /// 0 before the first socket.
+    smallest_buffer: AtomicU64,
 }
 
 /// The counters at one time. All but the first only grow.
@@ -43,6 +46,8 @@ pub struct Counts {
     pub port_zero: u64,
     /// Queries that made the answering code panic.
     pub panics: u64,
+    /// Datagrams that the kernel dropped because a receive buffer was full; told when the next one is received.
+    pub overflowed: u64,
 }
 
 impl Counters {
@@ -60,7 +65,22 @@ impl Counters {
             send_errors: self.send_errors.get(),
             port_zero: self.port_zero.get(),
             panics: self.panics.get(),
+            overflowed: self.overflowed.get(),
         }
+    }
+
+    /// The smallest receive buffer that a UDP socket has been given, in octets.
+    pub fn smallest_buffer(&self) -> u64 {
+        self.smallest_buffer.load(Ordering::Relaxed)
+    }
+
+    /// Notes the receive buffer of one more socket.
+    pub(super) fn note_buffer(&self, octets: usize) {
+        let octets = octets as u64;
+        let smaller = |smallest| (smallest == 0 || octets < smallest).then_some(octets);
+        let _ = self
+            .smallest_buffer
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, smaller);
     }
 }
 
@@ -69,8 +89,8 @@ impl Counters {
 pub(super) struct Count(AtomicU64);
 
 impl Count {
-    pub(super) fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
     }
 
     pub(super) fn sub(&self) {

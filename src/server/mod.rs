@@ -5,8 +5,8 @@
 //! come out. Errors of a socket are counted ([`Counters`]) and never end its task.
 //!
 //! ```text
-//!  a listen address                                            a worker each        one behind a lock
-//!   |-- udp socket, udp socket, ...  (SO_REUSEPORT) -> udp::serve ----\                  |
+//!  a listen address                                              a worker each        one behind a lock
+//!   |-- udp socket, udp socket, ...  (SO_REUSEPORT) -> a thread each -\                  |
 //!   '-- tcp listener -> tcp::accept -> a place (caps) -> a connection -+-> respond <-----'
 //! ```
 //!
@@ -32,28 +32,33 @@ mod backoff;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time;
+use tracing::info;
 
 use crate::answer::{Verdict, View, Worker};
 
 pub use bind::{BindError, listen};
 pub use counters::{Counters, Counts};
+pub use udp::{Path, Processors, UdpSettings};
 
 /// Where to listen, and how much a stranger may hold.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Each is served over UDP and TCP. With port 0 the system chooses one port for both.
     pub listen: Vec<SocketAddr>,
-    /// UDP sockets a listen address, each with its own task; the kernel spreads the clients over them. At least one.
+    /// UDP workers, at least one. Each has a socket of its own at every listen address; the kernel spreads the clients over
+    /// them.
     pub workers: usize,
+    /// How datagrams are moved.
+    pub udp: UdpSettings,
     /// The limits of connections.
     pub tcp: TcpSettings,
 }
@@ -114,32 +119,30 @@ impl TcpSettings {
 ///
 /// The first address that cannot be had.
 pub async fn bind(settings: &Settings) -> Result<Bound, BindError> {
-    let doors = settings
-        .listen
-        .iter()
-        .map(|&address| bind::open(address, settings.workers.max(1)))
-        .collect::<Result<_, _>>()?;
+    let counters = Arc::<Counters>::default();
+    let (sockets, doors) = udp::Sockets::open(settings, &counters)?;
+    let (got, asked) = (counters.smallest_buffer(), settings.udp.receive_buffer);
+    if got < asked as u64 {
+        info!(
+            got,
+            asked, "the receive buffers are small: bursts are lost; raise net.core.rmem_max"
+        );
+    }
     Ok(Bound {
         doors,
+        sockets,
         tcp: settings.tcp.clone(),
-        counters: Arc::default(),
+        counters,
     })
 }
 
 /// Sockets that are held and not yet served; the kernel queues what arrives.
 #[derive(Debug)]
 pub struct Bound {
-    doors: Vec<Door>,
+    doors: Vec<bind::Door>,
+    sockets: udp::Sockets,
     tcp: TcpSettings,
     counters: Arc<Counters>,
-}
-
-/// The sockets of one listen address; they share its port.
-#[derive(Debug)]
-struct Door {
-    address: SocketAddr,
-    datagrams: Vec<udp::Socket>,
-    streams: TcpListener,
 }
 
 impl Bound {
@@ -148,9 +151,9 @@ impl Bound {
         self.doors.iter().map(|door| door.address).collect()
     }
 
-    /// How many workers [`Bound::start`] needs: one a UDP socket.
+    /// How many workers [`Bound::start`] needs: those of the settings, or one a UDP socket ([`Path::Portable`]).
     pub fn workers_needed(&self) -> usize {
-        self.doors.iter().map(|door| door.datagrams.len()).sum()
+        self.sockets.workers_needed()
     }
 
     /// What the server counts, before and after its start.
@@ -158,33 +161,44 @@ impl Bound {
         Arc::clone(&self.counters)
     }
 
-    /// Begins to answer, on the runtime that calls it. Each UDP socket owns one of `workers`; all connections share `streams`.
+    /// Begins to answer, on the runtime that calls it and on threads of its own. `workers` are for UDP; all connections
+    /// share `streams`.
+    ///
+    /// # Errors
+    /// The system gave no thread.
     ///
     /// # Panics
     ///
     /// Unless there are [`Bound::workers_needed`] workers: a socket that no one reads would swallow its part of the
     /// clients.
-    pub fn start(self, view: Arc<View>, workers: Vec<Worker>, streams: Worker) -> Server {
-        assert_eq!(workers.len(), self.workers_needed(), "a worker a socket");
+    pub fn start(
+        self,
+        view: Arc<View>,
+        workers: Vec<Worker>,
+        streams: Worker,
+    ) -> io::Result<Server> {
+        assert_eq!(workers.len(), self.workers_needed(), "a worker each");
         let (stop, stopping) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let threads = self
+            .sockets
+            .start(&view, workers, &self.counters, &stopping, &mut tasks)?;
         let streams = Arc::new(tcp::Streams {
-            view: Arc::clone(&view),
+            view,
             desk: Mutex::new(tcp::Desk::new(streams)),
             places: Arc::new(places::Places::new(&self.tcp, Arc::clone(&self.counters))),
             settings: self.tcp.in_bounds(),
-            counters: Arc::clone(&self.counters),
+            counters: self.counters,
         });
-        let mut tasks = JoinSet::new();
-        let mut workers = workers.into_iter();
         for door in self.doors {
-            for (socket, worker) in door.datagrams.into_iter().zip(workers.by_ref()) {
-                let (view, counters) = (Arc::clone(&view), Arc::clone(&self.counters));
-                tasks.spawn(udp::serve(socket, view, worker, counters, stopping.clone()));
-            }
             let streams = Arc::clone(&streams);
             tasks.spawn(tcp::accept(door.streams, streams, stopping.clone()));
         }
-        Server { tasks, stop }
+        Ok(Server {
+            tasks,
+            stop,
+            threads,
+        })
     }
 }
 
@@ -193,6 +207,7 @@ impl Bound {
 pub struct Server {
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
+    threads: udp::Threads,
 }
 
 impl Server {
@@ -202,8 +217,13 @@ impl Server {
     /// (their rest is awaited within the limit of a message).
     pub async fn shutdown(mut self, drain: Duration) {
         self.stop.send_replace(true);
-        let finished = async { while self.tasks.join_next().await.is_some() {} };
+        self.threads.stop();
+        let finished = async {
+            while self.tasks.join_next().await.is_some() {}
+            self.threads.ended().await;
+        };
         if time::timeout(drain, finished).await.is_err() {
+            self.threads.abandon();
             self.tasks.shutdown().await;
         }
     }
@@ -219,7 +239,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 fn guarded(counters: &Counters, respond: impl FnOnce() -> Verdict) -> Verdict {
     // What `respond` changes are counts and draws; they mean something at any point of it.
     panic::catch_unwind(AssertUnwindSafe(respond)).unwrap_or_else(|_| {
-        counters.panics.add();
+        counters.panics.add(1);
         Verdict::Silence
     })
 }

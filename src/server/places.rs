@@ -57,12 +57,12 @@ impl Places {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let of_prefix = taken.by_prefix.get(&prefix).copied().unwrap_or_default();
         if taken.all >= self.connections || of_prefix >= self.connections_per_prefix {
-            self.counters.connections_refused.add();
+            self.counters.connections_refused.add(1);
             return None;
         }
         taken.all += 1;
         taken.by_prefix.insert(prefix, of_prefix + 1);
-        self.counters.connections_open.add();
+        self.counters.connections_open.add(1);
         Some(Place {
             places: Arc::clone(self),
             prefix,

@@ -99,10 +99,10 @@ pub(super) async fn accept(
             }
             // The client left before its turn: nothing of ours.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {
-                streams.counters.accept_errors.add();
+                streams.counters.accept_errors.add(1);
             }
             Err(error) => {
-                streams.counters.accept_errors.add();
+                streams.counters.accept_errors.add(1);
                 let pause = backoff.fail(Instant::now());
                 if pause.begins_streak {
                     warn!(%error, "cannot accept connections");
@@ -169,10 +169,10 @@ impl Connection {
         let counters = &self.streams.counters;
         match end {
             End::Gone | End::Nonsense | End::Stopped => {}
-            End::Idle => counters.closed_idle.add(),
-            End::Message => counters.closed_message.add(),
-            End::Write => counters.closed_write.add(),
-            End::Lifetime => counters.closed_lifetime.add(),
+            End::Idle => counters.closed_idle.add(1),
+            End::Message => counters.closed_message.add(1),
+            End::Write => counters.closed_write.add(1),
+            End::Lifetime => counters.closed_lifetime.add(1),
         }
         if !self.output.is_empty() {
             // Else the kernel would go on offering the answers for minutes, outside of all limits.

@@ -1,18 +1,23 @@
 //! The server over real sockets on loopback addresses. What an answer says is not looked at: its id and the QR bit tell
 //! that it is one.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+mod datagrams;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task;
 use tokio::time::{interval, sleep, timeout};
 
-use super::{BindError, Bound, Counters, Counts, Server, Settings, TcpSettings, bind, guarded};
+use super::{
+    BindError, Bound, Counters, Counts, Path, Server, Settings, TcpSettings, UdpSettings, bind,
+    guarded,
+};
 use crate::answer::{Identity, Limits, Verdict, View, Worker};
 use crate::zone::Zones;
 
@@ -30,18 +35,25 @@ fn unlimited() -> TcpSettings {
     }
 }
 
-async fn bound(address: &str, workers: usize, tcp: TcpSettings) -> Bound {
-    let settings = Settings {
-        listen: vec![address.parse().unwrap()],
-        workers,
-        tcp,
+/// Settings of one listen address.
+fn settings(path: Path, address: &str, workers: usize, tcp: TcpSettings) -> Settings {
+    let udp = UdpSettings {
+        path,
+        ..UdpSettings::default()
     };
-    bind(&settings).await.unwrap()
+    let listen = vec![address.parse().unwrap()];
+    Settings {
+        listen,
+        workers,
+        udp,
+        tcp,
+    }
 }
 
 fn start(bound: Bound) -> Server {
     let workers = (0..bound.workers_needed()).map(|_| worker()).collect();
-    bound.start(Arc::new(nothing_published()), workers, worker())
+    let server = bound.start(Arc::new(nothing_published()), workers, worker());
+    server.unwrap()
 }
 
 /// A view without zones: every query is refused, which is an answer.
@@ -66,8 +78,13 @@ struct Running {
     server: Server,
 }
 
+/// Streams are the same over either path of datagrams.
 async fn running(address: &str, tcp: TcpSettings) -> Running {
-    let bound = bound(address, 1, tcp).await;
+    serving(&settings(Path::default(), address, 1, tcp)).await
+}
+
+async fn serving(settings: &Settings) -> Running {
+    let bound = bind(settings).await.unwrap();
     Running {
         address: bound.addresses()[0],
         counters: bound.counters(),
@@ -175,141 +192,6 @@ fn ask_udp(client: &UdpSocket, id: u16) {
 }
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
-// Datagrams.
-
-#[tokio::test(flavor = "multi_thread")]
-async fn udp_answers() {
-    let running = running("127.0.0.1:0", unlimited()).await;
-    let client = udp_client(LOCALHOST, running.address);
-    for id in 0..100 {
-        ask_udp(&client, id);
-    }
-    assert_eq!(running.counters.read(), Counts::default());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn udp_workers_of_an_address_share_its_port() {
-    let bound = bound("127.0.0.1:0", 3, unlimited()).await;
-    assert_eq!(bound.workers_needed(), 3);
-    let address = bound.addresses()[0];
-    let _server = start(bound);
-    // The kernel spreads clients over sockets by a hash of their ports; 40 clients leave none out but once in 10^6 runs,
-    // and whichever socket they come to, they are answered.
-    for id in 0..40 {
-        ask_udp(&udp_client(LOCALHOST, address), id);
-    }
-    Client(TcpStream::connect(address).await.unwrap())
-        .ask(41)
-        .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn udp_wildcard_reply_comes_from_the_asked_address() {
-    let v4 = running("0.0.0.0:0", unlimited()).await;
-    for (id, asked) in [(1, "127.0.0.1"), (2, "127.0.0.2"), (3, "127.0.0.3")] {
-        let asked = SocketAddr::new(asked.parse().unwrap(), v4.address.port());
-        ask_udp(&udp_client(LOCALHOST, asked), id);
-    }
-    let v6 = running("[::]:0", unlimited()).await;
-    let asked = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), v6.address.port());
-    ask_udp(&udp_client(Ipv6Addr::LOCALHOST.into(), asked), 4);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn udp_and_tcp_of_both_wildcards_stand_on_one_port() {
-    // A port that is free for IPv6 may be another test's for IPv4; not ten times in a row.
-    for _ in 0..10 {
-        let v6 = running("[::]:0", unlimited()).await;
-        let port = v6.address.port();
-        let settings = Settings {
-            listen: vec![SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)],
-            workers: 1,
-            tcp: unlimited(),
-        };
-        let Ok(v4) = bind(&settings).await else {
-            continue;
-        };
-        let _v4 = start(v4);
-        for (id, localhost) in [(1, LOCALHOST), (2, Ipv6Addr::LOCALHOST.into())] {
-            let asked = SocketAddr::new(localhost, port);
-            ask_udp(&udp_client(localhost, asked), id);
-            Client(TcpStream::connect(asked).await.unwrap())
-                .ask(id)
-                .await;
-        }
-        return;
-    }
-    panic!("the IPv6 wildcard keeps the IPv4 wildcard from its port");
-}
-
-/// The kernel joins datagrams when it sees fit (GRO). A sender on loopback that leaves the cutting to the kernel (GSO)
-/// makes it certain: they are never cut.
-#[tokio::test(flavor = "multi_thread")]
-async fn udp_datagrams_that_the_kernel_joined_are_each_answered() {
-    let running = running("127.0.0.1:0", unlimited()).await;
-    let client = udp_client(LOCALHOST, running.address);
-    let state = quinn_udp::UdpSocketState::new((&client).into()).unwrap();
-    client.set_nonblocking(false).unwrap();
-
-    let queries: Vec<u8> = (0..10).flat_map(query).collect();
-    let joined = quinn_udp::Transmit {
-        destination: running.address,
-        ecn: None,
-        contents: &queries,
-        segment_size: Some(query(0).len()),
-        src_ip: None,
-    };
-    if state.max_gso_segments() < 10 {
-        return; // A kernel that cannot join.
-    }
-    state.try_send((&client).into(), &joined).unwrap();
-    let mut ids: Vec<u16> = (0..10).map(|_| next_of(&client)).collect();
-    ids.sort_unstable();
-    assert_eq!(ids, (0..10).collect::<Vec<_>>());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn udp_oddities_do_not_end_the_worker() {
-    let running = running("127.0.0.1:0", unlimited()).await;
-    let client = udp_client(LOCALHOST, running.address);
-    client.send(&[]).unwrap();
-    client.send(&[0; 11]).unwrap();
-    client.send(&[0xff; 60_000]).unwrap();
-    // A client that is gone when its answer comes: the ICMP error must not be the next client's.
-    let gone = udp_client(LOCALHOST, running.address);
-    gone.send(&query(1)).unwrap();
-    drop(gone);
-
-    let client = udp_client(LOCALHOST, running.address);
-    ask_udp(&client, 2);
-}
-
-/// H-SPORT: no reply to source port 0.
-#[tokio::test(flavor = "multi_thread")]
-async fn udp_port_zero_is_not_answered() {
-    let running = running("127.0.0.1:0", unlimited()).await;
-    let Ok(forger) = Socket::new(Domain::IPV4, Type::from(3), Some(Protocol::UDP)) else {
-        return; // Raw sockets want a privilege.
-    };
-    let query = query(1);
-    let length = u16::try_from(8 + query.len()).unwrap();
-    let mut datagram = Vec::new();
-    for field in [0, running.address.port(), length, 0] {
-        datagram.extend(field.to_be_bytes());
-    }
-    datagram.extend(query);
-    forger
-        .send_to(&datagram, &SockAddr::from(running.address))
-        .unwrap();
-
-    ask_udp(&udp_client(LOCALHOST, running.address), 2);
-    let expected = Counts {
-        port_zero: 1,
-        ..Counts::default()
-    };
-    assert_eq!(running.counters.read(), expected);
-}
 
 // Streams.
 
@@ -539,13 +421,10 @@ async fn limits_may_be_endless() {
 #[tokio::test(flavor = "multi_thread")]
 async fn port_in_use_is_named() {
     // An address of its own, so that no other test's client sits on the port.
-    let bound = bound("127.0.5.5:0", 2, unlimited()).await;
+    let settings = |address: &str| settings(Path::default(), address, 2, unlimited());
+    let bound = bind(&settings("127.0.5.5:0")).await.unwrap();
     let address = bound.addresses()[0];
-    let again = Settings {
-        listen: vec![address],
-        workers: 2,
-        tcp: unlimited(),
-    };
+    let again = settings(&address.to_string());
     let error = bind(&again).await.unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -567,11 +446,7 @@ async fn port_in_use_is_named() {
 
 #[tokio::test]
 async fn an_address_of_another_host_is_named() {
-    let settings = Settings {
-        listen: vec!["192.0.2.1:0".parse().unwrap()],
-        workers: 1,
-        tcp: unlimited(),
-    };
+    let settings = settings(Path::default(), "192.0.2.1:0", 1, unlimited());
     let error = bind(&settings).await.unwrap_err();
     assert!(
         matches!(
@@ -585,7 +460,6 @@ async fn an_address_of_another_host_is_named() {
     );
 }
 
-// One thread: between the last datagram and the shutdown nothing else runs, so all of them are still queued.
 #[tokio::test]
 async fn shutdown_drains() {
     let running = running("127.0.0.1:0", unlimited()).await;
@@ -596,11 +470,6 @@ async fn shutdown_drains() {
     let (first, last) = (framed([query(3), query(4)]), framed([query(5)]));
     let (last, rest) = last.split_at(9);
     halfway.send(&[&first, last].concat()).await;
-    let datagrams = udp_client(LOCALHOST, running.address);
-    for id in 0..100 {
-        datagrams.send(&query(id)).unwrap();
-    }
-
     let (address, server) = (running.address, running.server);
     let shutdown = task::spawn(server.shutdown(SOON));
     waiting.closed().await;
@@ -616,10 +485,6 @@ async fn shutdown_drains() {
         .await
         .expect("ends before the limit")
         .unwrap();
-
-    let mut ids: Vec<u16> = (0..100).map(|_| next_of(&datagrams)).collect();
-    ids.sort_unstable();
-    assert_eq!(ids, (0..100).collect::<Vec<_>>());
     let refused = TcpStream::connect(address).await;
     assert!(refused.is_err(), "{refused:?}");
 }

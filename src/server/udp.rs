@@ -1,223 +1,209 @@
-//! Datagrams: a socket, a task and a worker each; a batch in, the answers out one by one.
+//! Datagrams, in one of two ways: in batches on threads of their own where the kernel has batches, else by the runtime.
+//!
+//! Both take the same queries and give the same answers, and the same tests run over both.
 
-use std::array;
-use std::io::{self, IoSliceMut};
-use std::net::{self, SocketAddr};
-use std::pin::pin;
+mod portable;
+
+#[cfg(target_os = "linux")]
+mod batched;
+#[cfg(target_os = "linux")]
+mod kernel;
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
 
-use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use socket2::SockRef;
 use tokio::sync::watch;
-use tokio::time::{self, Instant};
-use tokio::{select, task};
-use tracing::{debug, warn};
+use tokio::task::JoinSet;
 
-use super::backoff::Backoff;
-use super::{Counters, guarded, now_secs, stopped};
-use crate::answer::{Transport, Verdict, View, Worker, respond};
+use super::bind::{self, BindError, Opened};
+use super::{Counters, Settings};
+use crate::answer::{View, Worker};
 
-/// What is asked for as a receive buffer; the kernel gives at most `net.core.rmem_max`.
-///
-/// A query of 100 octets is charged about 768: 4 MiB hold 5,400 of them, 27 ms of 200,000 queries a second.
-const RECEIVE_BUFFER: usize = 4 << 20;
-
-/// Room for one receive. The kernel may join datagrams of one flow (GRO), up to 64 KiB of them; what does not fit
-/// would be lost.
-///
-/// A batch is 32 of these, 2 MiB of address space; only pages that were written to take memory, 128 KiB of them unless
-/// someone sends more than 4 KiB at once.
-const BUFFER: usize = 64 << 10;
-
-/// One UDP socket of a listen address.
-#[derive(Debug)]
-pub(super) struct Socket {
-    io: UdpSocket,
-    state: UdpSocketState,
-    /// Bound to all addresses: an answer must then say which one it leaves from, else the kernel chooses by route and
-    /// the client discards what comes from an address that it did not ask.
-    is_wildcard: bool,
+/// How datagrams are moved, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UdpSettings {
+    /// How they are moved.
+    pub path: Path,
+    /// What is asked for as a receive buffer, in octets; without a privilege the kernel gives at most `net.core.rmem_max`.
+    pub receive_buffer: usize,
+    /// Which processors the workers run on.
+    pub processors: Processors,
 }
 
-impl Socket {
-    /// Takes over a bound socket of `address`.
-    pub(super) fn new(socket: net::UdpSocket, address: SocketAddr) -> io::Result<Self> {
-        // Asks for what `RecvMeta` tells, and sets "don't fragment" (RFC 9715): answers of 1232 octets pass anywhere, and
-        // one that does not pass the interface is an error here rather than fragments that anyone may forge.
-        let state = UdpSocketState::new((&socket).into())?;
-        state.set_recv_buffer_size((&socket).into(), RECEIVE_BUFFER)?;
-        // The kernel tells twice of what it gave, as it counts its own overhead.
-        let got = state.recv_buffer_size((&socket).into())? / 2;
-        debug!(%address, asked = RECEIVE_BUFFER, got, "receive buffer");
-        Ok(Self {
-            io: UdpSocket::from_std(socket)?,
-            state,
-            is_wildcard: address.ip().is_unspecified(),
-        })
-    }
-}
-
-/// Answers what arrives on `socket` until `stop`, then what is still queued in it.
-pub(super) async fn serve(
-    socket: Socket,
-    view: Arc<View>,
-    worker: Worker,
-    counters: Arc<Counters>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let mut batch = Batch::new();
-    let mut desk = Desk {
-        socket: &socket,
-        view: &view,
-        worker,
-        counters: &counters,
-        reply: Vec::new(),
-    };
-    let mut backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(100));
-    let mut stopped = pin!(stopped(&mut stop));
-    loop {
-        select! {
-            biased;
-            () = &mut stopped => break,
-            ready = socket.io.readable() => if ready.is_err() {
-                return; // The runtime is going down.
-            },
-        }
-        match batch.receive_ready(&socket) {
-            Ok(()) => desk.answer(&batch),
-            Err(error) => {
-                counters.receive_errors.add();
-                let pause = backoff.fail(Instant::now());
-                if pause.begins_streak {
-                    warn!(%error, "cannot receive datagrams");
-                }
-                time::sleep(pause.length).await;
-            }
-        }
-        if batch.is_full() {
-            // More is waiting; under a flood the other tasks of this thread want their turn too.
-            task::yield_now().await;
-        }
-    }
-    while let Ok(()) = batch.receive(&socket) {
-        desk.answer(&batch);
-        if !batch.is_full() {
-            break;
-        }
-        task::yield_now().await;
-    }
-}
-
-/// What a task needs to answer, and its own buffers.
-struct Desk<'a> {
-    socket: &'a Socket,
-    view: &'a View,
-    worker: Worker,
-    counters: &'a Counters,
-    reply: Vec<u8>,
-}
-
-impl Desk<'_> {
-    fn answer(&mut self, batch: &Batch) {
-        let now = now_secs();
-        for (meta, datagram) in batch.datagrams() {
-            // No one can receive on port 0: the source is forged.
-            if meta.addr.port() == 0 {
-                self.counters.port_zero.add();
-                continue;
-            }
-            let peer = meta.addr.ip();
-            let verdict = guarded(self.counters, || {
-                respond(
-                    datagram,
-                    peer,
-                    Transport::Udp,
-                    self.view,
-                    &mut self.worker,
-                    now,
-                    &mut self.reply,
-                )
-            });
-            if verdict == Verdict::Reply {
-                self.send(meta);
-            }
-        }
-    }
-
-    /// Sends the reply back, or drops it: a client asks again, and an answer that waited for a full socket would hold up
-    /// those behind it.
-    fn send(&self, meta: &RecvMeta) {
-        let transmit = Transmit {
-            destination: meta.addr,
-            ecn: None,
-            contents: &self.reply,
-            segment_size: None,
-            src_ip: meta.dst_ip.filter(|_| self.socket.is_wildcard),
-        };
-        let io = (&self.socket.io).into();
-        if self.socket.state.try_send(io, &transmit).is_err() {
-            self.counters.send_errors.add();
-        }
-    }
-}
-
-/// What one receive call brought.
-struct Batch {
-    octets: Vec<u8>,
-    metas: [RecvMeta; BATCH_SIZE],
-    received: usize,
-}
-
-impl Batch {
-    fn new() -> Self {
+impl Default for UdpSettings {
+    fn default() -> Self {
         Self {
-            octets: vec![0; BATCH_SIZE * BUFFER],
-            metas: [RecvMeta::default(); BATCH_SIZE],
-            received: 0,
+            path: Path::default(),
+            // A query of 100 octets is charged about 768: 4 MiB hold 5,400 of them, 27 ms of 200,000 queries a second.
+            receive_buffer: 4 << 20,
+            processors: Processors::Any,
         }
     }
+}
 
-    /// Whether there may be more where this came from.
-    fn is_full(&self) -> bool {
-        self.received == BATCH_SIZE
-    }
+/// How datagrams are moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Path {
+    /// A thread a worker, with a socket of its own at every listen address; up to 64 queries in one system call, and their
+    /// answers in another.
+    #[cfg(target_os = "linux")]
+    #[cfg_attr(target_os = "linux", default)]
+    Batched,
+    /// A task of the runtime for every socket; answers are sent one by one.
+    #[cfg_attr(not(target_os = "linux"), default)]
+    Portable,
+}
 
-    /// Receives, and tells the runtime when the socket is empty.
-    fn receive_ready(&mut self, socket: &Socket) -> io::Result<()> {
-        let outcome = socket.io.try_io(Interest::READABLE, || {
-            self.receive(socket)?;
-            if self.is_full() {
-                Ok(())
-            } else {
-                // The call met the end of the queue. To say so saves a second call that would only be told the same.
-                Err(io::ErrorKind::WouldBlock.into())
+impl Path {
+    /// Every way this platform has.
+    #[cfg(test)]
+    pub(super) const ALL: &[Self] = &[
+        #[cfg(target_os = "linux")]
+        Self::Batched,
+        Self::Portable,
+    ];
+}
+
+/// Which processors the workers run on. On [`Path::Portable`] any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Processors {
+    /// Where the scheduler puts them.
+    #[default]
+    Any,
+    /// Each on one of those that the process may use, in turn.
+    Each,
+    /// Each on one of these, in turn.
+    These(Vec<usize>),
+}
+
+/// The sockets of all listen addresses.
+#[derive(Debug)]
+pub(super) enum Sockets {
+    /// Of each worker, one an address.
+    #[cfg(target_os = "linux")]
+    Batched(Vec<Vec<batched::Socket>>, Processors),
+    Portable(Vec<portable::Socket>),
+}
+
+impl Sockets {
+    /// Opens the sockets of `settings`, with the doors they belong to.
+    pub(super) fn open(
+        settings: &Settings,
+        counters: &Counters,
+    ) -> Result<(Self, Vec<bind::Door>), BindError> {
+        let workers = settings.workers.max(1);
+        let buffer = Buffer {
+            asked: settings.udp.receive_buffer,
+            counters,
+        };
+        match settings.udp.path {
+            #[cfg(target_os = "linux")]
+            Path::Batched => {
+                let mut doors = Vec::new();
+                let mut of_workers: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
+                for &address in &settings.listen {
+                    let prepare = |socket, address| batched::Socket::new(socket, address, &buffer);
+                    let Opened { door, datagrams } = bind::open(address, workers, prepare)?;
+                    for (sockets, socket) in of_workers.iter_mut().zip(datagrams) {
+                        sockets.push(socket);
+                    }
+                    doors.push(door);
+                }
+                let processors = settings.udp.processors.clone();
+                Ok((Self::Batched(of_workers, processors), doors))
             }
-        });
-        match outcome {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(()),
+            Path::Portable => {
+                let (mut doors, mut sockets) = (Vec::new(), Vec::new());
+                for &address in &settings.listen {
+                    let prepare = |socket, address| portable::Socket::new(socket, address, &buffer);
+                    let Opened { door, datagrams } = bind::open(address, workers, prepare)?;
+                    sockets.extend(datagrams);
+                    doors.push(door);
+                }
+                Ok((Self::Portable(sockets), doors))
+            }
         }
     }
 
-    fn receive(&mut self, socket: &Socket) -> io::Result<()> {
-        self.received = 0;
-        let mut buffers = self.octets.chunks_exact_mut(BUFFER);
-        let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
-            array::from_fn(|_| IoSliceMut::new(buffers.next().unwrap_or_default()));
-        let io = (&socket.io).into();
-        self.received = socket.state.recv(io, &mut slices, &mut self.metas)?;
-        Ok(())
+    /// How many workers they need.
+    pub(super) fn workers_needed(&self) -> usize {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Batched(of_workers, _) => of_workers.len(),
+            Self::Portable(sockets) => sockets.len(),
+        }
     }
 
-    /// The datagrams, those that the kernel had joined taken apart again.
-    fn datagrams(&self) -> impl Iterator<Item = (&RecvMeta, &[u8])> {
-        let received = self.metas.iter().zip(self.octets.chunks_exact(BUFFER));
-        received.take(self.received).flat_map(|(meta, buffer)| {
-            let joined = buffer.get(..meta.len).unwrap_or_default();
-            let datagrams = joined.chunks(meta.stride.max(1));
-            datagrams.map(move |datagram| (meta, datagram))
-        })
+    /// Begins to answer. `stopping` is for the tasks of the runtime; threads are stopped through what is returned.
+    pub(super) fn start(
+        self,
+        view: &Arc<View>,
+        workers: Vec<Worker>,
+        counters: &Arc<Counters>,
+        stopping: &watch::Receiver<bool>,
+        tasks: &mut JoinSet<()>,
+    ) -> io::Result<Threads> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Batched(of_workers, processors) => {
+                let workers = of_workers.into_iter().zip(workers);
+                batched::Threads::start(workers, &processors, view, counters)
+            }
+            Self::Portable(sockets) => {
+                for (socket, worker) in sockets.into_iter().zip(workers) {
+                    let (view, counters) = (Arc::clone(view), Arc::clone(counters));
+                    tasks.spawn(portable::serve(
+                        socket,
+                        view,
+                        worker,
+                        counters,
+                        stopping.clone(),
+                    ));
+                }
+                Ok(Threads::default())
+            }
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+pub(super) use batched::Threads;
+
+/// There are none.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug, Default)]
+pub(super) struct Threads;
+
+#[cfg(not(target_os = "linux"))]
+impl Threads {
+    pub(super) fn stop(&self) {}
+    pub(super) fn abandon(&self) {}
+    pub(super) async fn ended(&mut self) {}
+}
+
+/// The receive buffer that each socket asks for.
+struct Buffer<'a> {
+    asked: usize,
+    counters: &'a Counters,
+}
+
+impl Buffer<'_> {
+    /// Asks for it, and notes what was given.
+    fn set(&self, socket: &UdpSocket, address: SocketAddr) -> io::Result<()> {
+        let reference = SockRef::from(socket);
+        #[cfg(target_os = "linux")]
+        let forced = kernel::force_receive_buffer(socket, self.asked).is_ok();
+        #[cfg(not(target_os = "linux"))]
+        let forced = false;
+        if !forced {
+            reference.set_recv_buffer_size(self.asked)?;
+        }
+        // Linux tells twice of what was asked, as it counts its own overhead.
+        let got = reference.recv_buffer_size()? / if cfg!(target_os = "linux") { 2 } else { 1 };
+        tracing::debug!(%address, asked = self.asked, got, "receive buffer");
+        self.counters.note_buffer(got);
+        Ok(())
     }
 }
