@@ -16,21 +16,47 @@ pub struct Allocator;
 
 static COUNTS: AtomicBool = AtomicBool::new(false);
 static ALIVE: AtomicIsize = AtomicIsize::new(0);
+static TAKEN: AtomicIsize = AtomicIsize::new(0);
 static BLOCKS: AtomicIsize = AtomicIsize::new(0);
+
+/// What was asked for and not given back since counting started.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Alive {
+    /// Octets that were asked for.
+    pub octets: isize,
+    /// Octets of the blocks that were given for them: mimalloc has blocks of four sizes between a power of two and the next.
+    pub taken: isize,
+    /// How many blocks.
+    pub blocks: isize,
+}
 
 /// Counts from here on.
 pub fn start() {
     COUNTS.store(true, Relaxed);
 }
 
-/// Octets and blocks that were asked for and not given back, since counting started.
-pub fn alive() -> (isize, isize) {
-    (ALIVE.load(Relaxed), BLOCKS.load(Relaxed))
+/// What is alive of what was asked for since counting started.
+pub fn alive() -> Alive {
+    Alive {
+        octets: ALIVE.load(Relaxed),
+        taken: TAKEN.load(Relaxed),
+        blocks: BLOCKS.load(Relaxed),
+    }
+}
+
+fn taken(octets: usize) -> usize {
+    let words = octets.div_ceil(8);
+    let step = match words {
+        0..=8 => 2,
+        _ => 1 << ((words - 1).ilog2() - 2),
+    };
+    words.next_multiple_of(step) * 8
 }
 
 fn count(octets: usize, sign: isize, blocks: isize) {
     if COUNTS.load(Relaxed) {
         ALIVE.fetch_add(sign * octets.cast_signed(), Relaxed);
+        TAKEN.fetch_add(sign * taken(octets).cast_signed(), Relaxed);
         BLOCKS.fetch_add(blocks, Relaxed);
     }
 }

@@ -5,13 +5,13 @@
 
 use shiftdns::objects::{Change, Index, Kind, Settings};
 
-use crate::cluster::counting::{self, alive};
+use crate::cluster::counting::{self, Alive, alive};
 use crate::cluster::{self, Readers};
 use crate::{now, size};
 
 /// What was alive before, and what is counted against.
 struct Tally {
-    last: (isize, isize),
+    last: Alive,
     endpoints: f64,
     services: f64,
 }
@@ -20,13 +20,16 @@ impl Tally {
     /// What came, or went, since the last line.
     fn line(&mut self, what: &str) {
         let now = alive();
-        let (octets, blocks) = (now.0 - self.last.0, now.1 - self.last.1);
+        let octets = (now.octets - self.last.octets) as f64;
+        let taken = (now.taken - self.last.taken) as f64;
+        let blocks = (now.blocks - self.last.blocks) as f64;
         self.last = now;
         println!(
-            "parts:   {what:<42} {:>8.2} MB {:>8.0} octets an endpoint {:>6.2} blocks a service",
-            octets as f64 / 1e6,
-            octets as f64 / self.endpoints,
-            blocks as f64 / self.services,
+            "parts:   {what:<42} {:>7.2} MB asked, {:>7.2} MB taken, {:>5.0} octets an endpoint, {:>6.2} blocks a service",
+            octets / 1e6,
+            taken / 1e6,
+            taken / self.endpoints,
+            blocks / self.services,
         );
     }
 }
@@ -62,10 +65,14 @@ pub(crate) fn measure(count: usize) {
     tally.line("index and engine, less the lists");
     drop(readers);
     tally.line("texts that are known, dropped");
-    let total = alive().0;
+    let total = alive();
     drop(engine);
     tally.line("engine, index and objects dropped");
     drop(view);
     tally.line("the published names dropped");
-    println!("parts:   all of it: {:.2} MB", total as f64 / 1e6);
+    println!(
+        "parts:   all of it: {:.2} MB asked, {:.2} MB taken",
+        total.octets as f64 / 1e6,
+        total.taken as f64 / 1e6
+    );
 }
