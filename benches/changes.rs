@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use shiftdns::engine::Engine;
 use shiftdns::objects::Change;
 
-use cluster::{ENDPOINTS, Service};
+use cluster::{Readers, Service};
 
 /// How many services take turns in changing.
 const CHANGING: usize = 90;
@@ -63,13 +63,13 @@ fn load(count: usize) -> Engine {
     println!(
         "load: {count} services, {} endpoints: {} names in {:.2} s; resident {:.1} MB before, {:.1} MB with the lists, \
          {:.1} MB after; {:.0} octets an endpoint",
-        count * ENDPOINTS,
+        count * cluster::endpoints(),
         view.store.len(),
         took.as_secs_f64(),
         mb(before),
         mb(listed),
         mb(after),
-        (after.saturating_sub(before)) as f64 / (count * ENDPOINTS) as f64,
+        (after.saturating_sub(before)) as f64 / (count * cluster::endpoints()) as f64,
     );
     assert_eq!(applied.services, count);
     engine
@@ -79,8 +79,12 @@ fn load(count: usize) -> Engine {
 fn turns(count: usize, first: usize) -> Vec<Vec<Change>> {
     let step = (count / CHANGING).next_multiple_of(100).max(100);
     let services: Vec<Service> = (first..count).step_by(step).map(Service).collect();
-    let turn = |ready: bool| services.iter().map(move |service| service.turn(3, ready));
-    turn(false).chain(turn(true)).collect()
+    let mut readers = Readers::default();
+    let turns = [false, true].into_iter();
+    let turns = turns.flat_map(|ready| services.iter().map(move |service| (service, ready)));
+    turns
+        .map(|(service, ready)| service.turn(3, ready, &mut readers))
+        .collect()
 }
 
 /// Times every change alone and prints the percentiles.

@@ -9,23 +9,32 @@
     reason = "each bench that has a cluster uses another part of it"
 )]
 
-use mimalloc::MiMalloc;
+pub mod counting;
+
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 use shiftdns::answer::View;
 use shiftdns::app;
 use shiftdns::config::{self, Flags};
 use shiftdns::engine::Engine;
-use shiftdns::objects::{Change, Kind, Object};
+use shiftdns::objects::{Change, Document, Kind, Object, Reader, Tree};
 
 /// That of the program.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: counting::Allocator = counting::Allocator;
 
-/// Endpoints of every service.
-pub const ENDPOINTS: usize = 10;
+/// Endpoints of every service: ten, or `SHIFTDNS_BENCH_ENDPOINTS`.
+pub fn endpoints() -> usize {
+    static ENDPOINTS: OnceLock<usize> = OnceLock::new();
+    *ENDPOINTS.get_or_init(|| {
+        let text = std::env::var("SHIFTDNS_BENCH_ENDPOINTS");
+        text.map_or(10, |text| text.parse().expect("a number of endpoints"))
+    })
+}
+
 const SERVICES_A_NAMESPACE: usize = 50;
 /// When every object was created, and every pod became ready.
 pub const CREATED: &str = "2026-03-02T09:00:00Z";
@@ -58,13 +67,17 @@ impl Service {
         format!("{}.{}.svc.cluster.local", self.name(), self.namespace())
     }
 
+    fn replica_set_uid(self, version: &str) -> String {
+        self.uid(&format!("{:0>8}", version.trim_start_matches('v')))
+    }
+
     fn uid(self, what: &str) -> String {
         format!("{what}-0000-4000-8000-{:012}", self.0)
     }
 
     /// The version an endpoint runs: of a weighted service the last three are `v2`.
     fn version(self, endpoint: usize) -> &'static str {
-        if self.is_weighted() && endpoint >= 7 {
+        if self.is_weighted() && endpoint >= endpoints() * 7 / 10 {
             "v2"
         } else {
             "v1"
@@ -93,7 +106,7 @@ impl Service {
     }
 
     fn address(self, endpoint: usize) -> String {
-        let number = u32::try_from(self.0 * ENDPOINTS + endpoint).expect("below 16 million");
+        let number = u32::try_from(self.0 * endpoints() + endpoint).expect("below 16 million");
         Ipv4Addr::from(0x0A00_0000 + 256 + number).to_string()
     }
 
@@ -106,7 +119,7 @@ impl Service {
         json!({"app": self.name(), "app.kubernetes.io/version": version, "pod-template-hash": self.hash(version)})
     }
 
-    fn annotations(self) -> Value {
+    pub fn annotations(self) -> Value {
         match self.is_weighted() {
             true => json!({"shiftdns.io/weights": "v1=90,v2=10"}),
             false => json!({}),
@@ -130,17 +143,17 @@ impl Service {
 
     fn deployment(self) -> Value {
         let version = self.versions().last().expect("at least one");
-        let updated = (0..ENDPOINTS)
+        let updated = (0..endpoints())
             .filter(|pod| self.version(*pod) == *version)
             .count();
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {"name": self.name(), "namespace": self.namespace(), "uid": self.uid("00000002"),
                 "generation": 1, "creationTimestamp": CREATED},
-            "spec": {"replicas": ENDPOINTS, "selector": {"matchLabels": {"app": self.name()}},
+            "spec": {"replicas": endpoints(), "selector": {"matchLabels": {"app": self.name()}},
                 "template": {"metadata": {"labels": {"app": self.name(), "app.kubernetes.io/version": version}}}},
-            "status": {"observedGeneration": 1, "replicas": ENDPOINTS, "readyReplicas": ENDPOINTS,
-                "availableReplicas": ENDPOINTS, "updatedReplicas": updated},
+            "status": {"observedGeneration": 1, "replicas": endpoints(), "readyReplicas": endpoints(),
+                "availableReplicas": endpoints(), "updatedReplicas": updated},
         })
     }
 
@@ -148,11 +161,11 @@ impl Service {
         json!({
             "apiVersion": "apps/v1", "kind": "ReplicaSet",
             "metadata": {"name": format!("{}-{}", self.name(), self.hash(version)), "namespace": self.namespace(),
-                "uid": self.uid(version), "creationTimestamp": CREATED, "labels": self.labels(version),
+                "uid": self.replica_set_uid(version), "creationTimestamp": CREATED, "labels": self.labels(version),
                 "annotations": {"deployment.kubernetes.io/revision": version.trim_start_matches('v')},
                 "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": self.name(),
                     "uid": self.uid("00000002"), "controller": true}]},
-            "spec": {"replicas": ENDPOINTS, "template": {"metadata": {"labels": self.labels(version)}}},
+            "spec": {"replicas": endpoints(), "template": {"metadata": {"labels": self.labels(version)}}},
         })
     }
 
@@ -165,7 +178,7 @@ impl Service {
                 "uid": self.pod_uid(endpoint), "labels": self.labels(version),
                 "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet",
                     "name": format!("{}-{}", self.name(), self.hash(version)),
-                    "uid": self.uid(version), "controller": true}]},
+                    "uid": self.replica_set_uid(version), "controller": true}]},
             "spec": {"nodeName": format!("node-{:03}", endpoint * 7 % 100),
                 "containers": [{"name": "app", "image": format!("registry.example/app:{version}")}]},
             "status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}],
@@ -191,22 +204,46 @@ impl Service {
                 "labels": {"kubernetes.io/service-name": self.name()}},
             "ports": [{"name": "http", "protocol": "TCP", "port": 8080},
                 {"name": "metrics", "protocol": "TCP", "port": 9090}],
-            "endpoints": (0..ENDPOINTS).map(endpoint).collect::<Vec<_>>(),
+            "endpoints": (0..endpoints()).map(endpoint).collect::<Vec<_>>(),
         })
     }
 
     /// The changes of one endpoint that becomes unready, or ready again: its pod, then its slice, as they arrive.
-    pub fn turn(self, endpoint: usize, ready: bool) -> Vec<Change> {
-        let unready = (!ready).then_some(endpoint);
+    pub fn turn(self, endpoint: usize, ready: bool, readers: &mut Readers) -> Vec<Change> {
         vec![
-            Change::Apply(read(self.pod(endpoint, ready))),
-            Change::Apply(read(self.slice(unready))),
+            Change::Apply(readers.read(Kind::Pod, self.pod(endpoint, ready))),
+            self.slice_turn(endpoint, ready, readers),
         ]
+    }
+
+    /// The same of its slice alone.
+    pub fn slice_turn(self, endpoint: usize, ready: bool, readers: &mut Readers) -> Change {
+        let unready = (!ready).then_some(endpoint);
+        Change::Apply(readers.read(Kind::EndpointSlice, self.slice(unready)))
+    }
+
+    /// The name of an endpoint, below that of the service.
+    pub fn host_name(self, endpoint: usize) -> String {
+        format!(
+            "{}.{}",
+            self.address(endpoint).replace('.', "-"),
+            self.dns_name()
+        )
     }
 }
 
-fn read(value: Value) -> Object {
-    serde_json::from_value(value).expect("a Kubernetes object")
+/// One reader a kind, as the live source has them: what is in memory is what would be.
+#[derive(Debug, Default)]
+pub struct Readers(BTreeMap<Kind, Reader>);
+
+impl Readers {
+    fn read(&mut self, kind: Kind, value: Value) -> Object {
+        let tree: Tree = serde_json::from_value(value).expect("a tree");
+        match self.0.entry(kind).or_default().read(&tree) {
+            Document::Object(object) => object,
+            other => panic!("a Kubernetes object, not {other:?}"),
+        }
+    }
 }
 
 /// All services of a cluster of `count`.
@@ -216,55 +253,70 @@ pub fn services(count: usize) -> impl Iterator<Item = Service> + Clone {
 
 /// A whole list of every kind for a cluster of `count` services.
 pub fn lists(count: usize) -> Vec<Change> {
-    lists_of(services(count), Service::annotations)
+    let mut readers = Readers::default();
+    let reset = |kind| reset(kind, count, &mut readers);
+    Kind::ALL.into_iter().map(reset).collect()
+}
+
+/// All objects of a kind in a cluster of `count` services.
+pub fn reset(kind: Kind, count: usize, readers: &mut Readers) -> Change {
+    let values = values(kind, services(count), Service::annotations);
+    let objects = values.map(|value| readers.read(kind, value)).collect();
+    Change::Reset { kind, objects }
 }
 
 /// The same for `count` services of two versions, all of them in an even ramp that goes as far as it is asked to.
 pub fn rolling(count: usize) -> Vec<Change> {
     let two_versions = (0..count).map(|number| Service(number * 100 + 99));
-    lists_of(
-        two_versions,
-        |_| json!({"shiftdns.io/strategy": "linear", "shiftdns.io/ramp": "1h", "shiftdns.io/clamp": "off"}),
-    )
+    let ramp = |_| json!({"shiftdns.io/strategy": "linear", "shiftdns.io/ramp": "1h", "shiftdns.io/clamp": "off"});
+    let mut readers = Readers::default();
+    let mut reset = |kind| {
+        let values = values(kind, two_versions.clone(), ramp);
+        let objects = values.map(|value| readers.read(kind, value)).collect();
+        Change::Reset { kind, objects }
+    };
+    Kind::ALL.into_iter().map(&mut reset).collect()
 }
 
-fn lists_of(
-    services: impl Iterator<Item = Service> + Clone,
-    annotations: impl Fn(Service) -> Value,
-) -> Vec<Change> {
-    let count = services
-        .clone()
-        .map(|service| service.0 + 1)
-        .max()
-        .unwrap_or(0);
-    let namespaces = (0..count.div_ceil(SERVICES_A_NAMESPACE)).map(|number| {
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": format!("team-{number:03}")}})
-    });
-    let list = |kind: Kind| -> Vec<Object> {
-        let all = services.clone();
-        match kind {
-            Kind::Namespace => namespaces.clone().map(read).collect(),
-            Kind::Service => all.map(|s| read(s.service(&annotations(s)))).collect(),
-            Kind::EndpointSlice => all.map(|s| read(s.slice(None))).collect(),
-            Kind::Deployment => all.map(|s| read(s.deployment())).collect(),
-            Kind::Pod => all
-                .flat_map(|s| (0..ENDPOINTS).map(move |endpoint| read(s.pod(endpoint, true))))
-                .collect(),
-            Kind::ReplicaSet => all
-                .flat_map(|s| {
-                    s.versions()
-                        .iter()
-                        .map(move |version| read(s.replica_set(version)))
-                })
-                .collect(),
-            _ => Vec::new(),
+/// The objects of a kind as the API tells them.
+pub fn values<'s>(
+    kind: Kind,
+    services: impl Iterator<Item = Service> + Clone + 's,
+    annotations: impl Fn(Service) -> Value + 's,
+) -> Box<dyn Iterator<Item = Value> + 's> {
+    match kind {
+        Kind::Namespace => {
+            let count = services.map(|service| service.0 + 1).max().unwrap_or(0);
+            let namespaces = 0..count.div_ceil(SERVICES_A_NAMESPACE);
+            Box::new(namespaces.map(|number| {
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": format!("team-{number:03}")}})
+            }))
         }
-    };
-    let reset = |kind: Kind| Change::Reset {
-        kind,
-        objects: list(kind),
-    };
-    Kind::ALL.into_iter().map(reset).collect()
+        Kind::Service => Box::new(services.map(move |s| s.service(&annotations(s)))),
+        Kind::EndpointSlice => Box::new(services.map(|s| s.slice(None))),
+        Kind::Deployment => Box::new(services.map(Service::deployment)),
+        Kind::Pod => Box::new(services.flat_map(|s| {
+            let endpoints = 0..endpoints();
+            endpoints.map(move |endpoint| s.pod(endpoint, true))
+        })),
+        Kind::ReplicaSet => Box::new(services.flat_map(|s| {
+            let versions = s.versions().iter();
+            versions.map(move |version| s.replica_set(version))
+        })),
+        _ => Box::new(std::iter::empty()),
+    }
+}
+
+/// All objects in one list, as `kubectl get -o json` prints them.
+pub fn write_list(count: usize, to: &mut impl std::io::Write) -> std::io::Result<()> {
+    write!(to, r#"{{"apiVersion": "v1", "kind": "List", "items": ["#)?;
+    let all = Kind::ALL.into_iter();
+    let all = all.flat_map(|kind| values(kind, services(count), Service::annotations));
+    for (n, value) in all.enumerate() {
+        let comma = if n > 0 { ",\n" } else { "\n" };
+        write!(to, "{comma}{value}")?;
+    }
+    writeln!(to, "\n]}}")
 }
 
 /// An engine that knows nothing yet and what queries see of it, with the default configuration.

@@ -33,8 +33,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::wire::{
-    Ede, MalformedSubnet, Owner, Query, QueryName, Rcode, Rejection, Reply, class, header_only,
-    rtype,
+    AddressRecord, Ede, MalformedSubnet, Owner, Query, QueryName, Rcode, Rejection, Reply, class,
+    header_only, rtype,
 };
 use crate::zone::{Alias, Found, Kept, Node, Place, PortSet, Set, Sets, Zone};
 
@@ -261,6 +261,14 @@ impl Responder<'_> {
             let (from, found) = (reply.offset(), node.find(name, prefix));
             let step = match found {
                 Found::Sets(sets) | Found::Host(sets) => self.add_set(sets, owner, worker, reply),
+                Found::Address { address, ttl } => match self.query.qtype {
+                    rtype::A | rtype::ANY => {
+                        let record = AddressRecord::new(ttl, address.into());
+                        reply.answer_address(&record, owner);
+                        Step::Done
+                    }
+                    _ => Step::NoData,
+                },
                 Found::Srv(set) if matches!(self.query.qtype, rtype::SRV | rtype::ANY) => {
                     match set {
                         PortSet::All(srv) => add_srv(srv, owner, reply),
@@ -273,7 +281,7 @@ impl Responder<'_> {
             };
             // One comparison where nothing is scheduled. A host stays what it is whatever becomes of the shares.
             if let Some(secs) = node.secs_to_cut_over(self.now)
-                && !matches!(found, Found::Host(_))
+                && !matches!(found, Found::Host(_) | Found::Address { .. })
             {
                 reply.limit_ttls(from, secs);
             }

@@ -56,6 +56,10 @@ impl History {
         if self.transitions.len() == TRANSITIONS_MAX {
             self.transitions.pop_front();
         }
+        if self.transitions.is_empty() {
+            // Most services have been seen once and never moved.
+            self.transitions.reserve_exact(1);
+        }
         self.transitions.push_back(transition.clone());
     }
 

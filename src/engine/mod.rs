@@ -110,7 +110,7 @@ pub struct Engine {
     index: Index,
     view: Arc<View>,
     publisher: Publisher,
-    services: BTreeMap<ServiceKey, Service>,
+    services: BTreeMap<ServiceKey, Box<Service>>,
     reverse: ReverseNames,
     targets: Targets,
     /// Whether there is a reverse zone; without one nobody's claims are kept.
@@ -384,7 +384,7 @@ impl Engine {
                     memory,
                     ..Service::default()
                 };
-                self.services.insert(key.clone(), service);
+                self.services.insert(key.clone(), service.into());
             }
         }
     }
@@ -545,3 +545,40 @@ fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+#[test]
+fn zz_sizes() {
+    use std::mem::size_of as s;
+    eprintln!(
+        "Service {} Memory {} TrackMemory {} slots {} claims {} answered {} reported {} drains {} history {} summary {} vs {} ts {} transition {}",
+        s::<Service>(),
+        s::<Memory>(),
+        s::<rollout::TrackMemory>(),
+        s::<ServiceSlots>(),
+        s::<Claims>(),
+        s::<Answered>(),
+        s::<Reported>(),
+        s::<Drains>(),
+        s::<History>(),
+        s::<Summary>(),
+        s::<VersionSummary>(),
+        s::<TrackSummary>(),
+        s::<Transition>()
+    );
+    eprintln!(
+        "ts {} ots {} pod {} meta {} slice {} sliceendpoint {} few {} service {} rs {} dep {} common {} node {} set {}",
+        s::<Timestamp>(),
+        s::<Option<Timestamp>>(),
+        s::<objects::Pod>(),
+        s::<objects::Meta>(),
+        s::<objects::EndpointSlice>(),
+        s::<objects::SliceEndpoint>(),
+        s::<objects::Few<IpAddr>>(),
+        s::<objects::Service>(),
+        s::<objects::ReplicaSet>(),
+        s::<objects::Deployment>(),
+        s::<objects::Common>(),
+        s::<crate::zone::Node>(),
+        s::<crate::zone::Set>()
+    );
+}

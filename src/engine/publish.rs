@@ -96,7 +96,7 @@ impl Engine {
         let written = self.index.annotations(key);
         let backends = match self.services.get(key) {
             _ if written.is_empty() => None,
-            Some(Service { memory, .. }) => self.backends_in_force(&written, memory),
+            Some(service) => self.backends_in_force(&written, &service.memory),
             None => self.backends_in_force(&written, &Memory::default()),
         };
         self.index.override_backends(key, backends);
@@ -177,7 +177,7 @@ impl Engine {
             ..Service::default()
         };
         self.set_problems(&mut service, problems);
-        self.services.insert(key.clone(), service);
+        self.services.insert(key.clone(), service.into());
         changed
     }
 
@@ -275,6 +275,7 @@ impl Engine {
                 }
             }
         }
+        memory.shrink_to_fit();
         service.memory = memory;
         self.memory_news.insert(view.key.clone());
         transitions

@@ -178,7 +178,7 @@ impl Occasion {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reported {
     /// Where this server saw the service last, and how far the resource was read then.
-    own: Option<(Standing, i64)>,
+    own: Option<Box<(Standing, i64)>>,
     /// When this server says again what is not told.
     insists: Option<Timestamp>,
     /// How often it has done so since it last saw anything new.
@@ -244,7 +244,7 @@ impl Reported {
         let next = next.into_iter().chain(insists).min();
         let report = (status.is_some() || !notices.is_empty()).then(|| Report {
             service: seen.view.key.clone(),
-            uid: Arc::clone(&seen.view.uid),
+            uid: seen.view.uid.text().into(),
             status,
             notices,
         });
@@ -262,13 +262,13 @@ impl Reported {
         let is_remembered = first.is_some_and(|first| first.lasting() == seen.memory.lasting());
         let is_told = is_remembered && is_told(&resource.told, &standing, resource.generation);
         let own = (standing, resource.generation);
-        let is_news = match &self.own {
+        let is_news = match self.own.as_deref() {
             Some((known, generation)) => !known.is_much_like(&own.0) || *generation != own.1,
             // A server that begins leaves alone what others look after.
             None => resource.memory.is_none(),
         };
         let standing = own.0.clone();
-        self.own = Some(own);
+        self.own = Some(Box::new(own));
         if is_told {
             self.insists = None;
             return (None, None);

@@ -373,7 +373,7 @@ fn retold(of: &Engine, cluster: &Cluster, now: Timestamp) -> Engine {
             slots: service.slots.clone(),
             ..Service::default()
         };
-        fresh.services.insert(key.clone(), counted);
+        fresh.services.insert(key.clone(), counted.into());
     }
     fresh.apply(cluster.lists(), now);
     let resolved = of.services.keys().find_map(|key| of.resolved(key)).cloned();

@@ -11,6 +11,7 @@ mod resolved;
 mod service;
 mod share;
 mod steps;
+mod uid;
 mod weights;
 
 pub use amount::Amount;
@@ -27,4 +28,5 @@ pub use service::{
 };
 pub use share::{Reason, Share};
 pub use steps::{DURATION_SECS_MAX, DURATION_WORDS, Step, Steps, StepsError, parse_duration};
+pub use uid::Uid;
 pub use weights::{Weights, WeightsError};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Origin, Problem, ServiceKey, Weights, WorkloadKey};
+use super::{Origin, Problem, ServiceKey, Uid, Weights, WorkloadKey};
 
 /// Everything that decides a service's names and answers, joined from several objects at one moment.
 ///
@@ -17,7 +17,7 @@ pub struct ServiceView {
     /// `namespace/name`.
     pub key: ServiceKey,
     /// The Service's UID; empty where a manifest has none.
-    pub uid: Arc<str>,
+    pub uid: Uid,
     /// When the Service was created; the older of two claimants wins.
     pub created: Option<Timestamp>,
     /// Where the Service was read from.
@@ -194,7 +194,7 @@ pub struct Endpoint {
     /// Where clients are sent.
     pub address: IpAddr,
     /// The target's UID, else empty.
-    pub uid: Arc<str>,
+    pub uid: Uid,
     /// The name of the target pod.
     pub pod: Option<Arc<str>>,
     /// `hostname` of the slice's endpoint.

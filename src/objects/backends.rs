@@ -11,7 +11,7 @@ use super::index::Index;
 use super::join::{self, Complaints};
 use super::network::{Service, ServiceTarget};
 use super::pods::{Ailments, Pod};
-use crate::model::{Endpoint, EndpointPort, Revision, ServiceKey, Weights, WeightsError};
+use crate::model::{Endpoint, EndpointPort, Revision, ServiceKey, Uid, Weights, WeightsError};
 
 /// What `backends` asks for; `None` where nobody asks.
 fn wished(asked: &Asked<'_>) -> Option<Result<Weights, WeightsError>> {
@@ -84,7 +84,7 @@ impl Index {
         let mut names: Vec<&Arc<str>> = weights.iter().map(|(name, _)| name).collect();
         names.sort();
         let mut revisions = Vec::new();
-        let mut endpoints: BTreeMap<(IpAddr, Arc<str>), Endpoint> = BTreeMap::new();
+        let mut endpoints: BTreeMap<(IpAddr, Uid), Endpoint> = BTreeMap::new();
         for name in names {
             let backend_key = ServiceKey {
                 namespace: Arc::clone(&key.namespace),
@@ -109,7 +109,7 @@ impl Index {
             }
             let mut shared = 0_usize;
             for endpoint in found.endpoints {
-                match endpoints.entry((endpoint.address, Arc::clone(&endpoint.uid))) {
+                match endpoints.entry((endpoint.address, endpoint.uid.clone())) {
                     Entry::Occupied(_) => shared += 1,
                     Entry::Vacant(entry) => {
                         entry.insert(Endpoint {
@@ -229,7 +229,7 @@ fn virtual_endpoints(
     let ready = behind.iter().any(|endpoint| endpoint.ready);
     let endpoint = |address: &IpAddr| Endpoint {
         address: *address,
-        uid: Arc::clone(&backend.uid),
+        uid: backend.uid.clone(),
         pod: None,
         hostname: None,
         ready,

@@ -11,8 +11,10 @@ use jiff::Timestamp;
 
 use super::labels::Labels;
 use super::meta::{Common, Controller};
+use super::network::Place;
 use super::strings::Strings;
 use super::tree::Tree;
+use crate::model::Uid;
 
 /// A reader of the fields of one object.
 pub(super) struct Fields<'s> {
@@ -87,8 +89,13 @@ impl<'s> Fields<'s> {
         self.strings.text(text)
     }
 
-    /// A UID, which stands in one object only; empty where absent.
-    pub(super) fn uid(&mut self, tree: &Tree, place: fmt::Arguments<'_>) -> Arc<str> {
+    /// A UID; empty where absent.
+    pub(super) fn uid(&mut self, tree: &Tree, place: fmt::Arguments<'_>) -> Uid {
+        self.text(tree, place).map(Uid::from).unwrap_or_default()
+    }
+
+    /// A text that stands in one object only; empty where absent.
+    pub(super) fn own(&mut self, tree: &Tree, place: fmt::Arguments<'_>) -> Arc<str> {
         self.text(tree, place).map(Arc::from).unwrap_or_default()
     }
 
@@ -98,13 +105,20 @@ impl<'s> Fields<'s> {
         namespace: Arc<str>,
         labels: Labels,
         controller: Option<Controller>,
+        tag: Option<Arc<str>>,
     ) -> Arc<Common> {
         self.strings.common(Common {
             namespace,
             labels,
             controller,
+            tag,
             file: self.file.clone(),
         })
+    }
+
+    /// Where endpoints are.
+    pub(super) fn place(&mut self, place: Place) -> Arc<Place> {
+        self.strings.place(place)
     }
 
     /// A yes or no.

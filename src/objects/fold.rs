@@ -1,7 +1,8 @@
 //! Folding objects in: for each kind, unlink the old one, link the new one, and mark the services that may look
 //! different. Facts that no view shows are not compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::index::{Id, Index, Owner, id_of};
@@ -23,7 +24,8 @@ impl Index {
             return;
         }
         let id = id_of(object.meta());
-        if !matches!(object, Object::Service(_) | Object::EndpointSlice(_)) {
+        let is_sound = object.meta().flaws.is_empty() && self.flawed.is_empty();
+        if !is_sound && !matches!(object, Object::Service(_) | Object::EndpointSlice(_)) {
             // Those of services and slices come with the service's view.
             self.note_flaws(object.kind(), &id, object.problems());
         }
@@ -45,30 +47,35 @@ impl Index {
         self.puts += 1;
     }
 
-    /// It is this very object that is known: a list that is read again mostly brings what it brought before.
+    /// It is known, and stands where it stood: a list that is read again mostly brings what it brought before.
     fn has(&self, object: &Object) -> bool {
-        fn is<T>(known: Option<&Arc<T>>, object: &Arc<T>) -> bool {
-            known.is_some_and(|known| Arc::ptr_eq(known, object))
+        let known = self.known(object.kind(), object.namespace(), object.name());
+        known.is_some_and(|known| known.meta().stands_with(object.meta()) && known == *object)
+    }
+
+    fn known(&self, kind: Kind, namespace: &Arc<str>, name: &Arc<str>) -> Option<Object> {
+        let key = || ServiceKey {
+            namespace: Arc::clone(namespace),
+            name: Arc::clone(name),
+        };
+        fn of<T>(objects: &Named<Arc<T>>, namespace: &str, name: &str) -> Option<Arc<T>> {
+            objects.get(namespace, name).cloned()
         }
-        let (namespace, name) = (object.namespace(), object.name());
-        match object {
-            Object::Namespace(object) => is(self.namespaces.get(namespace, name), object),
-            Object::Node(object) => is(self.nodes.get(namespace, name), object),
-            Object::Service(object) => {
-                let (namespace, name) = (Arc::clone(namespace), Arc::clone(name));
-                is(self.services.get(&ServiceKey { namespace, name }), object)
+        Some(match kind {
+            Kind::Namespace => Object::Namespace(of(&self.namespaces, namespace, name)?),
+            Kind::Node => Object::Node(of(&self.nodes, namespace, name)?),
+            Kind::Service => Object::Service(self.services.get(&key()).cloned()?),
+            Kind::EndpointSlice => Object::EndpointSlice(of(&self.slices, namespace, name)?),
+            Kind::Pod => Object::Pod(of(&self.pods, namespace, name)?),
+            Kind::Deployment => Object::Deployment(of(&self.deployments, namespace, name)?),
+            Kind::ReplicaSet => Object::ReplicaSet(of(&self.replica_sets, namespace, name)?),
+            Kind::StatefulSet => Object::StatefulSet(of(&self.stateful_sets, namespace, name)?),
+            Kind::DaemonSet => Object::DaemonSet(of(&self.daemon_sets, namespace, name)?),
+            Kind::ControllerRevision => {
+                Object::ControllerRevision(of(&self.controller_revisions, namespace, name)?)
             }
-            Object::EndpointSlice(object) => is(self.slices.get(namespace, name), object),
-            Object::Pod(object) => is(self.pods.get(namespace, name), object),
-            Object::Deployment(object) => is(self.deployments.get(namespace, name), object),
-            Object::ReplicaSet(object) => is(self.replica_sets.get(namespace, name), object),
-            Object::StatefulSet(object) => is(self.stateful_sets.get(namespace, name), object),
-            Object::DaemonSet(object) => is(self.daemon_sets.get(namespace, name), object),
-            Object::ControllerRevision(object) => {
-                is(self.controller_revisions.get(namespace, name), object)
-            }
-            Object::ServiceRollout(object) => is(self.resources.get(namespace, name), object),
-        }
+            Kind::ServiceRollout => Object::ServiceRollout(of(&self.resources, namespace, name)?),
+        })
     }
 
     pub(super) fn drop_object(&mut self, kind: Kind, id: Id) {
@@ -227,24 +234,23 @@ impl Index {
             }
             return;
         }
-        let old = self.slices.remove(&id);
-        let service = |slice: &Arc<EndpointSlice>| {
+        let mut new = new;
+        if let Some(new) = new.as_mut().and_then(Arc::get_mut) {
+            self.share_pod_names(&id, new);
+        }
+        let old = match &new {
+            Some(new) => self.slices.insert(id.clone(), Arc::clone(new)),
+            None => self.slices.remove(&id),
+        };
+        let service = |slice: &EndpointSlice| {
             slice.service().map(|name| ServiceKey {
                 namespace: Arc::clone(&id.0),
                 name: Arc::clone(name),
             })
         };
-        let services = [
-            old.as_ref().and_then(service),
-            new.as_ref().and_then(service),
-        ];
-        if let Some(old) = &old {
-            self.link_slice(&id, services[0].as_ref(), old, false);
-        }
-        if let Some(new) = new {
-            self.link_slice(&id, services[1].as_ref(), &new, true);
-            self.slices.insert(id, new);
-        }
+        let pair = [old.as_deref(), new.as_deref()];
+        let services = pair.map(|slice| slice.and_then(service));
+        self.link_slice(&id, pair, [services[0].as_ref(), services[1].as_ref()]);
         for key in services.iter().flatten() {
             if self.services.contains_key(key) {
                 self.mark(key);
@@ -253,28 +259,55 @@ impl Index {
         }
     }
 
+    /// A slice that was read alone has its pods' names for itself; here they are those of the pods.
+    fn share_pod_names(&self, id: &Id, slice: &mut EndpointSlice) {
+        let known = self.slices.get(&id.0, &id.1);
+        let mut known = known.into_iter().flat_map(|slice| slice.endpoints.iter());
+        for endpoint in &mut slice.endpoints {
+            // Mostly the same ones in the same order.
+            let same = known.next().and_then(|endpoint| endpoint.pod.as_ref());
+            let Some(name) = &mut endpoint.pod else {
+                continue;
+            };
+            let pod = || Some(&self.pods.get(&id.0, name)?.meta.name);
+            let shared = same.filter(|same| *same == name).or_else(pod);
+            if let Some(shared) = shared {
+                *name = Arc::clone(shared);
+            }
+        }
+    }
+
+    /// Links an old slice and a new one where they differ.
     fn link_slice(
         &mut self,
         id: &Id,
-        key: Option<&ServiceKey>,
-        slice: &EndpointSlice,
-        is_new: bool,
+        slices: [Option<&EndpointSlice>; 2],
+        services: [Option<&ServiceKey>; 2],
     ) {
-        if let Some(key) = key {
-            let name = Arc::clone(&id.1);
-            link(&mut self.slices_of_service, key.clone(), name, is_new);
-        }
-        for pod in slice
-            .endpoints
-            .iter()
-            .filter_map(|endpoint| endpoint.pod.as_ref())
-        {
-            let pod = (Arc::clone(&id.0), Arc::clone(pod));
-            if is_new {
-                self.slices_of_pod.add_to(pod, Arc::clone(&id.1));
-            } else {
-                self.slices_of_pod.remove_from(&pod, &id.1);
+        if services[0] != services[1] {
+            for (key, is_new) in services.into_iter().zip([false, true]) {
+                if let Some(key) = key {
+                    let name = Arc::clone(&id.1);
+                    link(&mut self.slices_of_service, key.clone(), name, is_new);
+                }
             }
+        }
+        let pods = slices.map(|slice| {
+            let endpoints = slice.into_iter().flat_map(|slice| slice.endpoints.iter());
+            endpoints.filter_map(|endpoint| endpoint.pod.as_ref())
+        });
+        let [old, new] = pods;
+        if old.clone().eq(new.clone()) {
+            return;
+        }
+        let (old, new): (BTreeSet<_>, BTreeSet<_>) = (old.collect(), new.collect());
+        for pod in old.difference(&new) {
+            let pod = (Arc::clone(&id.0), Arc::clone(pod));
+            self.slices_of_pod.remove_from(&pod, &id.1);
+        }
+        for pod in new.difference(&old) {
+            let pod = (Arc::clone(&id.0), Arc::clone(pod));
+            self.slices_of_pod.add_to(pod, Arc::clone(&id.1));
         }
     }
 
@@ -285,68 +318,79 @@ impl Index {
             }
             return;
         }
-        let old = self.pods.remove(&id);
-        if let Some(new) = &new {
-            self.link_pod(&id, new, true);
+        let (mut id, mut new) = (id, new);
+        if let Some(new) = new.as_mut().and_then(Arc::get_mut) {
+            // One that was read alone has its name for itself; here it is that of its endpoints.
+            if let Some(name) = self.slices_of_pod.name(&id.0, &id.1) {
+                new.meta.name = Arc::clone(name);
+                id.1 = Arc::clone(name);
+            }
         }
-        // The new one's addresses came first, so that one that stays is not seen to go.
-        if let Some(old) = &old {
-            self.unlink_pod(&id, old, new.as_deref());
-        }
-        let pair = (old.as_deref(), new.as_deref());
-        let shows = pair.0.map(endpoint_facts) != pair.1.map(endpoint_facts);
-        let moves = pair.0.map(member_facts) != pair.1.map(member_facts);
+        let old = match &new {
+            Some(new) => self.pods.insert(id.clone(), Arc::clone(new)),
+            None => self.pods.remove(&id),
+        };
+        let pair = [old.as_deref(), new.as_deref()];
+        self.link_pod(&id, pair);
+        let shows = pair[0].map(endpoint_facts) != pair[1].map(endpoint_facts);
+        let moves = pair[0].map(member_facts) != pair[1].map(member_facts);
         if shows {
             self.mark_services_of_pod(&id);
         }
-        for pod in old.iter().chain(new.iter()).filter(|_| moves) {
+        for pod in pair.into_iter().flatten().filter(|_| moves) {
             let owners = self.owners_of(pod);
             owners.iter().for_each(|owner| self.mark_served_by(owner));
         }
-        if let Some(new) = new {
-            self.pods.insert(id, new);
-        }
     }
 
-    fn link_pod(&mut self, id: &Id, pod: &Pod, is_new: bool) {
-        self.link_child(Kind::Pod, &id.1, &pod.meta, is_new);
-        if pod.terminal || !self.settings.pod_addresses {
-            return;
+    /// Links an old pod and a new one where they differ.
+    fn link_pod(&mut self, id: &Id, pods: [Option<&Pod>; 2]) {
+        let owners = pods.map(|pod| pod.and_then(|pod| owner_of(&pod.meta)));
+        if owners[0] != owners[1] {
+            for (owner, is_new) in owners.into_iter().zip([false, true]) {
+                if let Some(owner) = owner {
+                    let child = (Kind::Pod, Arc::clone(&id.1));
+                    link(&mut self.children, owner, child, is_new);
+                }
+            }
         }
-        for address in pod.addresses.iter() {
-            let addresses = self.pods_at.entry(Arc::clone(&id.0)).or_default();
-            let count = addresses.entry(*address).or_insert(0);
-            let before = *count;
-            *count = if is_new {
-                before + 1
-            } else {
-                before.saturating_sub(1)
-            };
-            let after = *count;
-            if after == 0 {
-                addresses.remove(address);
-            }
-            if addresses.is_empty() {
-                self.pods_at.remove(&id.0);
-            }
-            if (before == 0) != (after == 0) && self.serves(&id.0) {
-                self.dirty.pods.insert((Arc::clone(&id.0), *address));
+        if self.settings.pod_addresses {
+            // The new one's addresses come first, so that one that stays is not seen to go.
+            let [old, new] = pods;
+            for (pod, is_new) in [(new, true), (old, false)] {
+                let living = pod.filter(|pod| !pod.terminal);
+                for address in living.iter().flat_map(|pod| pod.addresses.iter()) {
+                    self.count_address(&id.0, *address, is_new);
+                }
             }
         }
     }
 
-    fn unlink_pod(&mut self, id: &Id, old: &Pod, new: Option<&Pod>) {
-        self.link_pod(id, old, false);
-        if let Some(new) = new {
-            // The same controller has lost its child with the old one.
-            self.link_child(Kind::Pod, &id.1, &new.meta, true);
+    fn count_address(&mut self, namespace: &Arc<str>, address: IpAddr, is_new: bool) {
+        let addresses = self.pods_at.entry(Arc::clone(namespace)).or_default();
+        let count = addresses.entry(address).or_insert(0);
+        let before = *count;
+        *count = if is_new {
+            before + 1
+        } else {
+            before.saturating_sub(1)
+        };
+        let after = *count;
+        if after == 0 {
+            addresses.remove(&address);
+        }
+        if addresses.is_empty() {
+            self.pods_at.remove(namespace);
+        }
+        if (before == 0) != (after == 0) && self.serves(namespace) {
+            self.dirty.pods.insert((Arc::clone(namespace), address));
         }
     }
 
     fn set_deployment(&mut self, id: Id, new: Option<Arc<Deployment>>) {
         let facts = |object: &Arc<Deployment>| {
             let told = (object.deadline_exceeded.clone(), object.stalled.clone());
-            (object.workload(), Arc::clone(&object.uid), told)
+            (object.workload(), object.uid.clone(), told)
         };
         let was = self.deployments.get(&id.0, &id.1);
         let is_same = was.map(facts) == new.as_ref().map(facts);
@@ -356,7 +400,7 @@ impl Index {
     }
 
     fn set_stateful_set(&mut self, id: Id, new: Option<Arc<StatefulSet>>) {
-        let facts = |object: &Arc<StatefulSet>| (object.workload(), Arc::clone(&object.uid));
+        let facts = |object: &Arc<StatefulSet>| (object.workload(), object.uid.clone());
         let was = self.stateful_sets.get(&id.0, &id.1);
         let is_same = was.map(facts) == new.as_ref().map(facts);
         let labels = [was, new.as_ref()].map(|w| w.map(|w| w.template.labels.clone()));
@@ -365,7 +409,7 @@ impl Index {
     }
 
     fn set_daemon_set(&mut self, id: Id, new: Option<Arc<DaemonSet>>) {
-        let facts = |object: &Arc<DaemonSet>| (object.workload(), Arc::clone(&object.uid));
+        let facts = |object: &Arc<DaemonSet>| (object.workload(), object.uid.clone());
         let was = self.daemon_sets.get(&id.0, &id.1);
         let is_same = was.map(facts) == new.as_ref().map(facts);
         let labels = [was, new.as_ref()].map(|w| w.map(|w| w.template.labels.clone()));
@@ -405,7 +449,7 @@ impl Index {
     fn set_replica_set(&mut self, id: Id, new: Option<Arc<ReplicaSet>>) {
         let old = self.replica_sets.get(&id.0, &id.1).cloned();
         let facts = |set: &ReplicaSet| {
-            let identity = (Arc::clone(&set.uid), set.created, set.number, set.reused);
+            let identity = (set.uid.clone(), set.created, set.number, set.reused);
             let says = (set.template.clone(), set.content.clone());
             (identity, child_facts(&set.meta), says, set.stalled.clone())
         };
@@ -511,7 +555,7 @@ fn member_facts(pod: &Pod) -> impl PartialEq + use<'_> {
     (
         &pod.meta.controller,
         &pod.meta.labels,
-        &pod.tag,
+        &pod.meta.tag,
         &pod.ailment,
         pod.ready == Some(false),
         pod.counts(),

@@ -6,7 +6,7 @@
 //! its namespace, the first or last Namespace object of all walks the namespaces, and a namespace with more endpoints
 //! than it may have is walked when their number changes.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -123,12 +123,17 @@ impl Index {
                 name,
             } => self.drop_object(kind, (namespace, name)),
             Change::Reset { kind, objects } => {
-                let mine = || objects.iter().filter(|object| object.kind() == kind);
-                let kept = mine().map(|object| (&**object.namespace(), &**object.name()));
-                for id in self.ids_without(kind, &kept.collect()) {
+                let mine = objects.iter().filter(|object| object.kind() == kind);
+                let kept = mine.map(|object| (&**object.namespace(), &**object.name()));
+                // A list nearly always comes sorted.
+                let mut kept: Vec<_> = kept.collect();
+                kept.sort_unstable();
+                for id in self.ids_without(kind, &kept) {
                     self.drop_object(kind, id);
                 }
-                mine().for_each(|object| self.put(object.clone()));
+                // Piece by piece: of a list that is read again, what is known already is let go.
+                let mine = objects.into_iter().filter(|object| object.kind() == kind);
+                mine.for_each(|object| self.put(object));
             }
         }
     }
@@ -372,10 +377,10 @@ impl Index {
             .map(|(key, service)| (key, &**service))
     }
 
-    /// The objects of a kind that are not among `kept`.
-    fn ids_without(&self, kind: Kind, kept: &HashSet<(&str, &str)>) -> Vec<Id> {
+    /// The objects of a kind that are not among `kept`, which is sorted.
+    fn ids_without(&self, kind: Kind, kept: &[(&str, &str)]) -> Vec<Id> {
         let without = |ids: &mut dyn Iterator<Item = (&Arc<str>, &Arc<str>)>| {
-            ids.filter(|(namespace, name)| !kept.contains(&(&***namespace, &***name)))
+            ids.filter(|(namespace, name)| kept.binary_search(&(&***namespace, &***name)).is_err())
                 .map(|(namespace, name)| (Arc::clone(namespace), Arc::clone(name)))
                 .collect()
         };

@@ -11,7 +11,7 @@ use super::object::Kind;
 use super::pods::Pod;
 use crate::model::{
     Endpoint, EndpointPort, Origin, PolicySource, Problem, Revision, ServiceKey, ServiceKind,
-    ServiceView, Workload,
+    ServiceView, Uid, Workload,
 };
 
 /// A service as it is, with what is wrong with it.
@@ -95,7 +95,7 @@ impl Index {
         let (endpoints, revisions, workloads) = self.endpoints(key, service, &mut complaints);
         let view = ServiceView {
             key: key.clone(),
-            uid: Arc::clone(&service.uid),
+            uid: service.uid.clone(),
             created: service.created,
             origin: service.meta.origin(),
             kind,
@@ -294,12 +294,12 @@ impl Index {
         key: &ServiceKey,
         complaints: &mut Complaints,
     ) -> Vec<Candidate<'_>> {
-        let mut found: BTreeMap<(IpAddr, Arc<str>), Candidate<'_>> = BTreeMap::new();
+        let mut found: BTreeMap<(IpAddr, Uid), Candidate<'_>> = BTreeMap::new();
         for slice in self.slices_of(key) {
             let mut denied = Tally::default();
             let mut misnamed = Tally::default();
             for slice_endpoint in &slice.endpoints {
-                let hostname = slice_endpoint.hostname.as_ref();
+                let hostname = slice_endpoint.place.hostname.as_ref();
                 if let Some(hostname) = hostname.filter(|hostname| !is_host_label(hostname)) {
                     misnamed.add(hostname);
                 }
@@ -309,7 +309,7 @@ impl Index {
                         continue;
                     }
                     let candidate = self.candidate(slice, slice_endpoint, *address);
-                    let at = (*address, Arc::clone(&slice_endpoint.uid));
+                    let at = (*address, slice_endpoint.uid.clone());
                     match found.remove(&at) {
                         Some(other) => found.insert(at, merge(other, candidate)),
                         None => found.insert(at, candidate),
@@ -340,18 +340,18 @@ impl Index {
         let named = endpoint.pod.as_ref();
         let pod = named.and_then(|name| self.pods.get(namespace, name));
         let pod = pod.filter(|pod| pod.addresses.contains(&address));
-        let hostname = endpoint.hostname.as_ref();
+        let hostname = endpoint.place.hostname.as_ref();
         Candidate {
             endpoint: Endpoint {
                 address,
-                uid: Arc::clone(&endpoint.uid),
+                uid: endpoint.uid.clone(),
                 pod: endpoint.pod.clone(),
                 hostname: hostname.filter(|hostname| is_host_label(hostname)).cloned(),
                 ready: endpoint.ready,
                 serving: endpoint.serving,
                 terminating: endpoint.terminating,
-                zone: endpoint.zone.clone(),
-                node: endpoint.node.clone(),
+                zone: endpoint.place.zone.clone(),
+                node: endpoint.place.node.clone(),
                 ready_since: pod.and_then(|pod| pod.ready_since),
                 disputed: endpoint.serving && pod.is_some_and(|pod| pod.ready == Some(false)),
                 restarts: pod.map_or(0, |pod| pod.restarts),

@@ -16,7 +16,7 @@ use super::meta::{Controller, Meta};
 use super::object::Kind;
 use super::pods::{Ailments, Pod};
 use super::revisions::{Portrait, ReplicaSet, bare_hash, hash_label};
-use crate::model::{Revision, Workload, WorkloadKey, WorkloadKind};
+use crate::model::{Revision, Uid, Workload, WorkloadKey, WorkloadKind};
 
 /// The identity of a revision behind a service. Those without a workload sort first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -319,12 +319,12 @@ impl Index {
         }
     }
 
-    fn workload_uid(&self, owner: &Owner) -> Option<&str> {
+    fn workload_uid(&self, owner: &Owner) -> Option<&Uid> {
         let (kind, namespace, name) = owner;
         match kind {
-            Kind::Deployment => self.deployments.get(namespace, name).map(|w| &*w.uid),
-            Kind::StatefulSet => self.stateful_sets.get(namespace, name).map(|w| &*w.uid),
-            Kind::DaemonSet => self.daemon_sets.get(namespace, name).map(|w| &*w.uid),
+            Kind::Deployment => self.deployments.get(namespace, name).map(|w| &w.uid),
+            Kind::StatefulSet => self.stateful_sets.get(namespace, name).map(|w| &w.uid),
+            Kind::DaemonSet => self.daemon_sets.get(namespace, name).map(|w| &w.uid),
             _ => None,
         }
     }
@@ -359,9 +359,9 @@ impl<'i> Draft<'i> {
         workload: Option<usize>,
         version_label: Option<&str>,
     ) -> Revision {
-        let face = self
-            .face
-            .and_then(|(_, pod)| version_of(&pod.meta.labels, version_label).or(pod.tag.as_ref()));
+        let face = self.face.and_then(|(_, pod)| {
+            version_of(&pod.meta.labels, version_label).or(pod.meta.tag.as_ref())
+        });
         let label = face.or_else(|| {
             let Portrait {
                 template, labels, ..

@@ -33,6 +33,12 @@ impl<T> Named<T> {
         self.0.get(namespace)?.get(name)
     }
 
+    /// The name as it is kept.
+    pub(super) fn name(&self, namespace: &str, name: &str) -> Option<&Arc<str>> {
+        let (name, _) = self.0.get(namespace)?.get_key_value(name)?;
+        Some(name)
+    }
+
     pub(super) fn insert(&mut self, id: Id, value: T) -> Option<T> {
         self.0.entry(id.0).or_default().insert(id.1, value)
     }

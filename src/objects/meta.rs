@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use super::fields::Fields;
 use super::labels::Labels;
 use super::object::Kind;
+use super::templates::image_tag;
 use super::tree::Tree;
-use crate::model::{Origin, Problem};
+use crate::model::{Origin, Problem, Uid};
 
 /// The parts of `metadata` that are used of every kind: its own, and by dereference those it has in common. Where it
 /// was read from is no part of what it is: objects are equal wherever they stand.
@@ -36,6 +37,8 @@ pub struct Common {
     pub labels: Labels,
     /// The owner whose `controller` is true.
     pub controller: Option<Controller>,
+    /// The tag of the image of a pod's first container.
+    pub tag: Option<Arc<str>>,
     /// The file it was read from.
     pub file: Option<Arc<str>>,
 }
@@ -53,7 +56,8 @@ impl PartialEq for Meta {
         let (mine, others) = (&self.common, &other.common);
         let is_common_same = mine.namespace == others.namespace
             && mine.labels == others.labels
-            && mine.controller == others.controller;
+            && mine.controller == others.controller
+            && mine.tag == others.tag;
         is_common_same
             && self.name == other.name
             && self.deleting == other.deleting
@@ -69,7 +73,7 @@ pub struct Controller {
     /// The owner's name, in the same namespace.
     pub name: Arc<str>,
     /// The owner's UID; empty where a manifest has none.
-    pub uid: Arc<str>,
+    pub uid: Uid,
 }
 
 /// The most text of annotations that is kept of one object, in octets: policies are short, and what a tenant can
@@ -85,7 +89,14 @@ impl Meta {
         keep: impl Fn(&str) -> bool,
     ) -> Option<Self> {
         let meta = tree.get("metadata");
-        let name = fields.named(meta.get("name"), format_args!("metadata.name"))?;
+        let place = format_args!("metadata.name");
+        let name = match kind {
+            // A hundred thousand names of which nobody else's is one.
+            Kind::Pod | Kind::EndpointSlice => {
+                Some(fields.own(meta.get("name"), place)).filter(|name| !name.is_empty())
+            }
+            _ => fields.named(meta.get("name"), place),
+        }?;
         let namespace = fields.named(meta.get("namespace"), format_args!("metadata.namespace"));
         let namespace = match namespace {
             _ if !kind.is_namespaced() => fields.part(""),
@@ -94,9 +105,13 @@ impl Meta {
         };
         let labels = fields.labels(meta.get("labels"), format_args!("metadata.labels"), keep);
         let controller = Controller::read(meta, fields);
+        let tag = match kind {
+            Kind::Pod => image_tag(tree.get("spec"), fields),
+            _ => None,
+        };
         Some(Self {
             name,
-            common: fields.common(namespace, labels, controller),
+            common: fields.common(namespace, labels, controller, tag),
             line: 0,
             deleting: *meta.get("deletionTimestamp") != Tree::Null,
             flaws: Box::default(),
@@ -150,21 +165,21 @@ impl Controller {
         let version = owner.get("apiVersion").text().unwrap_or("apps/v1");
         let kind = owner.get("kind").text().unwrap_or_default();
         let place = format_args!("metadata.ownerReferences.uid");
-        let uid = fields.shared(owner.get("uid"), place);
+        let uid = fields.uid(owner.get("uid"), place);
         let kind = Kind::from_type(version, kind);
         Some(Self { kind, name, uid })
     }
 
     /// Whether this names the object with `name` and `uid`; UIDs decide where both are known.
-    pub(super) fn is(&self, name: &str, uid: &str) -> bool {
-        *self.name == *name && (self.uid.is_empty() || uid.is_empty() || *self.uid == *uid)
+    pub(super) fn is(&self, name: &str, uid: &Uid) -> bool {
+        *self.name == *name && (self.uid.is_empty() || uid.is_empty() || self.uid == *uid)
     }
 }
 
 /// `metadata.uid`; empty where a manifest has none.
-pub(super) fn uid(tree: &Tree, fields: &mut Fields<'_>) -> Arc<str> {
+pub(super) fn uid(tree: &Tree, fields: &mut Fields<'_>) -> Uid {
     let place = format_args!("metadata.uid");
-    fields.shared(tree.at(&["metadata", "uid"]), place)
+    fields.uid(tree.at(&["metadata", "uid"]), place)
 }
 
 /// `metadata.creationTimestamp`.

@@ -47,7 +47,7 @@ pub use join::Joined;
 pub use labels::{LabelSelector, Labels, SelectorError};
 pub use meta::{Common, Controller, Meta};
 pub use network::{
-    AddressType, EndpointSlice, Namespace, Node, Service, ServiceTarget, SliceEndpoint,
+    AddressType, EndpointSlice, Namespace, Node, Place, Service, ServiceTarget, SliceEndpoint,
 };
 pub use object::{Change, Document, ItemType, Kind, Object, Reader};
 pub use pods::{Ailment, Pod};

@@ -11,7 +11,7 @@ use super::labels::Labels;
 use super::meta::{self, Meta};
 use super::object::Kind;
 use super::tree::Tree;
-use crate::model::{EndpointPort, Port, Protocol};
+use crate::model::{EndpointPort, Port, Protocol, Uid};
 
 /// The prefix of the annotations that are ours.
 pub(super) const PREFIX: &str = "shiftdns.io/";
@@ -39,7 +39,7 @@ pub struct Service {
     /// Name.
     pub meta: Meta,
     /// Empty where a manifest has none.
-    pub uid: Arc<str>,
+    pub uid: Uid,
     /// `creationTimestamp`.
     pub created: Option<Timestamp>,
     /// The annotations with the prefix `shiftdns.io/`.
@@ -99,17 +99,24 @@ pub struct SliceEndpoint {
     /// Usually one.
     pub addresses: Few<IpAddr>,
     /// `targetRef.uid`; empty where absent.
-    pub uid: Arc<str>,
+    pub uid: Uid,
     /// `targetRef` where it is a Pod in the slice's namespace: its name.
     pub pod: Option<Arc<str>>,
-    /// `hostname`, as written.
-    pub hostname: Option<Arc<str>>,
+    /// Where it is.
+    pub place: Arc<Place>,
     /// Unset counts as true.
     pub ready: bool,
     /// Unset counts as `ready`.
     pub serving: bool,
     /// Unset counts as false.
     pub terminating: bool,
+}
+
+/// What many endpoints have in common, kept once by those who read them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// `hostname`, as written.
+    pub hostname: Option<Arc<str>>,
     /// `zone`.
     pub zone: Option<Arc<str>>,
     /// `nodeName`.
@@ -332,20 +339,24 @@ impl SliceEndpoint {
         let home = target.get("namespace").text().unwrap_or_default();
         let is_here = home.is_empty() || home == namespace;
         let uid = fields.uid(target.get("uid"), format_args!("endpoints[{n}].uid"));
-        let mut named = |tree: &Tree, key: &str| {
+        let pod = fields.own(target.get("name"), format_args!("endpoints[{n}].name"));
+        let mut named = |key: &str| {
             let place = format_args!("endpoints[{n}].{key}");
             fields.named(tree.get(key), place)
+        };
+        let place = Place {
+            hostname: named("hostname"),
+            zone: named("zone"),
+            node: named("nodeName"),
         };
         Self {
             addresses: addresses.into(),
             uid,
-            pod: named(target, "name").filter(|_| is_pod && is_here),
-            hostname: named(tree, "hostname"),
+            pod: (is_pod && is_here && !pod.is_empty()).then_some(pod),
+            place: fields.place(place),
             ready,
             serving,
             terminating,
-            zone: named(tree, "zone"),
-            node: named(tree, "nodeName"),
         }
     }
 }

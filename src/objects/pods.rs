@@ -10,7 +10,6 @@ use super::few::Few;
 use super::fields::Fields;
 use super::meta::{self, Meta};
 use super::object::Kind;
-use super::templates::image_tag;
 use super::tree::Tree;
 use crate::model::Trouble;
 
@@ -29,8 +28,6 @@ pub struct Pod {
     pub ready_since: Option<Timestamp>,
     /// Restarts of its containers, added up.
     pub restarts: u32,
-    /// The tag of its first container's image.
-    pub tag: Option<Arc<str>>,
     /// What is wrong with it while it counts. Most pods are well, and pay a pointer for it.
     pub ailment: Option<Box<Ailment>>,
 }
@@ -99,7 +96,6 @@ impl Pod {
             ready: readiness.is_ready,
             ready_since: readiness.since.filter(|_| readiness.is_ready == Some(true)),
             restarts: containers.restarts,
-            tag: image_tag(tree.get("spec"), fields),
             ailment: None,
         };
         if pod.counts() {

@@ -14,6 +14,7 @@ use super::labels::Labels;
 use super::meta::{self, ANNOTATIONS_MAX, Meta};
 use super::object::Kind;
 use super::tree::Tree;
+use crate::model::Uid;
 
 /// A ServiceRollout.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +22,7 @@ pub struct ServiceRollout {
     /// Name and namespace: those of the Service.
     pub meta: Meta,
     /// Empty where a manifest has none.
-    pub uid: Arc<str>,
+    pub uid: Uid,
     /// `metadata.resourceVersion`, by which who writes a status says which one was read; empty in a manifest.
     pub version: Arc<str>,
     /// `metadata.generation`, which counts up with each change of the spec; 0 in a manifest.
@@ -329,7 +330,7 @@ impl ServiceRollout {
     pub(super) fn read(tree: &Tree, fields: &mut Fields<'_>) -> Option<Self> {
         let meta = Meta::read(tree, Kind::ServiceRollout, fields, |_| false)?;
         let place = format_args!("metadata.resourceVersion");
-        let version = fields.uid(tree.at(&["metadata", "resourceVersion"]), place);
+        let version = fields.own(tree.at(&["metadata", "resourceVersion"]), place);
         let memory = fields.text(
             tree.at(&["status", "memory"]),
             format_args!("status.memory"),

@@ -11,6 +11,7 @@ use super::meta::{self, Meta};
 use super::object::Kind;
 use super::templates::{Content, HASH_LABELS, Template};
 use super::tree::Tree;
+use crate::model::Uid;
 
 /// A ReplicaSet: one revision of a Deployment.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +19,7 @@ pub struct ReplicaSet {
     /// Name, labels, controller.
     pub meta: Meta,
     /// Empty where a manifest has none.
-    pub uid: Arc<str>,
+    pub uid: Uid,
     /// `creationTimestamp`.
     pub created: Option<Timestamp>,
     /// The revision number its controller gave it.

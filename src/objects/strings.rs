@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use super::labels::Labels;
 use super::meta::Common;
+use super::network::Place;
 
-/// What objects have in common: the names of nodes, zones and pods, the labels of a revision, a pod's metadata but
-/// for its name.
+/// What objects have in common: the names of nodes and zones, the labels of a revision, a pod's metadata but for its
+/// name. What stands in one object only has no business here: to be known costs half as much as to be kept twice.
 #[derive(Debug, Default)]
 pub(super) struct Strings {
     texts: Pool<Arc<str>>,
     labels: Pool<Labels>,
     commons: Pool<Arc<Common>>,
+    places: Pool<Arc<Place>>,
 }
 
 impl Strings {
@@ -36,6 +38,13 @@ impl Strings {
         match self.commons.known.get(&common) {
             Some(known) => Arc::clone(known),
             None => self.commons.keep(Arc::new(common)),
+        }
+    }
+
+    pub(super) fn place(&mut self, place: Place) -> Arc<Place> {
+        match self.places.known.get(&place) {
+            Some(known) => Arc::clone(known),
+            None => self.places.keep(Arc::new(place)),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::meta::{self, Meta};
 use super::object::Kind;
 use super::templates::Template;
 use super::tree::Tree;
-use crate::model::{Amount, Workload, WorkloadKey, WorkloadKind};
+use crate::model::{Amount, Uid, Workload, WorkloadKey, WorkloadKind};
 
 /// Reads a number or a percentage such as `25%`.
 fn read_amount(
@@ -86,7 +86,7 @@ pub struct Deployment {
     /// Name.
     pub meta: Meta,
     /// Empty where a manifest has none.
-    pub uid: Arc<str>,
+    pub uid: Uid,
     /// Counted up with each change of the spec; 0 where absent.
     pub generation: i64,
     /// Labels of its pods.
@@ -121,7 +121,7 @@ pub struct StatefulSet {
     /// Name.
     pub meta: Meta,
     /// Empty where a manifest has none.
-    pub uid: Arc<str>,
+    pub uid: Uid,
     /// Counted up with each change of the spec; 0 where absent.
     pub generation: i64,
     /// Labels of its pods.
@@ -152,7 +152,7 @@ pub struct DaemonSet {
     /// Name.
     pub meta: Meta,
     /// Empty where a manifest has none.
-    pub uid: Arc<str>,
+    pub uid: Uid,
     /// Counted up with each change of the spec; 0 where absent.
     pub generation: i64,
     /// Labels of its pods.

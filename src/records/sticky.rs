@@ -79,9 +79,9 @@ impl Compiler<'_> {
         let service = self.service();
         Some(Sticky {
             by: policy.sticky,
-            service: match &*service.uid {
-                "" => service.key.to_string().into(),
-                _ => Arc::clone(&service.uid),
+            service: match service.uid.is_empty() {
+                true => service.key.to_string().into(),
+                false => service.uid.text().into(),
             },
             versions: versions
                 .into_iter()
@@ -128,9 +128,9 @@ impl Compiler<'_> {
 
 /// Endpoints of one identity are one target, as they are where targets are counted.
 fn identity(endpoint: &Endpoint) -> Arc<str> {
-    match (&*endpoint.uid, &endpoint.pod) {
-        ("", None) => endpoint.address.to_string().into(),
-        ("", Some(pod)) => Arc::clone(pod),
-        _ => Arc::clone(&endpoint.uid),
+    match &endpoint.pod {
+        _ if !endpoint.uid.is_empty() => endpoint.uid.text().into(),
+        Some(pod) => Arc::clone(pod),
+        None => endpoint.address.to_string().into(),
     }
 }

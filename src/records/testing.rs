@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::model::{
     Endpoint, EndpointPort, Policy, PolicySource, Protocol, Revision, ServiceKey, ServiceKind,
-    ServiceView, Share,
+    ServiceView, Share, Uid,
 };
 use crate::rollout::{Memory, Outcome, Role, evaluate};
 
@@ -114,13 +114,13 @@ fn endpoints(target: &str, revision: usize) -> impl Iterator<Item = (Endpoint, u
         ports.extend([port(Some("admin"), 9000), port(None, 7000)]);
     }
     let ports: Arc<[EndpointPort]> = ports.into();
-    let uid: Arc<str> = name.trim_end_matches('+').into();
+    let uid: Uid = name.trim_end_matches('+').into();
     let factor: u8 = factor.parse().unwrap();
     let addresses: Vec<IpAddr> = addresses.split(',').map(|a| a.parse().unwrap()).collect();
     addresses.into_iter().map(move |address| {
         let endpoint = Endpoint {
             address,
-            uid: Arc::clone(&uid),
+            uid: uid.clone(),
             pod: None,
             hostname: None,
             ready: true,

@@ -225,7 +225,7 @@ fn a_target_is_a_pod_with_all_of_its_addresses_and_ports() {
     assert_eq!(kept(&split), Some(expected("shop/web")));
     // Without a UID it is the pod's name that stays, and without that the address.
     for endpoint in &mut split.view.endpoints {
-        if endpoint.uid.as_ref() == "a" {
+        if endpoint.uid.text() == "a" {
             endpoint.pod = Some("web-0".into());
         }
         endpoint.uid = "".into();

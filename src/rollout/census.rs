@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::evaluate::Basis;
 use super::ramp::after;
-use crate::model::{Endpoint, ServiceView};
+use crate::model::{Endpoint, ServiceView, Uid};
 
 /// What is counted, by version.
 #[derive(Clone, Debug, Default)]
@@ -101,12 +101,14 @@ impl Census {
     }
 }
 
-type Identity<'v> = (&'v str, Option<IpAddr>);
+/// UID, pod's name, address: the first of them that is known, the others empty.
+type Identity<'v> = (&'v Uid, &'v str, Option<IpAddr>);
 
 fn identity(endpoint: &Endpoint) -> Identity<'_> {
-    match (&*endpoint.uid, endpoint.pod.as_deref()) {
-        ("", None) => ("", Some(endpoint.address)),
-        ("", Some(pod)) => (pod, None),
-        (uid, _) => (uid, None),
+    let uid = &endpoint.uid;
+    match endpoint.pod.as_deref() {
+        _ if !uid.is_empty() => (uid, "", None),
+        Some(pod) => (uid, pod, None),
+        None => (uid, "", Some(endpoint.address)),
     }
 }

@@ -72,6 +72,16 @@ pub struct TrackMemory {
 }
 
 impl Memory {
+    /// Gives back what it has room for beyond what it remembers: it is kept for every service, and seldom grows.
+    pub fn shrink_to_fit(&mut self) {
+        self.tracks.shrink_to_fit();
+        for track in &mut self.tracks {
+            track.latches.shrink_to_fit();
+            track.retries.shrink_to_fit();
+            track.seen.shrink_to_fit();
+        }
+    }
+
     /// Learns from another server's memory of the same service, so that all of them count from the same moments, from
     /// those of the one that wrote first; and what only one of them saw, all know. Tracks that stand elsewhere there keep
     /// what they have, but for failures of the same target: of two servers the one that saw it fail is right.

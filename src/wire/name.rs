@@ -88,6 +88,11 @@ impl Name {
         Ok(Self(wire.into()))
     }
 
+    /// Whether [`Name::below`] gives a name for this one label.
+    pub fn has_room_for(&self, label: &[u8]) -> bool {
+        (1..=LABEL_LEN_MAX).contains(&label.len()) && label.len() + 1 + self.0.len() <= NAME_LEN_MAX
+    }
+
     /// The octets on the wire, root label included.
     pub fn as_wire(&self) -> &[u8] {
         &self.0

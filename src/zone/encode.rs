@@ -1,9 +1,11 @@
 //! Encoding: the records of a service become its Node in one zone.
 
+use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::addresses::{address_sets, encode_addresses, kept_addresses, redrawn, rotated_sets};
+use super::addresses::{encode_addresses, kept_addresses, redrawn, rotated_sets};
+use super::hosts::Hosts;
 use super::node::{Alias, Below, Labelled, Node, PortSet, Set, Sets, ViewNode};
 use super::ports::{encode_srv, kept_srv, weights};
 use crate::model::{Family, Problem, Protocol, ServiceKey};
@@ -97,7 +99,7 @@ pub fn reshared(node: &Node, records: &Records, generation: u64) -> Option<Node>
             views: std::iter::once(own).chain(others).collect(),
             versions_text: texts(&names.versions_text, names.ttl_text),
             rollout_text: rollout_text(names, generation),
-            hosts: Arc::clone(&below.hosts),
+            hosts: below.hosts.clone(),
             ports: Arc::clone(&below.ports),
             plain: Arc::clone(&below.plain),
             versions: Arc::clone(&below.versions),
@@ -151,15 +153,14 @@ fn reshared_view(view: &View, known: &ViewNode) -> ViewNode {
 struct Targets<'a> {
     names: &'a Names,
     service: &'a Name,
-    /// By host; `None` for one that no DNS name fits.
-    hosts: Vec<Option<Name>>,
+    /// By host, made when the first record points to it; `None` for one that no DNS name fits.
+    hosts: Vec<OnceCell<Option<Name>>>,
     /// Those that a record pointing to the service itself brings along.
     own_addresses: Vec<IpAddr>,
 }
 
 impl<'a> Targets<'a> {
     fn of(names: &'a Names, service: &'a Name) -> Self {
-        let hosts = names.hosts.iter();
         let own = names.views.first();
         let members = own
             .into_iter()
@@ -167,11 +168,14 @@ impl<'a> Targets<'a> {
         Self {
             names,
             service,
-            hosts: hosts
-                .map(|host| service.below([host.label.as_bytes()]).ok())
-                .collect(),
+            hosts: vec![OnceCell::new(); names.hosts.len()],
             own_addresses: members.map(|member| member.address).collect(),
         }
+    }
+
+    /// A DNS name fits the host.
+    fn fits(&self, host: &records::Host) -> bool {
+        self.service.has_room_for(host.label.as_bytes())
     }
 
     /// What a target is called, and its addresses.
@@ -180,7 +184,9 @@ impl<'a> Targets<'a> {
             SrvTarget::Service => Some((self.service, &*self.own_addresses)),
             SrvTarget::Host(index) => {
                 let host = self.names.hosts.get(index)?;
-                Some((self.hosts.get(index)?.as_ref()?, &*host.addresses))
+                let below = || self.service.below([host.label.as_bytes()]).ok();
+                let name = self.hosts.get(index)?.get_or_init(below);
+                Some((name.as_ref()?, &*host.addresses))
             }
         }
     }
@@ -226,12 +232,7 @@ impl Encoder<'_> {
 
     fn names(&mut self, names: &Names) -> Node {
         let targets = Targets::of(names, self.name);
-        for (host, _) in names
-            .hosts
-            .iter()
-            .zip(&targets.hosts)
-            .filter(|(_, target)| target.is_none())
-        {
+        for host in names.hosts.iter().filter(|host| !targets.fits(host)) {
             self.problem(format!(
                 "`{}` makes a name longer than 255 octets and is left out",
                 host.label
@@ -257,7 +258,7 @@ impl Encoder<'_> {
             .map(|own| own.sets.clone())
             .unwrap_or_default();
         let below = Below {
-            hosts: hosts(names, &targets.hosts),
+            hosts: hosts(names, &targets),
             ports: ports(names),
             views: views.into(),
             plain: labelled(&names.plain),
@@ -369,20 +370,9 @@ impl<'a> Bodies<'a> {
     }
 }
 
-fn hosts(names: &Names, targets: &[Option<Name>]) -> Labelled<Sets> {
-    let fitting = names
-        .hosts
-        .iter()
-        .zip(targets)
-        .filter(|(_, target)| target.is_some());
-    let mut hosts: Vec<(Box<[u8]>, Sets)> = fitting
-        .map(|(host, _)| {
-            let sets = address_sets(&host.addresses, names.ttl_hosts);
-            (label(&host.label), Sets::new(sets))
-        })
-        .collect();
-    hosts.sort_by(|(one, _), (other, _)| one.cmp(other));
-    hosts.into()
+fn hosts(names: &Names, targets: &Targets<'_>) -> Hosts {
+    let fitting = names.hosts.iter().filter(|host| targets.fits(host));
+    Hosts::new(fitting, names.ttl_hosts)
 }
 
 fn ports(names: &Names) -> Arc<[(Protocol, Box<[u8]>)]> {

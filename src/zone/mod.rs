@@ -14,6 +14,7 @@ pub mod weights;
 // What is published, and how it is encoded.
 mod addresses;
 mod encode;
+mod hosts;
 mod node;
 mod ports;
 mod zones;

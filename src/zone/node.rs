@@ -11,8 +11,10 @@
 //! ```
 //! A name that is only an ancestor of others (`_tcp`, `_version`) is found, and empty (RFC 8020, section 2).
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use super::hosts::Hosts;
 use super::kept::Kept;
 use super::sample::Sampler;
 use crate::model::Protocol;
@@ -91,6 +93,13 @@ pub enum Found<'n> {
     Sets(&'n Sets),
     /// The same, and it is the name of one target: no share and no role moves it.
     Host(&'n Sets),
+    /// The same, and all it has is an A record of this address.
+    Address {
+        /// The address.
+        address: Ipv4Addr,
+        /// Its time to live, in seconds.
+        ttl: u32,
+    },
     /// The name exists and has this SRV set alone.
     Srv(&'n PortSet),
     /// The name exists without sets.
@@ -122,13 +131,17 @@ impl Sets {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// The types there are.
+    pub(super) fn types(&self) -> impl Iterator<Item = u16> {
+        self.0.iter().map(|(of, _)| *of)
+    }
 }
 
 /// What stands below a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Below {
-    /// Sorted by label.
-    pub(super) hosts: Labelled<Sets>,
+    pub(super) hosts: Hosts,
     /// Sorted by protocol, then name; [`ViewNode::srv`] is parallel to it.
     pub(super) ports: Arc<[(Protocol, Box<[u8]>)]>,
     /// View 0 is the service's own name; its sets are the Node's.
@@ -206,12 +219,8 @@ impl Below {
         let rest = prefix - 1;
         let label = name.label(rest);
         if label.first() != Some(&b'_') {
-            if let Some(sets) = get(&self.hosts, label) {
-                return if rest == 0 {
-                    Found::Host(sets)
-                } else {
-                    Found::Missing
-                };
+            if let Some(host) = self.hosts.find(label) {
+                return if rest == 0 { host } else { Found::Missing };
             }
             return self.find_view(get(&self.plain, label), name, rest);
         }
@@ -282,7 +291,7 @@ fn found_if_any(sets: &Sets) -> Found<'_> {
     }
 }
 
-fn get<'l, T>(labels: &'l Labelled<T>, label: &[u8]) -> Option<&'l T> {
+pub(super) fn get<'l, T>(labels: &'l Labelled<T>, label: &[u8]) -> Option<&'l T> {
     let index = labels.binary_search_by(|(of, _)| (**of).cmp(label)).ok()?;
     labels.get(index).map(|(_, value)| value)
 }
@@ -296,7 +305,8 @@ impl Found<'_> {
     /// The type numbers of the sets found, for people.
     pub fn types(&self) -> Vec<u16> {
         match self {
-            Self::Sets(sets) | Self::Host(sets) => sets.0.iter().map(|(of, _)| *of).collect(),
+            Self::Sets(sets) | Self::Host(sets) => sets.types().collect(),
+            Self::Address { .. } => vec![rtype::A],
             Self::Srv(_) => vec![rtype::SRV],
             Self::Empty | Self::Missing => Vec::new(),
         }

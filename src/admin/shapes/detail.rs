@@ -232,7 +232,7 @@ impl Service {
             .collect();
         Self {
             head: (&**summary).into(),
-            uid: Arc::clone(&view.uid),
+            uid: view.uid.text().into(),
             created: view.created,
             origin: view.origin.as_ref().map(Origin::from),
             cluster_ips,

@@ -428,7 +428,7 @@ fn went(stages: &[(State, &str)]) -> Engine {
         shop.engine
             .keep_memory(&mut service, &detail.view, &mut outcome);
     }
-    shop.engine.services.insert(web(), service);
+    shop.engine.services.insert(web(), service.into());
     shop.engine
 }
 

@@ -386,8 +386,12 @@ fn backends_are_revisions() {
     let view = joined(&index, "web").view.unwrap();
     let endpoint = &view.endpoints[0];
     assert_eq!(
-        (endpoint.ready, &*endpoint.uid, endpoint.ports[0].number),
-        (false, "u1", 80)
+        (
+            endpoint.ready,
+            endpoint.uid.to_string(),
+            endpoint.ports[0].number
+        ),
+        (false, "u1".to_owned(), 80)
     );
 }
 

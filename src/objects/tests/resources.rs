@@ -117,7 +117,7 @@ fn a_spec_says_what_annotations_say() {
         &["steps: ", "weights: "],
     );
     let (resource, _) = resource(&json!({}));
-    assert_eq!((&*resource.uid, &*resource.version), ("u", "7"));
+    assert_eq!((&*resource.uid.text(), &*resource.version), ("u", "7"));
     assert_eq!(resource.generation, 3);
     assert_eq!(resource.memory.as_deref(), Some("{}"));
 }
