@@ -4,6 +4,7 @@
 //! by the reaper when this process ends without dropping it: by a signal, by `exit`, by a panic. Of a server that forks the whole
 //! group is counted and killed.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -45,23 +46,25 @@ impl Drop for Child {
     }
 }
 
-/// Kills the groups it was told of when its pipe closes, whichever way this process ends.
+/// Kills the groups it was told of, and removes their files, when its pipe closes, whichever way this process ends.
 pub(crate) struct Reaper {
     shell: Mutex<(Process, Option<ChildStdin>)>,
 }
 
 impl Reaper {
-    /// Starts it, in a process group of its own so that Ctrl-C spares it.
-    pub(crate) fn start() -> io::Result<Arc<Self>> {
+    /// Starts it, in a process group of its own so that Ctrl-C spares it. At the end it removes `litter`, where the children's files are.
+    pub(crate) fn start(litter: &Path) -> io::Result<Arc<Self>> {
         const SCRIPT: &str = r#"
             declare -A alive
             while read -r verb id; do
                 case $verb in
                     add) alive[$id]=1 ;;
+                    litter) litter=$id ;;
                     kill) kill -KILL -- "-$id"; unset "alive[$id]" ;;
                 esac
             done
             for id in "${!alive[@]}"; do kill -KILL -- "-$id"; done
+            [ -n "$litter" ] && rm -rf -- "$litter"
         "#;
         let mut shell = Command::new("bash")
             .args(["-c", SCRIPT])
@@ -71,16 +74,18 @@ impl Reaper {
             .stderr(Stdio::null())
             .spawn()?;
         let pipe = shell.stdin.take();
-        Ok(Arc::new(Self {
+        let reaper = Self {
             shell: Mutex::new((shell, pipe)),
-        }))
+        };
+        reaper.tell("litter", litter.display());
+        Ok(Arc::new(reaper))
     }
 
-    fn tell(&self, verb: &str, id: u32) {
+    fn tell(&self, verb: &str, of: impl Display) {
         let mut shell = self.shell.lock().expect("no holder panics");
         if let Some(pipe) = &mut shell.1 {
             // Without the reaper the child is killed all the same, unless we are.
-            let _ = writeln!(pipe, "{verb} {id}");
+            let _ = writeln!(pipe, "{verb} {of}");
         }
     }
 

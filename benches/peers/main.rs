@@ -15,6 +15,7 @@
     reason = "the table is what this program is for, and it says what it is doing"
 )]
 
+mod api;
 mod calls;
 mod chance;
 mod children;
@@ -22,11 +23,13 @@ mod histogram;
 mod load;
 mod machine;
 mod objects;
+mod peers;
 mod questions;
 mod reflector;
 mod rounds;
 mod servers;
 mod shape;
+mod stream;
 mod table;
 mod zonefile;
 
@@ -35,6 +38,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use api::Api;
 use children::Reaper;
 use load::Pace;
 use questions::{Asked, Questions};
@@ -117,11 +121,13 @@ fn main() {
 fn measure(options: &Options) {
     calls::stay_on(servers::HOME_CORE).expect("this machine has two cores");
     let directory = tempfile::tempdir().expect("a directory");
+    let shape = Shape::of(options.services);
     let ground = Ground {
         directory: directory.path().to_owned(),
-        shape: Shape::of(options.services),
-        reaper: Reaper::start().expect("bash"),
+        shape,
+        reaper: Reaper::start(directory.path()).expect("bash"),
         program: options.server_binary.clone(),
+        api: Api::start(shape).expect("a port on loopback"),
     };
     let wanted = match options.only.is_empty() {
         true => Which::value_variants(),

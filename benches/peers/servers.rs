@@ -12,8 +12,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::api::Api;
 use crate::children::{Child, Reaper};
 use crate::objects;
+use crate::peers;
 use crate::questions::{Asked, Questions};
 use crate::shape::Shape;
 
@@ -22,7 +24,7 @@ pub(crate) const SERVER_CORE: usize = 0;
 /// The core of this process.
 pub(crate) const HOME_CORE: usize = 1;
 /// A server that takes longer is not going to be ready.
-const START: Duration = Duration::from_secs(90);
+const START: Duration = Duration::from_secs(30);
 
 /// A server that can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -34,6 +36,14 @@ pub(crate) enum Which {
     Ours,
     /// On all addresses, so that it must say from which one it answers.
     OursWildcard,
+    Knot,
+    Nsd,
+    Bind,
+    Powerdns,
+    /// Its `kubernetes` plugin alone.
+    Coredns,
+    /// And its cache.
+    CorednsCache,
 }
 
 impl Which {
@@ -43,6 +53,12 @@ impl Which {
             Self::ReflectorPktinfo => "reflector, PKTINFO",
             Self::Ours => "ShiftDNS",
             Self::OursWildcard => "ShiftDNS, PKTINFO",
+            Self::Knot => "Knot",
+            Self::Nsd => "NSD",
+            Self::Bind => "BIND",
+            Self::Powerdns => "PowerDNS",
+            Self::Coredns => "CoreDNS",
+            Self::CorednsCache => "CoreDNS, cache",
         }
     }
 
@@ -70,6 +86,8 @@ pub(crate) struct Ground {
     pub(crate) reaper: Arc<Reaper>,
     /// The program `shiftdns`.
     pub(crate) program: PathBuf,
+    /// Where CoreDNS learns of the cluster.
+    pub(crate) api: Api,
 }
 
 /// A server that answers.
@@ -115,9 +133,10 @@ pub(crate) fn start(which: Which, ground: &Ground) -> Result<Server, String> {
     Ok(server)
 }
 
-struct Prepared {
-    command: Command,
-    version: String,
+/// What is to be run.
+pub(crate) struct Prepared {
+    pub(crate) command: Command,
+    pub(crate) version: String,
 }
 
 fn prepare(
@@ -129,6 +148,7 @@ fn prepare(
     match which {
         Which::Reflector | Which::ReflectorPktinfo => reflector(which, address),
         Which::Ours | Which::OursWildcard => ours(which, ground, home, address),
+        _ => peers::prepare(which, ground, home, address),
     }
 }
 
@@ -182,7 +202,7 @@ fn ours(
 }
 
 /// The first line that a command prints, on whichever output.
-fn first_line(command: &mut Command) -> String {
+pub(crate) fn first_line(command: &mut Command) -> String {
     let Ok(output) = command.output() else {
         return String::new();
     };
