@@ -1,0 +1,166 @@
+//! ShiftDNS beside its peers: CoreDNS, Knot, NSD, BIND and PowerDNS, and beside what the kernel alone costs.
+//!
+//! ```text
+//! cargo bench --bench peers                                               # the whole table
+//! cargo bench --bench peers -- mix --rounds 3 --only ours,reflector       # a part of it
+//! cargo bench --bench peers -- mix --server-binary PATH                   # another build of ours
+//! ```
+//!
+//! Every server has the same cluster ([`shape`]) and one worker on core 0; the generator has core 1 to itself. Servers run in turns,
+//! and processor time an answer is divided by that of the [`reflector`] in the same round: that is *x*. It starts every process
+//! itself, on loopback, and ends it; it changes nothing outside a temporary directory.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the table is what this program is for, and it says what it is doing"
+)]
+
+mod api;
+mod calls;
+mod chance;
+mod children;
+mod histogram;
+mod load;
+mod machine;
+mod objects;
+mod peers;
+mod questions;
+mod reflector;
+mod rounds;
+mod servers;
+mod shape;
+mod stream;
+mod table;
+mod zonefile;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use api::Api;
+use children::Reaper;
+use load::Pace;
+use questions::{Asked, Questions};
+use rounds::Rounds;
+use servers::{Ground, Server, Which};
+use shape::Shape;
+
+/// The order of questions is the same in every run.
+const SEED: u64 = 0x5817_F7D5;
+
+#[derive(Parser)]
+#[command(about = "measures ShiftDNS beside its peers and prints a table")]
+struct Arguments {
+    #[command(subcommand)]
+    helper: Option<Helper>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Subcommand)]
+enum Helper {
+    /// What this program starts itself as.
+    #[command(hide = true)]
+    Reflect {
+        port: u16,
+        #[arg(long)]
+        pktinfo: bool,
+    },
+}
+
+#[derive(Args)]
+struct Options {
+    /// Which parts of the table; all of them by default.
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// Which servers; all of them by default.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Which>,
+    /// Rounds of each part that has any.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of each run.
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Queries on their way in a closed loop.
+    #[arg(long, default_value_t = 256)]
+    outstanding: usize,
+    /// Services with a cluster IP.
+    #[arg(long, default_value_t = 10_000)]
+    services: usize,
+    /// Our program; the release build by default.
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_shiftdns"))]
+    server_binary: PathBuf,
+    /// What cargo says to a bench.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// All servers under the mix of questions.
+    Mix,
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    if let Some(Helper::Reflect { port, pktinfo }) = arguments.helper {
+        reflector::reflect(port, pktinfo).expect("loopback takes datagrams");
+        return;
+    }
+    let options = arguments.options;
+    if !options.bench && options.parts.is_empty() {
+        // `cargo test` runs benches too, to see that they do.
+        println!("nothing was asked for: cargo bench --bench peers");
+        return;
+    }
+    measure(&options);
+}
+
+fn measure(options: &Options) {
+    calls::stay_on(servers::HOME_CORE).expect("this machine has two cores");
+    let directory = tempfile::tempdir().expect("a directory");
+    let shape = Shape::of(options.services);
+    let ground = Ground {
+        directory: directory.path().to_owned(),
+        shape,
+        reaper: Reaper::start(directory.path()).expect("bash"),
+        program: options.server_binary.clone(),
+        api: Api::start(shape).expect("a port on loopback"),
+    };
+    let wanted = match options.only.is_empty() {
+        true => Which::value_variants(),
+        false => &options.only,
+    };
+    let mut running: Vec<Server> = Vec::new();
+    for which in wanted {
+        match servers::start(*which, &ground) {
+            Ok(server) => {
+                eprintln!(
+                    "{} {} answers after {:.1} s",
+                    which.name(),
+                    server.version,
+                    server.start.as_secs_f64()
+                );
+                running.push(server);
+            }
+            Err(reason) => println!("{} is missing: {reason}", which.name()),
+        }
+    }
+    let rounds = Rounds {
+        count: options.rounds,
+        length: Duration::from_secs_f64(options.seconds),
+    };
+    table::machine();
+    let questions = Questions::of(Asked::Mix, ground.shape, SEED);
+    let all: Vec<&Server> = running.iter().collect();
+    let reflectors: Vec<&Server> = (running.iter())
+        .filter(|server| server.which.is_reflector())
+        .collect();
+    let pace = Pace::Closed {
+        outstanding: options.outstanding,
+    };
+    let series = rounds.run(&all, &reflectors, &questions, pace);
+    table::costs("Mix", &series);
+}

@@ -1,0 +1,256 @@
+//! Servers: how each is set up over the same cluster, started, and known to be ready.
+//!
+//! Given the [`Ground`] they stand on (a directory, the cluster written down in each form), [`start`] gives a running [`Server`] on a
+//! loopback port of its own, once it answered a question right, or says why there is none. Each has one worker on one core, no log,
+//! a receive buffer as large as the system gives, and answers a query of 1232 octets with glue.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::api::Api;
+use crate::children::{Child, Reaper};
+use crate::objects;
+use crate::peers;
+use crate::questions::{Asked, Questions};
+use crate::shape::Shape;
+
+/// The core of every server.
+pub(crate) const SERVER_CORE: usize = 0;
+/// The core of this process.
+pub(crate) const HOME_CORE: usize = 1;
+/// A server that takes longer is not going to be ready.
+const START: Duration = Duration::from_secs(30);
+
+/// A server that can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum Which {
+    /// What the kernel costs.
+    Reflector,
+    /// The same on all addresses.
+    ReflectorPktinfo,
+    Ours,
+    /// On all addresses, so that it must say from which one it answers.
+    OursWildcard,
+    Knot,
+    Nsd,
+    Bind,
+    Powerdns,
+    /// Its `kubernetes` plugin alone.
+    Coredns,
+    /// And its cache.
+    CorednsCache,
+}
+
+impl Which {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Reflector => "reflector",
+            Self::ReflectorPktinfo => "reflector, PKTINFO",
+            Self::Ours => "ShiftDNS",
+            Self::OursWildcard => "ShiftDNS, PKTINFO",
+            Self::Knot => "Knot",
+            Self::Nsd => "NSD",
+            Self::Bind => "BIND",
+            Self::Powerdns => "PowerDNS",
+            Self::Coredns => "CoreDNS",
+            Self::CorednsCache => "CoreDNS, cache",
+        }
+    }
+
+    /// Which reflector does as much as it must.
+    pub(crate) fn reflector(self) -> Self {
+        match self {
+            Self::ReflectorPktinfo | Self::OursWildcard => Self::ReflectorPktinfo,
+            _ => Self::Reflector,
+        }
+    }
+
+    pub(crate) fn is_reflector(self) -> bool {
+        matches!(self, Self::Reflector | Self::ReflectorPktinfo)
+    }
+
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::Ours | Self::OursWildcard)
+    }
+}
+
+/// What all servers stand on.
+pub(crate) struct Ground {
+    pub(crate) directory: PathBuf,
+    pub(crate) shape: Shape,
+    pub(crate) reaper: Arc<Reaper>,
+    /// The program `shiftdns`.
+    pub(crate) program: PathBuf,
+    /// Where CoreDNS learns of the cluster.
+    pub(crate) api: Api,
+}
+
+/// A server that answers.
+pub(crate) struct Server {
+    pub(crate) which: Which,
+    pub(crate) address: SocketAddr,
+    pub(crate) version: String,
+    pub(crate) child: Child,
+    /// From its start to its first right answer.
+    pub(crate) start: Duration,
+}
+
+impl Server {
+    pub(crate) fn group(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+/// Starts a server and waits until it answers right. `Err`: why there is none.
+pub(crate) fn start(which: Which, ground: &Ground) -> Result<Server, String> {
+    let begun = Instant::now();
+    let address = free_address().map_err(|error| format!("no port: {error}"))?;
+    let home = ground.directory.join(format!("{which:?}"));
+    fs::create_dir_all(&home).map_err(|error| format!("`{}`: {error}", home.display()))?;
+    let Prepared {
+        mut command,
+        version,
+    } = prepare(which, ground, &home, address)?;
+    let log = home.join("log");
+    let child = ground
+        .reaper
+        .start_child(&mut command, &log, SERVER_CORE, HOME_CORE)
+        .map_err(|error| format!("`{}`: {error}", command.get_program().display()))?;
+    let mut server = Server {
+        which,
+        address,
+        version,
+        child,
+        start: Duration::ZERO,
+    };
+    wait(&mut server, ground.shape)?;
+    server.start = begun.elapsed();
+    Ok(server)
+}
+
+/// What is to be run.
+pub(crate) struct Prepared {
+    pub(crate) command: Command,
+    pub(crate) version: String,
+}
+
+fn prepare(
+    which: Which,
+    ground: &Ground,
+    home: &Path,
+    address: SocketAddr,
+) -> Result<Prepared, String> {
+    match which {
+        Which::Reflector | Which::ReflectorPktinfo => reflector(which, address),
+        Which::Ours | Which::OursWildcard => ours(which, ground, home, address),
+        _ => peers::prepare(which, ground, home, address),
+    }
+}
+
+fn reflector(which: Which, address: SocketAddr) -> Result<Prepared, String> {
+    let own = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut command = Command::new(own);
+    command.args(["reflect", &address.port().to_string()]);
+    if which == Which::ReflectorPktinfo {
+        command.arg("--pktinfo");
+    }
+    Ok(Prepared {
+        command,
+        version: String::new(),
+    })
+}
+
+fn ours(
+    which: Which,
+    ground: &Ground,
+    home: &Path,
+    address: SocketAddr,
+) -> Result<Prepared, String> {
+    let write = || -> io::Result<()> {
+        let file = fs::File::create(home.join("cluster.json"))?;
+        let list = objects::list(ground.shape);
+        serde_json::to_writer(io::BufWriter::new(file), &list).map_err(io::Error::other)
+    };
+    write().map_err(|error| format!("manifests: {error}"))?;
+    let listen = match which {
+        Which::OursWildcard => SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())),
+        _ => address,
+    };
+    let mut command = Command::new(&ground.program);
+    command
+        .args([
+            "serve",
+            "--workers",
+            "1",
+            "--http",
+            "127.0.0.1:0",
+            "--api",
+            "127.0.0.1:0",
+        ])
+        .args(["--listen", &listen.to_string(), "--manifests"])
+        .arg(home)
+        .env("RUST_LOG", "warn");
+    Ok(Prepared {
+        command,
+        version: first_line(Command::new(&ground.program).arg("--version")),
+    })
+}
+
+/// The first line that a command prints, on whichever output.
+pub(crate) fn first_line(command: &mut Command) -> String {
+    let Ok(output) = command.output() else {
+        return String::new();
+    };
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    text.lines().next().unwrap_or_default().trim().to_owned()
+}
+
+/// A loopback address whose port is free for UDP and TCP.
+fn free_address() -> io::Result<SocketAddr> {
+    loop {
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        if UdpSocket::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+}
+
+/// Asks until the answer is right.
+fn wait(server: &mut Server, shape: Shape) -> Result<(), String> {
+    let questions = Questions::of(Asked::Mix, shape, 1);
+    let deadline = Instant::now() + START;
+    let mut last = "no answer".to_owned();
+    while Instant::now() < deadline {
+        if let Some(ended) = server.child.ended() {
+            return Err(format!("ended while starting: {ended}"));
+        }
+        match ask(server.address, questions.query(0)) {
+            Ok(_) if server.which.is_reflector() => return Ok(()),
+            Ok(answer) => match questions.get(0).fault_in(&answer) {
+                None => return Ok(()),
+                Some(fault) => last = fault,
+            },
+            Err(error) => last = error.to_string(),
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Err(format!("not ready after {START:?}: {last}"))
+}
+
+/// Asks one question and waits half a second for the answer.
+pub(crate) fn ask(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.connect(server)?;
+    socket.set_read_timeout(Some(Duration::from_millis(500)))?;
+    socket.send(query)?;
+    let mut answer = vec![0; 4096];
+    let length = socket.recv(&mut answer)?;
+    answer.truncate(length);
+    Ok(answer)
+}
