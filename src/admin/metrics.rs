@@ -3,7 +3,7 @@
 //! Nothing is kept here: a series exists as long as what it tells of does. Series a scrape, at most:
 //!
 //! - queries: 2 transports * 10 types * 8 codes = 160, of which only those that are not zero are written;
-//! - sockets, store, engine and look-ups upstream: some 45;
+//! - sockets, store, engine and look-ups upstream: some 45, and a histogram of 21 buckets;
 //! - zones: one each; kinds of object: 11, and of a cluster that is followed, 11 more for each;
 //! - one for each service (its state), and three for each version of a service (share, targets, answers);
 //! - of services that roll out or are weighted, ten for each track (its states, a digest) and two for each version;
@@ -34,7 +34,7 @@ use tokio::time;
 use super::now_secs;
 use crate::answer::{Counts, TYPES, Transport, View};
 use crate::engine::control::{Handle, Stopped};
-use crate::engine::{CountedVersions, DURATION_BOUNDS, Summary, Took, Totals};
+use crate::engine::{CountedVersions, Programming, Summary, Totals};
 use crate::kubernetes;
 use crate::model::ServiceKey;
 use crate::wire::Rcode;
@@ -341,7 +341,26 @@ impl Facts {
         for (kind, count) in self.totals.objects {
             objects.gauge(&[("kind", kind.as_str())], count as u64)?;
         }
-        Ok(())
+        self.programming(page)
+    }
+
+    /// Under the name, with the label and in the buckets of CoreDNS's, so that dashboards can be carried over.
+    fn programming(&self, page: &mut Page<'_>) -> fmt::Result {
+        let help = "From a change of endpoints, as the controller of their slice dates it, to the answers that follow from it";
+        let mut family = page.family(
+            "shiftdns_kubernetes_dns_programming_duration",
+            help,
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        let Programming { buckets, total } = self.totals.programming;
+        let labels = [("service_kind", "headless_with_selector")];
+        family.histogram(
+            &labels,
+            Programming::bounds(),
+            &buckets,
+            total.as_secs_f64(),
+        )
     }
 }
 
@@ -402,13 +421,17 @@ impl Series<'_> {
         self.0.encode_gauge(&value)
     }
 
-    fn histogram(&mut self, labels: &impl EncodeLabelSet, took: &Took) -> fmt::Result {
-        let bounds = DURATION_BOUNDS.into_iter().map(f64::from);
+    /// `buckets` has one more than `bounds`, for what is beyond the last; `total` is in the unit of the bounds.
+    fn histogram(
+        &mut self,
+        labels: &impl EncodeLabelSet,
+        bounds: impl Iterator<Item = f64>,
+        buckets: &[u64],
+        total: f64,
+    ) -> fmt::Result {
+        let count = sum(buckets.iter().copied());
         let bounds = bounds.chain([f64::INFINITY]);
-        let buckets: Vec<(f64, u64)> = bounds.zip(took.buckets).collect();
-        let count = sum(took.buckets.into_iter());
-        // Exact up to 2^53 seconds of roll-outs.
-        let total = took.total_secs as f64;
+        let buckets: Vec<(f64, u64)> = bounds.zip(buckets.iter().copied()).collect();
         self.0
             .encode_family(labels)?
             .encode_histogram::<NoLabelSet>(total, count, &buckets, None)

@@ -323,6 +323,7 @@ impl Loop {
         if let Some(problems) = problems {
             self.engine.set_source_problems(problems);
         }
+        self.engine.programmed(Timestamp::now());
         log_published(&applied, started);
         if !was_synced && self.engine.view.is_synced() {
             info!(

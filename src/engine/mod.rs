@@ -34,6 +34,7 @@ mod schedule;
 mod history;
 mod intents;
 mod problems;
+mod programming;
 mod reports;
 mod told;
 
@@ -65,6 +66,7 @@ use targets::Targets;
 pub use drains::Drain;
 pub use history::{DURATION_BOUNDS, Durations, ResultCount, Took};
 pub use intents::{Acted, Intent, IntentError};
+pub use programming::Programming;
 pub use reports::{Notice, Occasion, Report, Revision, Standing, Status, TrackStatus};
 pub use slots::CountedVersions;
 pub use told::{Detail, Summary, Totals, TrackSummary, VersionSummary};
@@ -139,6 +141,9 @@ pub struct Engine {
     /// Services that were evaluated while the source was lost: what was seen then is told when it is back.
     untold: BTreeSet<ServiceKey>,
     durations: Durations,
+    programming: Programming,
+    /// When the changes of the last batch had happened.
+    triggered: Vec<Timestamp>,
 }
 
 /// What is kept of a published service.
@@ -222,6 +227,8 @@ impl Engine {
             reports: Vec::new(),
             untold: BTreeSet::new(),
             durations: Durations::default(),
+            programming: Programming::default(),
+            triggered: Vec::new(),
         };
         let addresses = &engine.settings.name_server;
         for zone in engine.view.zones.iter() {
@@ -234,7 +241,9 @@ impl Engine {
 
     /// Folds a batch in and publishes what it changed.
     pub fn apply(&mut self, changes: Vec<Change>, now: Timestamp) -> Applied {
+        self.triggered.clear();
         for change in changes {
+            self.triggered.extend(self.index.triggered(&change));
             if let Change::Reset { kind, .. } = &change {
                 self.missing_kinds.remove(kind);
             }
@@ -283,6 +292,13 @@ impl Engine {
         Applied {
             services: compiled,
             ..applied
+        }
+    }
+
+    /// Counts how long what the last batch told took until it was published, which is now.
+    fn programmed(&mut self, now: Timestamp) {
+        for triggered in self.triggered.drain(..) {
+            self.programming.add(triggered, now);
         }
     }
 
@@ -522,6 +538,7 @@ impl Engine {
             objects: self.index.counts(),
             problems: self.problems.count(),
             durations: self.durations.clone(),
+            programming: self.programming,
         }
     }
 

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::drains::Drain;
 use super::history::{Durations, ResultCount};
+use super::programming::Programming;
 use crate::model::{Problem, Resolved, ServiceKey, ServiceKind, ServiceView, Share, WorkloadKey};
 use crate::objects::Kind;
 use crate::rollout::{Outcome, Role, State};
@@ -95,6 +96,8 @@ pub struct Totals {
     pub problems: usize,
     /// How long roll-outs took that have ended.
     pub durations: Durations,
+    /// How long changes of endpoints took to be published.
+    pub programming: Programming,
 }
 
 pub(super) fn summary(

@@ -17,8 +17,8 @@ use super::join::Joined;
 use super::labels::Labels;
 use super::links::{Links, Named, pack};
 use super::meta::Meta;
-use super::network::{EndpointSlice, Namespace, Node, Service};
-use super::object::{Change, Kind};
+use super::network::{EndpointSlice, Namespace, Node, Service, ServiceTarget};
+use super::object::{Change, Kind, Object};
 use super::pods::Pod;
 use super::resource::ServiceRollout;
 use super::revisions::{ControllerRevision, ReplicaSet};
@@ -204,6 +204,26 @@ impl Index {
     pub fn resource(&self, key: &ServiceKey) -> Option<&Arc<ServiceRollout>> {
         let resource = self.resources.get(&key.namespace, &key.name)?;
         self.serves(&key.namespace).then_some(resource)
+    }
+
+    /// When that happened which is told by a change that is about to be folded in, as far as a controller says so: of a new
+    /// state of a slice whose Service is headless and has a selector.
+    pub fn triggered(&self, change: &Change) -> Option<Timestamp> {
+        let Change::Apply(Object::EndpointSlice(slice)) = change else {
+            return None;
+        };
+        let triggered = slice.triggered?;
+        let (namespace, name) = (&slice.meta.namespace, &slice.meta.name);
+        let known = self.slices.get(namespace, name);
+        if known.is_some_and(|known| known.triggered == Some(triggered)) {
+            return None;
+        }
+        let service = self.services.get(&ServiceKey {
+            namespace: Arc::clone(namespace),
+            name: Arc::clone(slice.service()?),
+        })?;
+        let is_headless = service.target == ServiceTarget::Headless;
+        (is_headless && !service.selector.is_empty() && self.serves(namespace)).then_some(triggered)
     }
 
     /// A pod of a served namespace that is not done has the address.

@@ -16,6 +16,9 @@ use crate::model::{EndpointPort, Port, Protocol, Uid};
 /// The prefix of the annotations that are ours.
 pub(super) const PREFIX: &str = "shiftdns.io/";
 
+/// The annotation of a slice by which its controller tells since when it should be as it is.
+const TRIGGERED: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+
 /// The label of a slice that names its Service.
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
@@ -78,6 +81,8 @@ pub struct EndpointSlice {
     pub ports: Arc<[EndpointPort]>,
     /// Its endpoints.
     pub endpoints: Box<[SliceEndpoint]>,
+    /// When that happened which made a controller write it as it is; `None` where it does not say.
+    pub triggered: Option<Timestamp>,
 }
 
 /// `addressType` of a slice.
@@ -283,6 +288,10 @@ impl EndpointSlice {
             addresses,
             ports: ports.into(),
             endpoints: endpoints.into(),
+            triggered: fields.time(
+                tree.at(&["metadata", "annotations", TRIGGERED]),
+                format_args!("metadata.annotations[{TRIGGERED}]"),
+            ),
         })
     }
 

@@ -7,7 +7,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use super::{Facts, Page};
-use crate::engine::{Summary, TrackSummary, VersionSummary};
+use crate::engine::{DURATION_BOUNDS, Summary, TrackSummary, VersionSummary};
 use crate::model::Share;
 use crate::rollout::State;
 
@@ -96,7 +96,10 @@ impl Facts {
         )?;
         for (kind, result, duration) in self.totals.durations.iter() {
             let labels = [("kind", kind.as_str()), ("result", result.as_str())];
-            durations.histogram(&labels, duration)?;
+            let bounds = DURATION_BOUNDS.into_iter().map(f64::from);
+            // Exact up to 2^53 seconds of roll-outs.
+            let total = duration.total_secs as f64;
+            durations.histogram(&labels, bounds, &duration.buckets, total)?;
         }
         Ok(())
     }
@@ -218,7 +221,7 @@ mod tests {
     use prometheus_client::registry::Registry;
 
     use super::*;
-    use crate::engine::{Durations, ResultCount, Totals};
+    use crate::engine::{Durations, Programming, ResultCount, Totals};
     use crate::model::{ServiceKey, WorkloadKey, WorkloadKind};
     use crate::rollout::{ChangeKind, RolloutResult};
 
@@ -267,6 +270,7 @@ mod tests {
                 objects: crate::objects::Kind::ALL.map(|kind| (kind, 0)),
                 problems: 0,
                 durations: Durations::default(),
+                programming: Programming::default(),
             },
         })));
         let mut text = String::new();

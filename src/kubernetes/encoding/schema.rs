@@ -87,7 +87,7 @@ const META: Message = &[
     field(13, "ownerReferences", Many(OWNER)),
 ];
 
-/// The same of a Service, whose annotations are its policy.
+/// The same of a Service, whose annotations are its policy, and of an EndpointSlice, which has one that tells since when.
 const ANNOTATED_META: Message = &[
     field(1, "name", Text),
     field(3, "namespace", Text),
@@ -139,7 +139,7 @@ const SERVICE_PORT: Message = &[
 
 /// `discovery/v1` `EndpointSlice`.
 const ENDPOINT_SLICE: Message = &[
-    field(1, "metadata", One(META)),
+    field(1, "metadata", One(ANNOTATED_META)),
     field(2, "endpoints", Many(ENDPOINT)),
     field(
         3,

@@ -111,6 +111,10 @@ fn json(line: &str) -> Value {
             ("restarts", n) => status["containerStatuses"] = json!([{"restartCount": number(n)}]),
             ("c", text) => push(&mut status["containerStatuses"], container(text)),
             ("init", text) => push(&mut status["initContainerStatuses"], container(text)),
+            ("triggered", at) => {
+                let key = "endpoints.kubernetes.io/last-change-trigger-time";
+                annotations.insert(key.into(), moment(at).into());
+            }
             ("born", at) => meta["creationTimestamp"] = moment(at).into(),
             ("ready" | "unready", at) => {
                 let is_ready = if key == "ready" { "True" } else { "False" };

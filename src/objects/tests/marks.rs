@@ -1,6 +1,6 @@
 //! Which services a change marks: exactly those that may look different.
 
-use super::cast::{apply, change, cluster, cluster_of, object};
+use super::cast::{apply, change, cluster, cluster_of, moment, object};
 use crate::model::{ServiceKey, Weights};
 use crate::objects::{Change, Dirty, Index, Kind, LabelSelector, Settings};
 
@@ -274,4 +274,32 @@ fn a_reset_drops_exactly_what_vanished() {
         objects: vec![],
     });
     assert_eq!(index.take_dirty(), Dirty::default());
+}
+
+/// Since when a slice should be as it is counts once, and only where names stand for its endpoints as a controller keeps
+/// them.
+#[test]
+fn the_trigger_of_a_slice_is_told_when_it_is_news_of_a_headless_service() {
+    let index = settled(&format!("{SHOP}\n slice db-x of=db triggered=5"));
+    for (line, expected) in [
+        ("slice db-x of=db triggered=6 lone@10.1.0.9", Some(6)),
+        ("slice db-x of=db triggered=5 lone@10.1.0.9", None),
+        ("slice db-y of=db triggered=5", Some(5)),
+        ("slice db-x of=db", None),
+        ("slice web-x of=web triggered=6", None),
+        ("slice manual-x of=manual triggered=6", None),
+        ("slice lost-x of=nobody triggered=6", None),
+        ("slice lost-x triggered=6", None),
+        ("slice other/db-x of=db triggered=6", None),
+    ] {
+        let triggered = index.triggered(&change(line));
+        let expected = expected.map(|second: u32| moment(&second.to_string()));
+        assert_eq!(triggered.map(|at| at.to_string()), expected, "{line}");
+    }
+    // A list tells what is, not what happens.
+    let reset = Change::Reset {
+        kind: Kind::EndpointSlice,
+        objects: vec![object("slice db-x of=db triggered=7")],
+    };
+    assert_eq!(index.triggered(&reset), None);
 }

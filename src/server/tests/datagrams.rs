@@ -164,7 +164,7 @@ async fn both_wildcards_stand_on_one_port() {
             break;
         }
         assert!(
-            attempts.len() > 0,
+            !attempts.is_empty(),
             "the IPv6 wildcard keeps the IPv4 wildcard from its port"
         );
     }
