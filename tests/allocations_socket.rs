@@ -117,7 +117,8 @@ fn a_thousand_datagrams_of_every_kind_allocate_nothing() {
             .await
             .expect("free ports");
             let ports = bound.addresses();
-            let server = bound.start(Arc::clone(&view), vec![Worker::new(1)], Worker::new(2));
+            let (workers, streams) = (vec![Worker::new(1)], vec![Worker::new(2)]);
+            let server = bound.start(Arc::clone(&view), workers, streams);
             let server = server.expect("a thread");
             for address in ports {
                 let host = IpAddr::from([127, 0, 0, 1]);

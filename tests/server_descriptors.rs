@@ -60,7 +60,7 @@ async fn exhausted() {
         Limits::default(),
     );
     let (worker, streams) = (Worker::new(1), Worker::new(1));
-    let server = bound.start(Arc::new(view), vec![worker], streams);
+    let server = bound.start(Arc::new(view), vec![worker], vec![streams]);
     let _server = server.unwrap();
 
     // The clients have their sockets before there are none.

@@ -39,11 +39,26 @@ pub struct Worker {
 }
 
 /// What one worker has counted. The worker alone writes, so plain loads and stores do; others read at scrape.
+///
+/// Two cache lines (processors fetch them in pairs) are its own from the first to the last: what a neighbour in memory
+/// wrote would have to be fetched for every answer.
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct Counts {
     queries: [[[AtomicU64; Rcode::ALL.len()]; TYPES.len()]; Transport::ALL.len()],
     dropped: [AtomicU64; Transport::ALL.len()],
-    answers: Box<[OnceLock<Box<[AtomicU64]>>]>,
+    answers: Box<[OnceLock<Box<Chunk>>]>,
+}
+
+/// Counts of neighbouring slots.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Chunk([AtomicU64; CHUNK]);
+
+impl Chunk {
+    fn of_zeros() -> Box<Self> {
+        Box::new(Self([const { AtomicU64::new(0) }; CHUNK]))
+    }
 }
 
 impl Default for Counts {
@@ -80,7 +95,7 @@ impl Counts {
             .answers
             .get(slot as usize / CHUNK)
             .and_then(OnceLock::get);
-        let cell = chunk.and_then(|chunk| chunk.get(slot as usize % CHUNK));
+        let cell = chunk.and_then(|chunk| chunk.0.get(slot as usize % CHUNK));
         cell.map_or(0, |cell| cell.load(Ordering::Relaxed))
     }
 }
@@ -162,8 +177,8 @@ impl Worker {
             return;
         };
         if let Some(chunk) = self.counts.answers.get(slot as usize / CHUNK) {
-            let chunk = chunk.get_or_init(|| (0..CHUNK).map(|_| AtomicU64::new(0)).collect());
-            if let Some(cell) = chunk.get(slot as usize % CHUNK) {
+            let chunk = chunk.get_or_init(Chunk::of_zeros);
+            if let Some(cell) = chunk.0.get(slot as usize % CHUNK) {
                 add_one(cell);
             }
         }

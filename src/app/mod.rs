@@ -192,12 +192,9 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
     };
 
     let workers: Vec<Worker> = (0..bound.workers_needed()).map(|_| worker()).collect();
-    let streams = worker();
-    let counts = workers
-        .iter()
-        .chain([&streams])
-        .map(Worker::counts)
-        .collect();
+    let threads = tokio::runtime::Handle::current().metrics().num_workers();
+    let streams: Vec<Worker> = (0..threads.max(1)).map(|_| worker()).collect();
+    let counts = workers.iter().chain(&streams).map(Worker::counts).collect();
     let counters = bound.counters();
     let server = bound
         .start(Arc::clone(&view), workers, streams)

@@ -46,7 +46,7 @@ pub struct Counts {
     pub port_zero: u64,
     /// Queries that made the answering code panic.
     pub panics: u64,
-    /// Datagrams that the kernel dropped because a receive buffer was full; told when the next one is received.
+    /// Datagrams that the kernel dropped, most often because a receive buffer was full; looked at once a second.
     pub overflowed: u64,
 }
 

@@ -5,7 +5,7 @@
 //! come out. Errors of a socket are counted ([`Counters`]) and never end its task.
 //!
 //! ```text
-//!  a listen address                                              a worker each        one behind a lock
+//!  a listen address                                              a worker each     one a thread, behind locks
 //!   |-- udp socket, udp socket, ...  (SO_REUSEPORT) -> a thread each -\                  |
 //!   '-- tcp listener -> tcp::accept -> a place (caps) -> a connection -+-> respond <-----'
 //! ```
@@ -162,22 +162,23 @@ impl Bound {
     }
 
     /// Begins to answer, on the runtime that calls it and on threads of its own. `workers` are for UDP; all connections
-    /// share `streams`.
+    /// share `streams`, of which there should be as many as the runtime has threads: then none waits for another.
     ///
     /// # Errors
     /// The system gave no thread.
     ///
     /// # Panics
     ///
-    /// Unless there are [`Bound::workers_needed`] workers: a socket that no one reads would swallow its part of the
-    /// clients.
+    /// Unless there are [`Bound::workers_needed`] workers, since a socket that no one reads would swallow its part of the
+    /// clients; and without `streams`.
     pub fn start(
         self,
         view: Arc<View>,
         workers: Vec<Worker>,
-        streams: Worker,
+        streams: Vec<Worker>,
     ) -> io::Result<Server> {
         assert_eq!(workers.len(), self.workers_needed(), "a worker each");
+        assert!(!streams.is_empty(), "a worker for connections");
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let threads = self
@@ -185,7 +186,11 @@ impl Bound {
             .start(&view, workers, &self.counters, &stopping, &mut tasks)?;
         let streams = Arc::new(tcp::Streams {
             view,
-            desk: Mutex::new(tcp::Desk::new(streams)),
+            desks: streams
+                .into_iter()
+                .map(tcp::Desk::new)
+                .map(Mutex::new)
+                .collect(),
             places: Arc::new(places::Places::new(&self.tcp, Arc::clone(&self.counters))),
             settings: self.tcp.in_bounds(),
             counters: self.counters,

@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -47,8 +47,9 @@ const OUTPUT_FULL: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Streams {
     pub(super) view: Arc<View>,
-    /// Held for one answer and never across an await, so a plain lock: it is free again sooner than a task could sleep.
-    pub(super) desk: Mutex<Desk>,
+    /// Held for the answers to what was read and never across an await, so plain locks. With as many as the runtime has
+    /// threads one is always free.
+    pub(super) desks: Box<[Mutex<Desk>]>,
     pub(super) places: Arc<Places>,
     pub(super) settings: TcpSettings,
     pub(super) counters: Arc<Counters>,
@@ -247,22 +248,16 @@ impl Connection {
         let now = now_secs();
         let (mut taken, mut answered) = (0, 0);
         let end = loop {
-            match Framed::first(self.input.get(taken..).unwrap_or_default()) {
-                Framed::Part => break Ok(answered),
-                Framed::Empty => break Err(End::Nonsense),
-                Framed::Whole(message) => {
-                    let reply = self
-                        .streams
-                        .respond(message, self.peer, now, &mut self.output);
-                    if reply == Verdict::Silence {
-                        break Err(End::Nonsense);
-                    }
-                    taken += 2 + message.len();
-                    answered += 1;
-                    if self.output.len() >= OUTPUT_FULL {
-                        self.write().await?;
-                    }
-                }
+            let input = self.input.get(taken..).unwrap_or_default();
+            let run = self
+                .streams
+                .respond(input, self.peer, now, &mut self.output);
+            taken += run.taken;
+            answered += run.answered;
+            match run.then {
+                Then::Read => break Ok(answered),
+                Then::Close => break Err(End::Nonsense),
+                Then::Write => self.write().await?,
             }
         };
         // Also before a close: answers to good messages do not suffer for the bad one behind them.
@@ -288,32 +283,75 @@ impl Connection {
     }
 }
 
+/// What became of a run of messages.
+struct Run {
+    /// The octets that are done with.
+    taken: usize,
+    /// The messages that were answered.
+    answered: usize,
+    then: Then,
+}
+
+/// What to do after it.
+enum Then {
+    /// No whole message is left.
+    Read,
+    /// The answers are enough for a write; there may be more messages.
+    Write,
+    /// What follows is not DNS.
+    Close,
+}
+
 impl Streams {
-    /// Puts the answer to `message` behind `output`, with its length.
-    fn respond(&self, message: &[u8], peer: IpAddr, now: u64, output: &mut Vec<u8>) -> Verdict {
-        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        let Desk { worker, reply } = &mut *desk;
-        let verdict = guarded(&self.counters, || {
-            respond(
-                message,
-                peer,
-                Transport::Tcp,
-                &self.view,
-                worker,
-                now,
-                reply,
-            )
+    /// A desk that nobody else sits at.
+    fn desk(&self) -> Option<MutexGuard<'_, Desk>> {
+        let free = self.desks.iter().find_map(|desk| match desk.try_lock() {
+            Ok(desk) => Some(desk),
+            // Its counts and draws mean something whatever happened.
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         });
-        if verdict == Verdict::Silence {
-            return Verdict::Silence;
-        }
-        // `respond` keeps to the limit of its transport; what does not fit a length cannot be sent at all.
-        let Ok(length) = u16::try_from(reply.len()) else {
-            return Verdict::Silence;
+        let wait = || {
+            let first = self.desks.first()?;
+            Some(first.lock().unwrap_or_else(PoisonError::into_inner))
         };
-        output.extend_from_slice(&length.to_be_bytes());
-        output.extend_from_slice(reply);
-        Verdict::Reply
+        free.or_else(wait)
+    }
+
+    /// Puts the answers to the messages of `input` behind `output`, each with its length.
+    fn respond(&self, input: &[u8], peer: IpAddr, now: u64, output: &mut Vec<u8>) -> Run {
+        let mut run = Run {
+            taken: 0,
+            answered: 0,
+            then: Then::Close,
+        };
+        let Some(mut desk) = self.desk() else {
+            return run;
+        };
+        let Desk { worker, reply } = &mut *desk;
+        run.then = loop {
+            let message = match Framed::first(input.get(run.taken..).unwrap_or_default()) {
+                Framed::Part => break Then::Read,
+                Framed::Empty => break Then::Close,
+                Framed::Whole(message) => message,
+            };
+            let verdict = guarded(&self.counters, || {
+                let transport = Transport::Tcp;
+                respond(message, peer, transport, &self.view, worker, now, reply)
+            });
+            // `respond` keeps to the limit of its transport; what does not fit a length cannot be sent at all.
+            let (Verdict::Reply, Ok(length)) = (verdict, u16::try_from(reply.len())) else {
+                break Then::Close;
+            };
+            output.extend_from_slice(&length.to_be_bytes());
+            output.extend_from_slice(reply);
+            run.taken += 2 + message.len();
+            run.answered += 1;
+            if output.len() >= OUTPUT_FULL {
+                break Then::Write;
+            }
+        };
+        run
     }
 }
 

@@ -52,7 +52,11 @@ fn settings(path: Path, address: &str, workers: usize, tcp: TcpSettings) -> Sett
 
 fn start(bound: Bound) -> Server {
     let workers = (0..bound.workers_needed()).map(|_| worker()).collect();
-    let server = bound.start(Arc::new(nothing_published()), workers, worker());
+    let server = bound.start(
+        Arc::new(nothing_published()),
+        workers,
+        vec![worker(), worker()],
+    );
     server.unwrap()
 }
 

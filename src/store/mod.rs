@@ -14,6 +14,8 @@
     clippy::panic
 )]
 
+mod key;
+
 use std::sync::Arc;
 
 use dashmap::DashMap;
@@ -21,6 +23,7 @@ use foldhash::quality::RandomState;
 
 use crate::wire::Name;
 use crate::zone::Node;
+use key::Key;
 
 /// More shards than cores by far, so that a writer seldom meets a reader; each costs 128 octets.
 const SHARDS: usize = 256;
@@ -35,7 +38,7 @@ struct Entry {
     children: u32,
 }
 
-type Map = DashMap<Box<[u8]>, Entry, RandomState>;
+type Map = DashMap<Key, Entry, RandomState>;
 
 /// The reading side; clones see the same names.
 #[derive(Clone, Debug)]
@@ -98,7 +101,7 @@ impl Store {
     pub fn dump(&self) -> Vec<(Vec<u8>, Node)> {
         let entries = self.0.iter();
         let mut all: Vec<_> = entries
-            .map(|e| (e.key().to_vec(), e.node.clone()))
+            .map(|e| (e.key().as_wire().to_vec(), e.node.clone()))
             .collect();
         all.sort_by(|(one, _), (other, _)| one.cmp(other));
         all

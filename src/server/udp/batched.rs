@@ -3,6 +3,7 @@
 //! ```text
 //!   a worker with one socket:   recvmmsg (waits for the first) ------------------> respond, each -> sendmmsg
 //!   with several:               poll -> recvmmsg (does not wait) of each ready one -> respond, each -> sendmmsg
+//!   and once a second:          what the kernel dropped
 //! ```
 //!
 //! A thread that waits in `recvmmsg` is woken by shutting its socket for reading: the call returns at once, what is queued
@@ -40,8 +41,9 @@ const SEND_PATIENCE: Duration = Duration::from_millis(5);
 pub(in crate::server) struct Socket {
     io: Arc<UdpSocket>,
     from: ReplyFrom,
-    /// The kernel's count of drops when it was last told.
+    /// The kernel's count of drops when it was last looked at, and the second of that.
     dropped: u32,
+    looked_at: u64,
 }
 
 impl Socket {
@@ -67,6 +69,7 @@ impl Socket {
             io: Arc::new(socket),
             from,
             dropped: 0,
+            looked_at: 0,
         })
     }
 }
@@ -222,6 +225,7 @@ impl DeskParts {
         }
         for socket in &mut sockets {
             desk.drain(socket);
+            desk.count_dropped(socket);
         }
     }
 }
@@ -250,9 +254,11 @@ impl Desk<'_> {
                 self.failed(&error);
                 continue;
             }
-            // A batch each: one that is always full does not keep the others waiting.
+            // A batch each: one that is always full does not keep the others waiting. Where none is ready a second has
+            // passed, and each has its look.
+            let is_quiet = readiness.each().all(|is_ready| !is_ready);
             for (socket, is_ready) in sockets.iter_mut().zip(readiness.each()) {
-                if is_ready {
+                if is_ready || is_quiet {
                     self.turn(socket, Wait::Not);
                 }
             }
@@ -266,20 +272,26 @@ impl Desk<'_> {
 
     /// Receives a batch and answers it; returns how many datagrams it was.
     fn turn(&mut self, socket: &mut Socket, wait: Wait) -> usize {
-        match self.batch.receive(&socket.io, wait) {
+        let received = self.batch.receive(&socket.io, wait);
+        let now = now_secs();
+        let received = match received {
             Ok(received) => {
-                self.answer(socket);
+                self.answer(socket, now);
                 received
             }
             Err(error) => {
                 self.failed(&error);
                 0
             }
+        };
+        if now != socket.looked_at {
+            socket.looked_at = now;
+            self.count_dropped(socket);
         }
+        received
     }
 
-    fn answer(&mut self, socket: &mut Socket) {
-        let now = now_secs();
+    fn answer(&mut self, socket: &Socket, now: u64) {
         self.batch.answer(socket.from, |query, source, reply| {
             // No one can receive on port 0: the source is forged.
             if source.port == 0 {
@@ -303,7 +315,11 @@ impl Desk<'_> {
         if failed > 0 {
             self.counters.send_errors.add(failed as u64);
         }
-        if let Some(dropped) = self.batch.dropped()
+    }
+
+    /// Counts what the kernel has dropped since the last look. Where it does not tell, nothing is counted.
+    fn count_dropped(&self, socket: &mut Socket) {
+        if let Ok(dropped) = kernel::dropped(&socket.io)
             && dropped != socket.dropped
         {
             let more = dropped.wrapping_sub(socket.dropped);
