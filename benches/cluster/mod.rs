@@ -232,14 +232,18 @@ impl Service {
     }
 }
 
-/// One reader a kind, as the live source has them: what is in memory is what would be.
+/// One reader a kind, which share what they have in common.
 #[derive(Debug, Default)]
-pub struct Readers(BTreeMap<Kind, Reader>);
+pub struct Readers {
+    first: Reader,
+    by_kind: BTreeMap<Kind, Reader>,
+}
 
 impl Readers {
     fn read(&mut self, kind: Kind, value: Value) -> Object {
         let tree: Tree = serde_json::from_value(value).expect("a tree");
-        match self.0.entry(kind).or_default().read(&tree) {
+        let reader = self.by_kind.entry(kind);
+        match reader.or_insert_with(|| self.first.sharing()).read(&tree) {
             Document::Object(object) => object,
             other => panic!("a Kubernetes object, not {other:?}"),
         }

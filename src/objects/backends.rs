@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::asked::Asked;
 use super::index::Index;
 use super::join::{self, Complaints};
+use super::kin::Ties;
 use super::network::{Service, ServiceTarget};
 use super::pods::{Ailments, Pod};
 use crate::model::{Endpoint, EndpointPort, Revision, ServiceKey, Uid, Weights, WeightsError};
@@ -164,7 +165,8 @@ impl Index {
         let (endpoints, declared, trouble) = match &backend.target {
             ServiceTarget::Headless => {
                 let selected = self.workloads_selected(&key.namespace, &backend.selector);
-                let workloads = self.workloads_behind(&known, &selected);
+                let workloads =
+                    self.workloads_behind(&known, &selected, &mut Ties::new(self, None));
                 let desired = workloads.iter().filter_map(|key| self.workload(key));
                 let desired = desired.map(|workload| workload.replicas);
                 let declared = desired.reduce(u32::saturating_add);

@@ -14,7 +14,7 @@ use super::meta::{Common, Controller};
 use super::network::Place;
 use super::strings::Strings;
 use super::tree::Tree;
-use crate::model::Uid;
+use crate::model::{EndpointPort, Uid};
 
 /// A reader of the fields of one object.
 pub(super) struct Fields<'s> {
@@ -119,6 +119,11 @@ impl<'s> Fields<'s> {
     /// Where endpoints are.
     pub(super) fn place(&mut self, place: Place) -> Arc<Place> {
         self.strings.place(place)
+    }
+
+    /// Ports of endpoints.
+    pub(super) fn ports(&mut self, ports: Vec<EndpointPort>) -> Arc<[EndpointPort]> {
+        self.strings.ports(ports)
     }
 
     /// A yes or no.

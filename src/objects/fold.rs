@@ -131,6 +131,7 @@ impl Index {
             .collect();
         for key in keys {
             self.mark_claimants(&key);
+            self.unlearnt.insert(key.clone());
             self.dirty.services.insert(key);
         }
         if self.settings.namespace_selector.is_some() {
@@ -159,7 +160,7 @@ impl Index {
             // Of a reserved namespace it is told how many services it has.
             self.has_problem_news = true;
         }
-        self.mark(&key);
+        self.mark_and_learn(&key);
         let had_any = self.services_in(&key.namespace).next().is_some();
         let (was_there, was_empty) = (self.services.contains_key(&key), self.services.is_empty());
         self.mark_claimants(&key);
@@ -225,7 +226,10 @@ impl Index {
         let known = self.slices.get(&id.0, &id.1);
         if known == new.as_ref() {
             if let (Some(known), Some(new)) = (known, new) {
-                let service = new.service().filter(|_| !known.meta.stands_with(&new.meta));
+                let service = new
+                    .service
+                    .as_ref()
+                    .filter(|_| !known.meta.stands_with(&new.meta));
                 if let Some(name) = service.cloned() {
                     let namespace = Arc::clone(&id.0);
                     self.mark_moved(&ServiceKey { namespace, name });
@@ -243,17 +247,20 @@ impl Index {
             None => self.slices.remove(&id),
         };
         let service = |slice: &EndpointSlice| {
-            slice.service().map(|name| ServiceKey {
+            slice.service.as_ref().map(|name| ServiceKey {
                 namespace: Arc::clone(&id.0),
                 name: Arc::clone(name),
             })
         };
         let pair = [old.as_deref(), new.as_deref()];
         let services = pair.map(|slice| slice.and_then(service));
-        self.link_slice(&id, pair, [services[0].as_ref(), services[1].as_ref()]);
+        let is_other = self.link_slice(&id, pair, [services[0].as_ref(), services[1].as_ref()]);
         for key in services.iter().flatten() {
             if self.services.contains_key(key) {
-                self.mark(key);
+                match is_other {
+                    true => self.mark_and_learn(key),
+                    false => self.mark(key),
+                }
                 self.weigh(key);
             }
         }
@@ -277,14 +284,15 @@ impl Index {
         }
     }
 
-    /// Links an old slice and a new one where they differ.
+    /// Links an old slice and a new one where they differ; whether they do, in whose it is or in its pods.
     fn link_slice(
         &mut self,
         id: &Id,
         slices: [Option<&EndpointSlice>; 2],
         services: [Option<&ServiceKey>; 2],
-    ) {
-        if services[0] != services[1] {
+    ) -> bool {
+        let is_moved = services[0] != services[1];
+        if is_moved {
             for (key, is_new) in services.into_iter().zip([false, true]) {
                 if let Some(key) = key {
                     let name = Arc::clone(&id.1);
@@ -298,7 +306,7 @@ impl Index {
         });
         let [old, new] = pods;
         if old.clone().eq(new.clone()) {
-            return;
+            return is_moved;
         }
         let (old, new): (BTreeSet<_>, BTreeSet<_>) = (old.collect(), new.collect());
         for pod in old.difference(&new) {
@@ -309,6 +317,7 @@ impl Index {
             let pod = (Arc::clone(&id.0), Arc::clone(pod));
             self.slices_of_pod.add_to(pod, Arc::clone(&id.1));
         }
+        true
     }
 
     fn set_pod(&mut self, id: Id, new: Option<Arc<Pod>>) {
@@ -331,21 +340,31 @@ impl Index {
             None => self.pods.remove(&id),
         };
         let pair = [old.as_deref(), new.as_deref()];
-        self.link_pod(&id, pair);
+        let is_kept = self.link_pod(&id, pair);
         let shows = pair[0].map(endpoint_facts) != pair[1].map(endpoint_facts);
         let moves = pair[0].map(member_facts) != pair[1].map(member_facts);
+        let mut keys = Vec::new();
         if shows {
-            self.mark_services_of_pod(&id);
+            keys.extend(self.services_of_pod(&id));
         }
-        for pod in pair.into_iter().flatten().filter(|_| moves) {
-            let owners = self.owners_of(pod);
-            owners.iter().for_each(|owner| self.mark_served_by(owner));
+        if moves {
+            let owners = pair.into_iter().flatten().map(|pod| self.owners_of(pod));
+            for owner in owners.flatten() {
+                keys.extend(self.served_by.of(&owner).iter().cloned());
+            }
+        }
+        for key in keys {
+            match is_kept {
+                true => self.mark(&key),
+                false => self.mark_and_learn(&key),
+            }
         }
     }
 
-    /// Links an old pod and a new one where they differ.
-    fn link_pod(&mut self, id: &Id, pods: [Option<&Pod>; 2]) {
+    /// Links an old pod and a new one where they differ; whether it was there before, and of the same owner.
+    fn link_pod(&mut self, id: &Id, pods: [Option<&Pod>; 2]) -> bool {
         let owners = pods.map(|pod| pod.and_then(|pod| owner_of(&pod.meta)));
+        let is_kept = owners[0] == owners[1] && pods.iter().all(Option::is_some);
         if owners[0] != owners[1] {
             for (owner, is_new) in owners.into_iter().zip([false, true]) {
                 if let Some(owner) = owner {
@@ -364,6 +383,7 @@ impl Index {
                 }
             }
         }
+        is_kept
     }
 
     fn count_address(&mut self, namespace: &Arc<str>, address: IpAddr, is_new: bool) {
@@ -437,7 +457,7 @@ impl Index {
                     let key = ServiceKey { namespace, name };
                     let service = self.services.get(&key);
                     if service.is_some_and(|s| selects(s, &labels[0]) != selects(s, &labels[1])) {
-                        self.mark(&key);
+                        self.mark_and_learn(&key);
                     }
                 }
                 let workload = (owner.0, Arc::clone(&owner.2));

@@ -1,8 +1,8 @@
 //! The index: all objects, who belongs to whom, and which services changed.
 //!
 //! A change costs in proportion to itself: links lead from every object to the services that may look different.
-//! Which workloads stand behind a service is learnt when its mark is taken ([`Index::take_dirty`]): a service that is
-//! not marked has, by definition, the same workloads as before. Three rare events walk further: a Namespace object walks
+//! Which workloads stand behind a service is learnt when marks are taken ([`Index::take_dirty`]), of those for which that
+//! may have changed: what becomes ready or unready has the same workload as before. Three rare events walk further: a Namespace object walks
 //! its namespace, the first or last Namespace object of all walks the namespaces, and a namespace with more endpoints
 //! than it may have is walked when their number changes.
 
@@ -78,9 +78,10 @@ pub struct Index {
     /// What [`Index::problems`] tells may be another.
     pub(super) has_problem_news: bool,
     pub(super) dirty: Dirty,
-    /// Objects put in since the maps were packed, and how many are a flood.
+    /// Services behind which something else may stand than what was learnt last.
+    pub(super) unlearnt: BTreeSet<ServiceKey>,
+    /// Objects put in that were not known.
     pub(super) puts: usize,
-    pub(super) flood: usize,
 }
 
 /// What may look different since the marks were last taken.
@@ -131,9 +132,11 @@ impl Index {
                 for id in self.ids_without(kind, &kept) {
                     self.drop_object(kind, id);
                 }
+                let puts = self.puts;
                 // Piece by piece: of a list that is read again, what is known already is let go.
                 let mine = objects.into_iter().filter(|object| object.kind() == kind);
                 mine.for_each(|object| self.put(object));
+                self.pack_after_flood(kind, self.puts - puts);
             }
         }
     }
@@ -141,35 +144,50 @@ impl Index {
     /// Hands out the marks and forgets them.
     pub fn take_dirty(&mut self) -> Dirty {
         let dirty = std::mem::take(&mut self.dirty);
-        for key in &dirty.services {
+        let unlearnt = std::mem::take(&mut self.unlearnt);
+        for key in &unlearnt {
             self.learn_owners(key);
         }
-        self.pack_after_flood();
+        if unlearnt.len() > self.behind.len() / 2 {
+            self.served_by.pack();
+            pack(&mut self.behind);
+        }
         dirty
     }
 
-    /// A map that was filled entry by entry is two thirds full. After a first list of everything, or a flood like it,
+    /// A map that was filled entry by entry is little more than half full. After a list that brought most of a kind anew,
     /// packing the large ones saves a tenth of what is kept; after anything less it would not be worth its time.
-    fn pack_after_flood(&mut self) {
-        if self.puts == 0 || self.puts < self.flood {
+    fn pack_after_flood(&mut self, kind: Kind, news: usize) {
+        let known = self.counts().into_iter().find(|(of, _)| *of == kind);
+        if news == 0 || known.is_none_or(|(_, count)| news <= count / 2) {
             return;
         }
-        let total: usize = self.counts().iter().map(|(_, count)| count).sum();
-        (self.puts, self.flood) = (0, total / 2);
-        self.pods.pack();
-        self.slices.pack();
-        self.deployments.pack();
-        self.replica_sets.pack();
-        self.slices_of_pod.pack();
-        self.slices_of_service.pack();
-        self.children.pack();
-        self.services_by_label.pack();
-        self.workloads_by_label.pack();
-        self.claims.pack();
-        self.served_by.pack();
-        pack(&mut self.services);
-        pack(&mut self.behind);
-        self.pods_at.values_mut().for_each(pack);
+        match kind {
+            Kind::Pod => {
+                self.pods.pack();
+                self.children.pack();
+                self.pods_at.values_mut().for_each(pack);
+            }
+            Kind::EndpointSlice => {
+                self.slices.pack();
+                self.slices_of_pod.pack();
+                self.slices_of_service.pack();
+            }
+            Kind::Service => {
+                pack(&mut self.services);
+                self.services_by_label.pack();
+                self.claims.pack();
+            }
+            Kind::Deployment => {
+                self.deployments.pack();
+                self.workloads_by_label.pack();
+            }
+            Kind::ReplicaSet => {
+                self.replica_sets.pack();
+                self.children.pack();
+            }
+            _ => {}
+        }
     }
 
     /// The service as it is; `None` where it does not exist or is not served.

@@ -5,13 +5,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::index::Index;
-use super::kin::Family;
+use super::kin::{Family, Ties};
 use super::network::{AddressType, EndpointSlice, Service, ServiceTarget, SliceEndpoint};
 use super::object::Kind;
 use super::pods::Pod;
 use crate::model::{
     Endpoint, EndpointPort, Origin, PolicySource, Problem, Revision, ServiceKey, ServiceKind,
-    ServiceView, Uid, Workload,
+    ServiceView, Workload,
 };
 
 /// A service as it is, with what is wrong with it.
@@ -255,11 +255,12 @@ impl Index {
         let pods = candidates.iter().filter_map(|candidate| candidate.pod);
         let pods: BTreeMap<&str, &Pod> = pods.map(|pod| (&*pod.meta.name, pod)).collect();
         let selected = self.workloads_selected(&key.namespace, &service.selector);
+        let mut all = Ties::new(self, version_label);
         let Family {
             ties,
             revisions,
             workloads,
-        } = self.family(&pods, &selected, version_label);
+        } = self.family(&pods, &selected, &mut all);
         cap(
             &mut candidates,
             self.allowance(key),
@@ -269,8 +270,8 @@ impl Index {
         );
         sort(&mut candidates, |c| &c.endpoint);
         let endpoints = candidates.into_iter().map(|candidate| {
-            let tie = candidate.pod.and_then(|pod| self.tie(pod, version_label));
-            let revision = tie.and_then(|tie| ties.binary_search(&tie).ok());
+            let tie = candidate.pod.and_then(|pod| all.of(pod));
+            let revision = tie.and_then(|tie| ties.binary_search(tie).ok());
             Endpoint {
                 revision,
                 ..candidate.endpoint
@@ -294,7 +295,7 @@ impl Index {
         key: &ServiceKey,
         complaints: &mut Complaints,
     ) -> Vec<Candidate<'_>> {
-        let mut found: BTreeMap<(IpAddr, Uid), Candidate<'_>> = BTreeMap::new();
+        let mut found: Vec<Candidate<'_>> = Vec::new();
         for slice in self.slices_of(key) {
             let mut denied = Tally::default();
             let mut misnamed = Tally::default();
@@ -308,17 +309,22 @@ impl Index {
                         denied.add(address);
                         continue;
                     }
-                    let candidate = self.candidate(slice, slice_endpoint, *address);
-                    let at = (*address, slice_endpoint.uid.clone());
-                    match found.remove(&at) {
-                        Some(other) => found.insert(at, merge(other, candidate)),
-                        None => found.insert(at, candidate),
-                    };
+                    found.push(self.candidate(slice, slice_endpoint, *address));
                 }
             }
             complain_of_slice(slice, &denied, &misnamed, complaints);
         }
-        found.into_values().collect()
+        sort(&mut found, |candidate| &candidate.endpoint);
+        let mut targets: Vec<Candidate<'_>> = Vec::with_capacity(found.len());
+        for candidate in found {
+            let target = |of: &Candidate<'_>| (of.endpoint.address, of.endpoint.uid.clone());
+            let before = targets.pop_if(|last| target(last) == target(&candidate));
+            targets.push(match before {
+                Some(before) => merge(before, candidate),
+                None => candidate,
+            });
+        }
+        targets
     }
 
     /// The address must never be answered.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::index::{Index, Owner};
 use super::labels::Labels;
-use super::meta::{Controller, Meta};
+use super::meta::{Common, Controller, Meta};
 use super::object::Kind;
 use super::pods::{Ailments, Pod};
 use super::revisions::{Portrait, ReplicaSet, bare_hash, hash_label};
@@ -31,6 +31,43 @@ impl Tie {
             workload: Some(workload.clone()),
             hash: Arc::clone(hash),
         }
+    }
+}
+
+/// The ties of pods, each looked up once for all pods that have their metadata in common: nothing else decides it.
+pub(super) struct Ties<'i> {
+    index: &'i Index,
+    /// The label key the Service names.
+    version_label: Option<&'i str>,
+    /// By where that metadata lies: a pointer's order shows nowhere.
+    known: BTreeMap<*const Common, Kinship>,
+}
+
+/// What is known of a pod's relations.
+struct Kinship {
+    tie: Option<Tie>,
+    /// That which owns it, whether it has a tie or not.
+    workload: Option<WorkloadKey>,
+}
+
+impl<'i> Ties<'i> {
+    pub(super) fn new(index: &'i Index, version_label: Option<&'i str>) -> Self {
+        Self {
+            index,
+            version_label,
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// The revision a pod runs; `None`: unversioned.
+    pub(super) fn of(&mut self, pod: &'i Pod) -> Option<&Tie> {
+        self.kinship(pod).tie.as_ref()
+    }
+
+    fn kinship(&mut self, pod: &'i Pod) -> &Kinship {
+        let kinship = || self.index.kinship(pod, self.version_label);
+        let common = Arc::as_ptr(&pod.meta.common);
+        self.known.entry(common).or_insert_with(kinship)
     }
 }
 
@@ -96,25 +133,27 @@ impl Brood<'_> {
 }
 
 impl Index {
-    /// The revision a pod runs; `None`: unversioned. `version_label` is the label key the Service names.
-    pub(super) fn tie(&self, pod: &Pod, version_label: Option<&str>) -> Option<Tie> {
+    fn kinship(&self, pod: &Pod, version_label: Option<&str>) -> Kinship {
         let known = hash_label(&pod.meta.labels).cloned();
         let version = || version_of(&pod.meta.labels, version_label).cloned();
-        let Some(controller) = &pod.meta.controller else {
-            let hash = known.or_else(version)?;
-            return Some(Tie {
-                workload: None,
-                hash,
-            });
+        let (workload, hash) = match &pod.meta.controller {
+            None => (None, known),
+            Some(controller) => {
+                let hash = match (controller.kind, known) {
+                    (Some(Kind::StatefulSet), Some(hash)) => {
+                        Some(bare_hash(&hash, &controller.name))
+                    }
+                    (_, Some(hash)) => Some(hash),
+                    (_, None) => self.replica_set_of(pod).map(|set| Arc::clone(set.hash())),
+                };
+                (self.workload_of(pod, controller), hash)
+            }
         };
-        let workload = self.workload_of(pod, controller);
-        let hash = match (controller.kind, known) {
-            (Some(Kind::StatefulSet), Some(hash)) => Some(bare_hash(&hash, &controller.name)),
-            (_, Some(hash)) => Some(hash),
-            (_, None) => self.replica_set_of(pod).map(|set| Arc::clone(set.hash())),
-        };
-        let hash = hash.or_else(version)?;
-        Some(Tie { workload, hash })
+        let tie = hash.or_else(version).map(|hash| Tie {
+            workload: workload.clone(),
+            hash,
+        });
+        Kinship { tie, workload }
     }
 
     fn workload_of(&self, pod: &Pod, controller: &Controller) -> Option<WorkloadKey> {
@@ -156,27 +195,27 @@ impl Index {
 
     /// The revisions behind a service whose endpoints are `pods` (those that are verified), and which selects the
     /// workloads in `selected`.
-    pub(super) fn family(
-        &self,
-        pods: &BTreeMap<&str, &Pod>,
+    pub(super) fn family<'i>(
+        &'i self,
+        pods: &BTreeMap<&str, &'i Pod>,
         selected: &[Owner],
-        version_label: Option<&str>,
+        all: &mut Ties<'i>,
     ) -> Family {
         let mut drafts: BTreeMap<Tie, Draft<'_>> = BTreeMap::new();
         for pod in pods.values().copied() {
-            let tie = self.tie(pod, version_label);
+            let tie = all.of(pod);
             if let Some(tie) = tie.filter(|tie| tie.workload.is_none()) {
-                let draft = drafts.entry(tie).or_default();
+                let draft = drafts.entry(tie.clone()).or_default();
                 if let Some(set) = self.replica_set_of(pod) {
                     draft.describe(set.portrait());
-                    draft.ailments.add_stall(set.stalled.as_ref());
+                    draft.ailments.add_stall(set.stalled.as_deref());
                 }
                 draft.count(pod);
             }
         }
         let mut workloads = Vec::new();
-        for key in self.workloads_behind(pods, selected) {
-            let stock = self.revisions_of(&key, version_label, &mut drafts);
+        for key in self.workloads_behind(pods, selected, all) {
+            let stock = self.revisions_of(&key, pods, all, &mut drafts);
             if let (Some(mut workload), Some(stock)) = (self.workload(&key), stock) {
                 workload.complete = workload.complete && stock.allows(workload.replicas);
                 workloads.push(workload);
@@ -187,7 +226,7 @@ impl Index {
             .map(|(tie, draft)| {
                 let workload = tie.workload.as_ref();
                 let at = workload.and_then(|key| workloads.iter().position(|w| w.key == *key));
-                let revision = draft.name(&tie.hash, at, version_label);
+                let revision = draft.name(&tie.hash, at, all.version_label);
                 (tie, revision)
             })
             .unzip();
@@ -199,45 +238,54 @@ impl Index {
     }
 
     /// The workloads that own one of the pods or are selected.
-    pub(super) fn workloads_behind(
-        &self,
-        pods: &BTreeMap<&str, &Pod>,
+    pub(super) fn workloads_behind<'i>(
+        &'i self,
+        pods: &BTreeMap<&str, &'i Pod>,
         selected: &[Owner],
+        all: &mut Ties<'i>,
     ) -> BTreeSet<WorkloadKey> {
-        let owning = pods.values().filter_map(|pod| {
-            let controller = pod.meta.controller.as_ref()?;
-            self.workload_of(pod, controller)
-        });
-        let selected = selected.iter().filter_map(workload_key);
-        selected.chain(owning).collect()
+        let mut workloads: BTreeSet<WorkloadKey> =
+            selected.iter().filter_map(workload_key).collect();
+        for pod in pods.values() {
+            let owning = all.kinship(pod).workload.as_ref();
+            if let Some(owning) = owning.filter(|owning| !workloads.contains(owning)) {
+                workloads.insert(owning.clone());
+            }
+        }
+        workloads
     }
 
     /// Adds the revisions of a workload, those without pods too, and takes stock of its pods; `None` without it.
     fn revisions_of<'i>(
         &'i self,
         key: &WorkloadKey,
-        version_label: Option<&str>,
+        known: &BTreeMap<&str, &'i Pod>,
+        all: &mut Ties<'i>,
         drafts: &mut BTreeMap<Tie, Draft<'i>>,
     ) -> Option<Stock> {
         let brood = self.brood_of(key, drafts)?;
         let mut stock = Stock::default();
         for name in brood.pods {
-            let Some(pod) = self.pods.get(&key.namespace, name) else {
+            // Mostly those that are at hand.
+            let at_hand = known.get(&**name).copied();
+            let pod = || self.pods.get(&key.namespace, name).map(|pod| &**pod);
+            let Some(pod) = at_hand.or_else(pod) else {
                 continue;
             };
-            let Some(found) = self.tie(pod, version_label) else {
+            let found = all.of(pod);
+            let Some(found) = found.filter(|found| found.workload.as_ref() == Some(key)) else {
                 continue;
             };
-            if found.workload.as_ref() != Some(key) {
-                continue;
-            }
             let newest = brood.newest.as_ref();
             if pod.counts() {
                 stock.pods += 1;
                 stock.unready += u32::from(pod.ready == Some(false));
                 stock.is_mixed |= newest.is_some_and(|(_, hash)| *hash != found.hash);
             }
-            drafts.entry(found).or_default().count(pod);
+            match drafts.get_mut(found) {
+                Some(draft) => draft.count(pod),
+                None => drafts.entry(found.clone()).or_default().count(pod),
+            }
         }
         let deployment = match key.kind {
             WorkloadKind::Deployment => self.deployments.get(&key.namespace, &key.name),
@@ -247,7 +295,7 @@ impl Index {
             (deployment, brood.newest, brood.is_frank)
         {
             let draft = drafts.entry(Tie::of(key, &target)).or_default();
-            draft.ailments.add_stall(deployment.stalled.as_ref());
+            draft.ailments.add_stall(deployment.stalled.as_deref());
         }
         Some(stock)
     }
@@ -279,7 +327,7 @@ impl Index {
                     let draft = drafts.entry(Tie::of(key, set.hash())).or_default();
                     draft.describe(set.portrait());
                     draft.deadline_exceeded |= given_up == Some(&**name);
-                    draft.ailments.add_stall(set.stalled.as_ref());
+                    draft.ailments.add_stall(set.stalled.as_deref());
                     brood.is_frank |= set.stalled.is_some();
                     brood.number(set.number, set.hash());
                     let owner = (

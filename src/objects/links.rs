@@ -25,8 +25,17 @@ pub(super) fn pack<K: Ord, V>(map: &mut BTreeMap<K, V>) {
 }
 
 impl<T> Named<T> {
+    /// All of it is taken apart before any of it is put together: so whole pages of the heap become empty, where map
+    /// after map would leave every page half full.
     pub(super) fn pack(&mut self) {
-        self.0.values_mut().for_each(pack);
+        let apart = std::mem::take(&mut self.0).into_iter();
+        let apart: Vec<(Arc<str>, Vec<(Arc<str>, T)>)> = apart
+            .map(|(namespace, names)| (namespace, names.into_iter().collect()))
+            .collect();
+        let together = apart.into_iter();
+        self.0 = together
+            .map(|(namespace, names)| (namespace, names.into_iter().collect()))
+            .collect();
     }
 
     pub(super) fn get(&self, namespace: &str, name: &str) -> Option<&T> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::index::{Id, Index, Owner};
 use super::join;
-use super::meta::Meta;
+use super::meta::{Common, Meta};
 use super::network::{Service, ServiceTarget};
 use super::object::Kind;
 use super::pods::Pod;
@@ -36,23 +36,28 @@ impl Index {
         fronts.chain([key.clone()]).collect()
     }
 
-    pub(super) fn mark_served_by(&mut self, owner: &Owner) {
-        let keys = self.served_by.of(owner).to_vec();
-        keys.iter().for_each(|key| self.mark(key));
+    /// Marks a service behind which something else may stand.
+    pub(super) fn mark_and_learn(&mut self, key: &ServiceKey) {
+        self.mark(key);
+        if self.serves(&key.namespace) {
+            self.unlearnt.insert(key.clone());
+        }
     }
 
-    pub(super) fn mark_services_of_pod(&mut self, id: &Id) {
-        for slice in self.slices_of_pod.of(&id.0, &id.1).to_vec() {
-            let slice = self.slices.get(&id.0, &slice);
-            let Some(name) = slice.and_then(|slice| slice.service()).cloned() else {
-                continue;
-            };
-            let namespace = Arc::clone(&id.0);
-            let key = ServiceKey { namespace, name };
-            if self.services.contains_key(&key) {
-                self.mark(&key);
-            }
-        }
+    pub(super) fn mark_served_by(&mut self, owner: &Owner) {
+        let keys = self.served_by.of(owner).to_vec();
+        keys.iter().for_each(|key| self.mark_and_learn(key));
+    }
+
+    /// The services that have an endpoint of the pod.
+    pub(super) fn services_of_pod(&self, id: &Id) -> Vec<ServiceKey> {
+        let slices = self.slices_of_pod.of(&id.0, &id.1).iter();
+        let slices = slices.filter_map(|slice| self.slices.get(&id.0, slice));
+        let keys = slices.filter_map(|slice| {
+            let (namespace, name) = (Arc::clone(&id.0), Arc::clone(slice.service.as_ref()?));
+            Some(ServiceKey { namespace, name })
+        });
+        keys.filter(|key| self.services.contains_key(key)).collect()
     }
 
     /// Marks the services that share a cluster IP with this one: who is told of it may change.
@@ -131,15 +136,15 @@ impl Index {
 
     fn owners_behind(&self, key: &ServiceKey, service: &Service) -> BTreeSet<Owner> {
         let mut owners = BTreeSet::new();
-        for slice in self.slices_of(key) {
-            for pod in slice
-                .endpoints
-                .iter()
-                .filter_map(|endpoint| endpoint.pod.as_ref())
-            {
-                if let Some(pod) = self.pods.get(&key.namespace, pod) {
-                    owners.extend(self.owners_of(pod));
-                }
+        let endpoints = self.slices_of(key).flat_map(|slice| &slice.endpoints);
+        let names = endpoints.filter_map(|endpoint| endpoint.pod.as_ref());
+        let pods = names.filter_map(|name| self.pods.get(&key.namespace, name));
+        let mut last: Option<&Arc<Common>> = None;
+        for pod in pods {
+            // Pods of one revision have it in common who owns them.
+            let before = last.replace(&pod.meta.common);
+            if !before.is_some_and(|before| Arc::ptr_eq(before, &pod.meta.common)) {
+                owners.extend(self.owners_of(pod));
             }
         }
         owners.extend(self.workloads_selected(&key.namespace, &service.selector));

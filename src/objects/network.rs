@@ -73,8 +73,10 @@ pub enum ServiceTarget {
 /// An EndpointSlice.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndpointSlice {
-    /// Of its labels there is only the one that says whose it is.
+    /// Name; its labels are not among it.
     pub meta: Meta,
+    /// Its label that names the Service it belongs to, in its own namespace.
+    pub service: Option<Arc<str>>,
     /// What its endpoints' addresses are.
     pub addresses: AddressType,
     /// Ports of every endpoint of it.
@@ -256,9 +258,12 @@ fn read_protocol(
 
 impl EndpointSlice {
     pub(super) fn read(tree: &Tree, fields: &mut Fields<'_>) -> Option<Self> {
-        let meta = Meta::read(tree, Kind::EndpointSlice, fields, |key| {
-            key == SERVICE_LABEL
-        })?;
+        let meta = Meta::read(tree, Kind::EndpointSlice, fields, |_| false)?;
+        let service = fields.text(
+            tree.at(&["metadata", "labels", SERVICE_LABEL]),
+            format_args!("metadata.labels[{SERVICE_LABEL}]"),
+        );
+        let service = service.map(|name| fields.part(name));
         let addresses = match tree.get("addressType").text() {
             Some("IPv4") => AddressType::V4,
             Some("IPv6") => AddressType::V6,
@@ -285,19 +290,15 @@ impl EndpointSlice {
         }
         Some(Self {
             meta,
+            service,
             addresses,
-            ports: ports.into(),
+            ports: fields.ports(ports),
             endpoints: endpoints.into(),
             triggered: fields.time(
                 tree.at(&["metadata", "annotations", TRIGGERED]),
                 format_args!("metadata.annotations[{TRIGGERED}]"),
             ),
         })
-    }
-
-    /// The name of the Service it belongs to, in its own namespace.
-    pub fn service(&self) -> Option<&Arc<str>> {
-        self.meta.labels.get(SERVICE_LABEL)
     }
 }
 

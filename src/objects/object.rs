@@ -1,7 +1,7 @@
 //! Objects of all kinds under one roof: reading them from documents, and the changes that carry them.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::de::{Deserialize, Deserializer, Error as _};
 
@@ -233,14 +233,24 @@ impl ItemType {
 }
 
 /// Makes objects of documents. What many of them have in common it keeps once, so objects that live together are
-/// best read by the same reader.
+/// best read by the same reader, or by readers that share.
 #[derive(Debug, Default)]
 pub struct Reader {
-    strings: Strings,
+    /// Behind a lock because readers on several threads may share it; it is taken once an object.
+    strings: Arc<Mutex<Strings>>,
     file: Option<Arc<str>>,
 }
 
 impl Reader {
+    /// A reader that keeps once what its objects and those of this one have in common.
+    #[must_use]
+    pub fn sharing(&self) -> Self {
+        Self {
+            strings: Arc::clone(&self.strings),
+            file: None,
+        }
+    }
+
     /// What is read from here on stands in `file`.
     pub fn open(&mut self, file: Arc<str>) {
         self.file = Some(file);
@@ -262,7 +272,8 @@ impl Reader {
         let kind = said_kind.unwrap_or(&default.kind);
         match Kind::from_type(version, kind) {
             Some(kind) => {
-                let fields = Fields::new(&mut self.strings, self.file.clone());
+                let mut strings = self.strings.lock().unwrap_or_else(PoisonError::into_inner);
+                let fields = Fields::new(&mut strings, self.file.clone());
                 match (tree.at(&["metadata", "namespace"]), kind.is_namespaced()) {
                     (Tree::Null | Tree::Text(_), _) | (_, false) => {
                         let object = Object::read(kind, tree, fields);

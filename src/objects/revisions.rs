@@ -31,7 +31,7 @@ pub struct ReplicaSet {
     /// What its template says, where it has one.
     pub content: Option<Content>,
     /// Why no pod of it can be created.
-    pub stalled: Option<Stall>,
+    pub stalled: Option<Box<Stall>>,
 }
 
 /// A ControllerRevision: one revision of a StatefulSet or DaemonSet.
@@ -85,7 +85,7 @@ impl ReplicaSet {
             reused: annotations.get(HISTORY).is_some_and(|h| !h.is_empty()),
             template: Template::read(template, fields),
             content: Content::read(template, fields),
-            stalled: Stall::read(conditions, fields),
+            stalled: Stall::read(conditions, fields).map(Box::new),
         })
     }
 

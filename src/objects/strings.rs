@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::labels::Labels;
 use super::meta::Common;
 use super::network::Place;
+use crate::model::EndpointPort;
 
 /// What objects have in common: the names of nodes and zones, the labels of a revision, a pod's metadata but for its
 /// name. What stands in one object only has no business here: to be known costs half as much as to be kept twice.
@@ -16,6 +17,7 @@ pub(super) struct Strings {
     labels: Pool<Labels>,
     commons: Pool<Arc<Common>>,
     places: Pool<Arc<Place>>,
+    ports: Pool<Arc<[EndpointPort]>>,
 }
 
 impl Strings {
@@ -38,6 +40,13 @@ impl Strings {
         match self.commons.known.get(&common) {
             Some(known) => Arc::clone(known),
             None => self.commons.keep(Arc::new(common)),
+        }
+    }
+
+    pub(super) fn ports(&mut self, ports: Vec<EndpointPort>) -> Arc<[EndpointPort]> {
+        match self.ports.known.get(&*ports) {
+            Some(known) => Arc::clone(known),
+            None => self.ports.keep(ports.into()),
         }
     }
 

@@ -104,7 +104,7 @@ pub struct Deployment {
     /// The ReplicaSet that has not got on for `progressDeadlineSeconds`.
     pub deadline_exceeded: Option<Arc<str>>,
     /// Why no pod can be created: of which ReplicaSet, the condition does not tell.
-    pub stalled: Option<Stall>,
+    pub stalled: Option<Box<Stall>>,
     /// `status.observedGeneration`.
     pub observed: i64,
     /// `status.replicas`
@@ -223,7 +223,7 @@ impl Deployment {
             // The condition outlasts the pause until the controller has looked.
             paused_since: progress.paused_since.filter(|_| paused),
             deadline_exceeded: progress.deadline_exceeded,
-            stalled: Stall::read(conditions, fields),
+            stalled: Stall::read(conditions, fields).map(Box::new),
             observed: observed(tree, fields),
             status_replicas: status(tree, "replicas", fields),
             updated: status(tree, "updatedReplicas", fields),

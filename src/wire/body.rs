@@ -195,6 +195,16 @@ pub struct Srv {
 }
 
 impl Srv {
+    /// Has the addresses of its targets in common with `other` where they are the same.
+    pub fn share_glue(&mut self, other: &Self) {
+        if self.glue.bytes == other.glue.bytes {
+            self.glue.bytes = Arc::clone(&other.glue.bytes);
+        }
+        if self.glue.units == other.glue.units {
+            self.glue.units = Arc::clone(&other.glue.units);
+        }
+    }
+
     /// The same records with other weights, in their order; a record without one keeps its own.
     #[must_use]
     pub fn with_weights(&self, weights: &[u16]) -> Self {

@@ -341,7 +341,13 @@ impl<'a> Bodies<'a> {
         let (srv, left_out) = encode_srv(records, self.names.ttl, hosts, |target| {
             self.targets.get(target)
         });
-        let srv = srv.map(Arc::new);
+        let srv = srv.map(|mut srv| {
+            // Ports mostly have the same targets.
+            if let Some(other) = self.srv.iter().find_map(|(_, srv)| srv.as_ref()) {
+                srv.share_glue(other);
+            }
+            Arc::new(srv)
+        });
         self.left_out += left_out;
         self.srv.push((records, srv.clone()));
         srv
@@ -387,7 +393,15 @@ fn labelled(views: &[(Arc<str>, usize)]) -> Labelled<u32> {
         |(text, view): &(Arc<str>, usize)| (label(text), u32::try_from(*view).unwrap_or(u32::MAX));
     let mut entries: Vec<_> = views.iter().map(entry).collect();
     entries.sort_by(|(one, _), (other, _)| one.cmp(other));
-    entries.into()
+    shared(entries)
+}
+
+/// Nothing is shared by all who have nothing.
+pub(super) fn shared<T>(list: Vec<T>) -> Arc<[T]> {
+    match list.is_empty() {
+        true => Arc::default(),
+        false => list.into(),
+    }
 }
 
 fn label(text: &str) -> Box<[u8]> {

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::addresses::address_sets;
+use super::encode::shared;
 use super::node::{Found, Labelled, Sets, get};
 use crate::records::Host;
 
@@ -37,8 +38,8 @@ impl Hosts {
         named.sort_by(|(one, _): &(Box<[u8]>, _), (other, _)| one.cmp(other));
         Self {
             ttl,
-            addresses: addresses.into(),
-            named: named.into_iter().collect(),
+            addresses: shared(addresses),
+            named: shared(named),
         }
     }
 

@@ -14,6 +14,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use super::encode::shared;
 use super::hosts::Hosts;
 use super::kept::Kept;
 use super::sample::Sampler;
@@ -32,9 +33,9 @@ pub struct Node {
     pub(super) cut_over: u64,
 }
 
-/// The record sets of one name, at most one a type.
+/// The record sets of one name, at most one a type; clones share them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sets(pub(super) Box<[(u16, Set)]>);
+pub struct Sets(pub(super) Arc<[(u16, Set)]>);
 
 /// One record set, encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +112,7 @@ pub enum Found<'n> {
 impl Sets {
     /// Sets by type; the order decides what ANY gives: the first.
     pub fn new(sets: Vec<(u16, Set)>) -> Self {
-        Self(sets.into())
+        Self(shared(sets))
     }
 
     /// The set of a type.
