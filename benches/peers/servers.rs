@@ -108,15 +108,22 @@ impl Server {
 
 /// Starts a server and waits until it answers right. `Err`: why there is none.
 pub(crate) fn start(which: Which, ground: &Ground) -> Result<Server, String> {
-    let begun = Instant::now();
+    start_with(which, ground, ground.shape)
+}
+
+/// The same with a cluster of another size, which the API server does not have.
+pub(crate) fn start_with(which: Which, ground: &Ground, shape: Shape) -> Result<Server, String> {
     let address = free_address().map_err(|error| format!("no port: {error}"))?;
-    let home = ground.directory.join(format!("{which:?}"));
+    let home = ground
+        .directory
+        .join(format!("{which:?}-{}", shape.cluster_ips));
     fs::create_dir_all(&home).map_err(|error| format!("`{}`: {error}", home.display()))?;
     let Prepared {
         mut command,
         version,
-    } = prepare(which, ground, &home, address)?;
+    } = prepare(which, ground, shape, &home, address)?;
     let log = home.join("log");
+    let begun = Instant::now();
     let child = ground
         .reaper
         .start_child(&mut command, &log, SERVER_CORE, HOME_CORE)
@@ -128,7 +135,7 @@ pub(crate) fn start(which: Which, ground: &Ground) -> Result<Server, String> {
         child,
         start: Duration::ZERO,
     };
-    wait(&mut server, ground.shape)?;
+    wait(&mut server, shape)?;
     server.start = begun.elapsed();
     Ok(server)
 }
@@ -142,12 +149,13 @@ pub(crate) struct Prepared {
 fn prepare(
     which: Which,
     ground: &Ground,
+    shape: Shape,
     home: &Path,
     address: SocketAddr,
 ) -> Result<Prepared, String> {
     match which {
         Which::Reflector | Which::ReflectorPktinfo => reflector(which, address),
-        Which::Ours | Which::OursWildcard => ours(which, ground, home, address),
+        Which::Ours | Which::OursWildcard => ours(which, &ground.program, shape, home, address),
         _ => peers::prepare(which, ground, home, address),
     }
 }
@@ -167,13 +175,14 @@ fn reflector(which: Which, address: SocketAddr) -> Result<Prepared, String> {
 
 fn ours(
     which: Which,
-    ground: &Ground,
+    program: &Path,
+    shape: Shape,
     home: &Path,
     address: SocketAddr,
 ) -> Result<Prepared, String> {
     let write = || -> io::Result<()> {
         let file = fs::File::create(home.join("cluster.json"))?;
-        let list = objects::list(ground.shape);
+        let list = objects::list(shape);
         serde_json::to_writer(io::BufWriter::new(file), &list).map_err(io::Error::other)
     };
     write().map_err(|error| format!("manifests: {error}"))?;
@@ -181,7 +190,7 @@ fn ours(
         Which::OursWildcard => SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())),
         _ => address,
     };
-    let mut command = Command::new(&ground.program);
+    let mut command = Command::new(program);
     command
         .args([
             "serve",
@@ -197,7 +206,7 @@ fn ours(
         .env("RUST_LOG", "warn");
     Ok(Prepared {
         command,
-        version: first_line(Command::new(&ground.program).arg("--version")),
+        version: first_line(Command::new(program).arg("--version")),
     })
 }
 
