@@ -62,6 +62,8 @@ pub(crate) struct Outcome {
     pub(crate) fault: Option<String>,
     /// Answers and the slowest of them in nanoseconds, by the tenth of a second in which they came.
     pub(crate) tenths: Vec<(u64, u64)>,
+    /// When the count of records of the service that is watched was another one, and which.
+    pub(crate) flips: Vec<(Instant, u16)>,
 }
 
 impl Outcome {
@@ -76,6 +78,7 @@ impl Outcome {
             length: Duration::ZERO,
             fault: None,
             tenths: Vec::new(),
+            flips: Vec::new(),
         }
     }
 
@@ -271,6 +274,15 @@ impl Run<'_> {
             self.open -= 1;
             self.outcome.count(flight.since, now);
             let question = self.load.questions.get(flight.question as usize);
+            if question.is_probe
+                && let Some(count) = answer.get(6..8)
+            {
+                let count = u16::from_be_bytes([count[0], count[1]]);
+                let flips = &mut self.outcome.flips;
+                if flips.last().is_none_or(|(_, last)| *last != count) {
+                    flips.push((self.started + Duration::from_nanos(now), count));
+                }
+            }
             let is_right = question.is_answered_by(answer);
             if !is_right || self.outcome.answered.is_multiple_of(LOOKED_AT) {
                 if let Some(fault) = question.fault_in(answer) {

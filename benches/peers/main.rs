@@ -18,6 +18,7 @@
 mod api;
 mod calls;
 mod chance;
+mod changes;
 mod children;
 mod histogram;
 mod load;
@@ -112,6 +113,8 @@ enum Part {
     Variants,
     /// Ours with clusters of three sizes.
     Sizes,
+    /// Ours while a thousand slices change a second.
+    Changes,
 }
 
 fn main() {
@@ -185,6 +188,7 @@ fn measure(options: &Options) {
             Part::Overload => course.overload(),
             Part::Variants => course.variants(),
             Part::Sizes => course.sizes(),
+            Part::Changes => course.changes(),
         }
     }
 }

@@ -31,6 +31,9 @@ const FLOOD_FOR: Duration = Duration::from_secs(20);
 const CALM: f64 = 20_000.0;
 const CALM_FOR: Duration = Duration::from_secs(2);
 
+/// Rounds at the most where there are many runs to a round.
+const FEW: usize = 3;
+
 /// What all parts need.
 pub(crate) struct Course<'a> {
     pub(crate) running: &'a [Server],
@@ -69,13 +72,21 @@ impl Course<'_> {
         self.those(Which::is_reflector)
     }
 
-    fn questions(&self, asked: Asked) -> Questions {
+    pub(crate) fn questions(&self, asked: Asked) -> Questions {
         Questions::of(asked, self.ground.shape, SEED)
     }
 
-    fn full(&self) -> Pace {
+    /// As much as the server can do.
+    pub(crate) fn full(&self) -> Pace {
         Pace::Closed {
             outstanding: self.outstanding,
+        }
+    }
+
+    fn few(&self) -> Rounds {
+        Rounds {
+            count: self.rounds.count.min(FEW),
+            ..self.rounds
         }
     }
 
@@ -136,7 +147,7 @@ impl Course<'_> {
             eprintln!(" {}", kind.told());
             let rounds = Rounds {
                 length: self.rounds.length.min(Duration::from_secs(1)),
-                ..self.rounds
+                count: self.rounds.count.min(FEW),
             };
             columns.push((kind.told(), rounds.run(&able, &self.reflectors(), &asking)));
         }
@@ -150,7 +161,7 @@ impl Course<'_> {
         for rate in [10_000.0, 20_000.0] {
             let pace = Pace::Even { rate };
             let asking = |server: &Server, length| ask(server, &questions, pace, length);
-            let series = (self.rounds).run(&self.all(), &self.reflectors(), &asking);
+            let series = (self.few()).run(&self.all(), &self.reflectors(), &asking);
             table::latencies(&format!("At {rate:.0} queries a second"), &series);
         }
     }
@@ -216,7 +227,7 @@ impl Course<'_> {
                 .run(),
             };
             eprintln!(" {title}");
-            let series = (self.rounds).run(&servers, &self.reflectors(), &asking);
+            let series = (self.few()).run(&servers, &self.reflectors(), &asking);
             table::costs(title, &series);
         }
     }
@@ -225,7 +236,7 @@ impl Course<'_> {
     pub(crate) fn overload(&self) {
         let questions = self.questions(Asked::Mix);
         let mut lines = Vec::new();
-        for server in self.those(|which| !which.is_reflector()) {
+        for server in self.those(|which| !which.is_reflector() && which != Which::OursWildcard) {
             match self.flood(server, &questions) {
                 Ok(line) => lines.push(line),
                 Err(error) => println!("{}: {error}", server.which.name()),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::changes::Beside;
 use crate::load::Outcome;
 use crate::machine;
 use crate::machine::Used;
@@ -196,6 +197,36 @@ pub(crate) fn sizes(starts: &[(usize, Duration, f64)], all: &[Series]) {
             thousands(*services as f64),
             start.as_secs_f64(),
             figures(series)
+        );
+    }
+}
+
+/// Our server with and without changes.
+pub(crate) fn changes(lines: &[Beside]) {
+    println!("\n### ShiftDNS while 1,000 slices change a second\n");
+    println!(
+        "| load | changes | answers/s quiet, changing | p50 µs quiet, changing | p99 µs quiet, changing | p99 times | changed to answered ms p50 / p99 (unseen) | lost | wrong |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
+    for line in lines {
+        let (quiet, busy) = (&line.quiet.outcome, &line.busy.outcome);
+        let lag = |per_mille| line.lag.at(per_mille).as_secs_f64() * 1e3;
+        println!(
+            "| {} | {} | {}, {} | {:.0}, {:.0} | {:.0}, {:.0} | {:.2} | {:.2} / {:.2} ({}) | {} | {} |",
+            line.title,
+            thousands(line.changes as f64),
+            thousands(quiet.rate()),
+            thousands(busy.rate()),
+            micros(quiet, 500),
+            micros(busy, 500),
+            micros(quiet, 990),
+            micros(busy, 990),
+            micros(busy, 990) / micros(quiet, 990),
+            lag(500),
+            lag(990),
+            line.unseen,
+            busy.lost,
+            busy.wrong,
         );
     }
 }
