@@ -20,6 +20,7 @@ mod calls;
 mod chance;
 mod changes;
 mod children;
+mod dnsperf;
 mod histogram;
 mod load;
 mod machine;
@@ -82,7 +83,7 @@ struct Options {
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
     /// Queries on their way in a closed loop.
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 128)]
     outstanding: usize,
     /// Services with a cluster IP.
     #[arg(long, default_value_t = 10_000)]
@@ -115,6 +116,8 @@ enum Part {
     Sizes,
     /// Ours while a thousand slices change a second.
     Changes,
+    /// This generator's counts beside those of `dnsperf`.
+    Dnsperf,
 }
 
 fn main() {
@@ -189,6 +192,7 @@ fn measure(options: &Options) {
             Part::Variants => course.variants(),
             Part::Sizes => course.sizes(),
             Part::Changes => course.changes(),
+            Part::Dnsperf => course.dnsperf(),
         }
     }
 }

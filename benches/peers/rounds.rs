@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::load::Outcome;
-use crate::machine::{self, Clocks, Used};
+use crate::machine::{self, Clocks, Others, Used};
 use crate::servers::{Server, Which};
 
 /// How long the reflector runs before and after.
@@ -15,7 +15,7 @@ const REFLECTOR: Duration = Duration::from_millis(300);
 /// Of one core: a run with more use by others does not count.
 const OTHERS_MAX: f64 = 0.05;
 /// So often is a run repeated before it counts after all, with a remark.
-const REPEATS: usize = 4;
+const REPEATS: usize = 3;
 
 /// Asks a server for so long.
 pub(crate) type Asking<'a> = &'a dyn Fn(&Server, Duration) -> io::Result<Outcome>;
@@ -66,7 +66,8 @@ impl Series {
 }
 
 impl Sample {
-    fn micros(&self, of: fn(Used) -> Duration) -> f64 {
+    /// Microseconds of processor time an answer.
+    pub(crate) fn micros(&self, of: fn(Used) -> Duration) -> f64 {
         of(self.used).as_secs_f64() * 1e6 / (self.outcome.answered as f64).max(1.0)
     }
 }
@@ -156,19 +157,17 @@ pub(crate) fn measured(
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let before = (
-            Clocks::of_group(server.group()),
-            Clocks::own(),
-            machine::busy(),
-        );
-        let outcome = asking(server, length)?;
-        let busy = machine::busy() - before.2;
-        let used = Clocks::of_group(server.group()).since(before.0);
-        let own = Clocks::own().since(before.1);
-        let others = busy.saturating_sub(used.total() + own.total());
-        let share = others.as_secs_f64() / outcome.length.as_secs_f64();
         // In a short run a tick is too much of it to say.
-        let is_quiet = outcome.length < Duration::from_secs(1) || share < OTHERS_MAX;
+        let looks = length >= Duration::from_secs(1);
+        let others_before = looks.then(|| Others::than(server.group()));
+        let before = Clocks::of_group(server.group());
+        let outcome = asking(server, length)?;
+        let used = Clocks::of_group(server.group()).since(before);
+        let others = others_before.map_or(Duration::ZERO, |before| {
+            Others::than(server.group()).since(&before)
+        });
+        let share = others.as_secs_f64() / outcome.length.as_secs_f64();
+        let is_quiet = share < OTHERS_MAX;
         if is_quiet || attempt == REPEATS {
             if !is_quiet {
                 eprintln!("  something else used {:.0} % of a core", share * 100.0);

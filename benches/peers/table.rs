@@ -1,5 +1,6 @@
 //! The table: what was measured, as Markdown.
 
+use std::io;
 use std::time::Duration;
 
 use crate::changes::Beside;
@@ -7,7 +8,7 @@ use crate::load::Outcome;
 use crate::machine;
 use crate::machine::Used;
 use crate::parts::Flood;
-use crate::rounds::Series;
+use crate::rounds::{Sample, Series};
 use crate::servers::{Server, Which};
 
 /// Where, when and of what.
@@ -228,6 +229,43 @@ pub(crate) fn changes(lines: &[Beside]) {
             busy.lost,
             busy.wrong,
         );
+    }
+}
+
+/// The same load from two generators.
+pub(crate) fn generators(
+    which: Which,
+    rate: f64,
+    length: Duration,
+    lines: &[(&str, io::Result<Sample>)],
+) {
+    println!(
+        "\n### Generators: {rate:.0} queries a second to {} for {} s\n",
+        which.name(),
+        length.as_secs()
+    );
+    println!(
+        "| generator | sent | answered | lost | answers/s | µs an answer, of the server | it says |"
+    );
+    println!("|---|---|---|---|---|---|---|");
+    for (name, sample) in lines {
+        match sample {
+            Ok(sample) => {
+                let outcome = &sample.outcome;
+                println!(
+                    "| {name} | {} | {} | {} | {} | {:.2} | {} |",
+                    outcome.sent,
+                    outcome.answered,
+                    outcome.lost,
+                    thousands(outcome.rate()),
+                    sample.micros(Used::total),
+                    outcome.fault.as_deref().unwrap_or("all right"),
+                );
+            }
+            Err(error) => {
+                println!("| {name} | missing: {error} (apt-get install dnsperf) | | | | | |")
+            }
+        }
     }
 }
 
