@@ -30,14 +30,6 @@ impl Histogram {
         self.total += 1;
     }
 
-    /// Counts all that another has counted.
-    pub(crate) fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
-            *mine += theirs;
-        }
-        self.total += other.total;
-    }
-
     /// The value below or at which `per_mille` of 1000 lie: the middle of its bucket. Zero if nothing was counted.
     pub(crate) fn at(&self, per_mille: u64) -> Duration {
         let wanted = (self.total * per_mille).div_ceil(1000).max(1);
@@ -68,47 +60,4 @@ fn middle(bucket: usize) -> u64 {
     }
     let power = bucket / STEPS - 1;
     ((bucket % STEPS + STEPS) << power) + ((1 << power) >> 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_bucket_holds_its_middle() {
-        for index in 0..(POWERS + 1) * STEPS as usize {
-            assert_eq!(bucket(middle(index)), index);
-        }
-    }
-
-    #[test]
-    fn percentiles_of_a_ramp_are_within_a_step() {
-        let mut histogram = Histogram::new();
-        for value in 1..=100_000 {
-            histogram.add(value);
-        }
-        for per_mille in [1, 500, 990, 999, 1000] {
-            let exact = per_mille as f64 * 100.0;
-            let told = histogram.at(per_mille).as_nanos() as f64;
-            assert!(
-                (told / exact - 1.0).abs() < 1.0 / 64.0,
-                "{per_mille}: {told}"
-            );
-        }
-    }
-
-    #[test]
-    fn merging_is_counting_both() {
-        let (mut both, mut low, mut high) = (Histogram::new(), Histogram::new(), Histogram::new());
-        for value in 0..1000 {
-            low.add(value);
-            high.add(value * 1_000_000);
-            both.add(value);
-            both.add(value * 1_000_000);
-        }
-        low.merge(&high);
-        assert_eq!(low.counts, both.counts);
-        assert_eq!(low.at(1000), both.at(1000));
-        assert_eq!(Histogram::new().at(500), Duration::ZERO);
-    }
 }

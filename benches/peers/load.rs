@@ -43,6 +43,8 @@ pub(crate) struct Load<'a> {
     pub(crate) questions: &'a Questions,
     pub(crate) pace: Pace,
     pub(crate) length: Duration,
+    /// How long to wait for answers when all has been asked.
+    pub(crate) patience: Duration,
 }
 
 /// What came of it.
@@ -58,9 +60,42 @@ pub(crate) struct Outcome {
     pub(crate) length: Duration,
     /// What was wrong with the first wrong one.
     pub(crate) fault: Option<String>,
+    /// Answers and the slowest of them in nanoseconds, by the tenth of a second in which they came.
+    pub(crate) tenths: Vec<(u64, u64)>,
+    /// When the count of records of the service that is watched was another one, and which.
+    pub(crate) flips: Vec<(Instant, u16)>,
 }
 
 impl Outcome {
+    /// Nothing asked yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            sent: 0,
+            answered: 0,
+            wrong: 0,
+            lost: 0,
+            latency: Histogram::new(),
+            length: Duration::ZERO,
+            fault: None,
+            tenths: Vec::new(),
+            flips: Vec::new(),
+        }
+    }
+
+    /// Counts an answer that came at `now`, nanoseconds after the start, to what was asked at `since`.
+    pub(crate) fn count(&mut self, since: u64, now: u64) {
+        let latency = now.saturating_sub(since);
+        self.answered += 1;
+        self.latency.add(latency);
+        let tenth = (now / 100_000_000) as usize;
+        if tenth >= self.tenths.len() {
+            self.tenths.resize(tenth + 1, (0, 0));
+        }
+        let (count, slowest) = &mut self.tenths[tenth];
+        *count += 1;
+        *slowest = latency.max(*slowest);
+    }
+
     pub(crate) fn rate(&self) -> f64 {
         self.answered as f64 / self.length.as_secs_f64()
     }
@@ -91,15 +126,7 @@ impl Load<'_> {
             started: Instant::now(),
             next: 0,
             open: 0,
-            outcome: Outcome {
-                sent: 0,
-                answered: 0,
-                wrong: 0,
-                lost: 0,
-                latency: Histogram::new(),
-                length: Duration::ZERO,
-                fault: None,
-            },
+            outcome: Outcome::new(),
         }
         .run()
     }
@@ -245,9 +272,17 @@ impl Run<'_> {
             }
             flight.is_open = false;
             self.open -= 1;
-            self.outcome.answered += 1;
-            self.outcome.latency.add(now.saturating_sub(flight.since));
+            self.outcome.count(flight.since, now);
             let question = self.load.questions.get(flight.question as usize);
+            if question.is_probe
+                && let Some(count) = answer.get(6..8)
+            {
+                let count = u16::from_be_bytes([count[0], count[1]]);
+                let flips = &mut self.outcome.flips;
+                if flips.last().is_none_or(|(_, last)| *last != count) {
+                    flips.push((self.started + Duration::from_nanos(now), count));
+                }
+            }
             let is_right = question.is_answered_by(answer);
             if !is_right || self.outcome.answered.is_multiple_of(LOOKED_AT) {
                 if let Some(fault) = question.fault_in(answer) {
@@ -274,7 +309,7 @@ impl Run<'_> {
 
     /// What is still to come is answered too: it is neither counted as time nor as lost, unless it stays out.
     fn last_answers(&mut self) -> io::Result<()> {
-        let patience = self.now() + PATIENCE.as_nanos() as u64;
+        let patience = self.now() + self.load.patience.as_nanos() as u64;
         while self.open > 0 && self.now() < patience {
             self.receive()?;
         }

@@ -3,8 +3,9 @@
 //! Processor time of a group of processes is exact to the nanosecond in sum (`schedstat`); user and system are told apart by the
 //! kernel's ticks (`stat`), and so only as shares of it. It measures nothing by itself.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Processor time since the start of something.
@@ -38,24 +39,13 @@ impl Clocks {
         sum
     }
 
-    /// Those of this process alone.
-    pub(crate) fn own() -> Self {
-        let mut sum = Self::default();
-        sum.add(Path::new("/proc/self"));
-        sum
-    }
-
     fn add(&mut self, process: &Path) {
         let stat = fields(process);
         let field = |number: usize| stat.get(number).and_then(|f| f.parse().ok()).unwrap_or(0);
         // Counted from the state, which is the third field: `utime` is the 14th, `stime` the 15th (proc(5)).
         self.user_ticks += field(11);
         self.system_ticks += field(12);
-        for task in directory(&process.join("task")) {
-            let told = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
-            let first = told.split_whitespace().next();
-            self.nanos += first.and_then(|n| n.parse().ok()).unwrap_or(0);
-        }
+        self.nanos += nanos(process);
     }
 
     /// What was used since `before`.
@@ -73,7 +63,7 @@ impl Clocks {
 }
 
 /// The processes of a group, as directories of `/proc`.
-fn processes(group: u32) -> Vec<std::path::PathBuf> {
+fn processes(group: u32) -> Vec<PathBuf> {
     let group = group.to_string();
     let all = directory(Path::new("/proc")).into_iter();
     // The group is the fifth field, the third from the state.
@@ -81,7 +71,7 @@ fn processes(group: u32) -> Vec<std::path::PathBuf> {
         .collect()
 }
 
-fn directory(path: &Path) -> Vec<std::path::PathBuf> {
+fn directory(path: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     let numbered = entries.filter(|e| e.file_name().to_string_lossy().parse::<u32>().is_ok());
     numbered.map(|entry| entry.path()).collect()
@@ -101,7 +91,7 @@ pub(crate) fn resident_megabytes(group: u32) -> f64 {
         1 => ("status", "VmRSS:"),
         _ => ("smaps_rollup", "Pss:"),
     };
-    let kilobytes = |process: &std::path::PathBuf| -> f64 {
+    let kilobytes = |process: &PathBuf| -> f64 {
         let text = fs::read_to_string(process.join(file)).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix(key));
         let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
@@ -110,16 +100,55 @@ pub(crate) fn resident_megabytes(group: u32) -> f64 {
     processes.iter().map(kilobytes).sum::<f64>() * 1024.0 / 1e6
 }
 
-/// Time in which any core did something, or was taken from us, since the system started.
-pub(crate) fn busy() -> Duration {
+/// What everything else has used: processes by their ids, and time that the host took from us.
+pub(crate) struct Others {
+    nanos: BTreeMap<PathBuf, u64>,
+    stolen: Duration,
+}
+
+impl Others {
+    /// All but our own group of processes and this one. It takes some milliseconds.
+    pub(crate) fn than(group: u32) -> Self {
+        let own = fields(Path::new("/proc/self")).swap_remove(2);
+        let group = group.to_string();
+        let others = directory(Path::new("/proc")).into_iter().filter(|process| {
+            let theirs = fields(process);
+            theirs.get(2) != Some(&own) && theirs.get(2) != Some(&group)
+        });
+        Self {
+            nanos: others.map(|p| (p.clone(), nanos(&p))).collect(),
+            stolen: stolen(),
+        }
+    }
+
+    /// Used since `before`, also by what began since. What began and ended in between is not seen.
+    pub(crate) fn since(&self, before: &Self) -> Duration {
+        let used = self.nanos.iter().map(|(process, nanos)| {
+            nanos.saturating_sub(before.nanos.get(process).copied().unwrap_or(0))
+        });
+        Duration::from_nanos(used.sum()) + (self.stolen - before.stolen)
+    }
+}
+
+/// The time of all threads of a process.
+fn nanos(process: &Path) -> u64 {
+    let tasks = directory(&process.join("task")).into_iter();
+    tasks
+        .map(|task| {
+            let told = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+            let first = told.split_whitespace().next();
+            first.and_then(|n| n.parse::<u64>().ok()).unwrap_or(0)
+        })
+        .sum()
+}
+
+/// Time in which a core was ready and the host ran something else.
+fn stolen() -> Duration {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let first = stat.lines().next().unwrap_or_default();
-    let ticks: Vec<u64> = (first.split_whitespace().skip(1))
-        .map(|field| field.parse().unwrap_or(0))
-        .collect();
-    // user nice system idle iowait irq softirq steal; ticks of 10 ms whatever the kernel's own (USER_HZ).
-    let busy = [0, 1, 2, 5, 6, 7].map(|at| ticks.get(at).copied().unwrap_or(0));
-    Duration::from_millis(busy.iter().sum::<u64>() * 10)
+    // cpu user nice system idle iowait irq softirq steal; ticks of 10 ms whatever the kernel's own (USER_HZ).
+    let ticks = first.split_whitespace().nth(8);
+    Duration::from_millis(10 * ticks.and_then(|t| t.parse().ok()).unwrap_or(0))
 }
 
 /// The processor's model, as it calls itself.

@@ -18,11 +18,14 @@
 mod api;
 mod calls;
 mod chance;
+mod changes;
 mod children;
+mod dnsperf;
 mod histogram;
 mod load;
 mod machine;
 mod objects;
+mod parts;
 mod peers;
 mod questions;
 mod reflector;
@@ -40,14 +43,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use api::Api;
 use children::Reaper;
-use load::Pace;
-use questions::{Asked, Questions};
+use parts::Course;
 use rounds::Rounds;
 use servers::{Ground, Server, Which};
 use shape::Shape;
-
-/// The order of questions is the same in every run.
-const SEED: u64 = 0x5817_F7D5;
 
 #[derive(Parser)]
 #[command(about = "measures ShiftDNS beside its peers and prints a table")]
@@ -84,7 +83,7 @@ struct Options {
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
     /// Queries on their way in a closed loop.
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 128)]
     outstanding: usize,
     /// Services with a cluster IP.
     #[arg(long, default_value_t = 10_000)]
@@ -99,8 +98,26 @@ struct Options {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// All servers under the mix of questions.
+    /// The mix of questions, closed loop.
     Mix,
+    /// Each kind of question alone.
+    Kinds,
+    /// Latency at fixed rates.
+    Rates,
+    /// Loss at 95 % of each server's maximum.
+    Loss,
+    /// Streams.
+    Tcp,
+    /// Three times each server's maximum.
+    Overload,
+    /// Ours asked for NSID.
+    Variants,
+    /// Ours with clusters of three sizes.
+    Sizes,
+    /// Ours while a thousand slices change a second.
+    Changes,
+    /// This generator's counts beside those of `dnsperf`.
+    Dnsperf,
 }
 
 fn main() {
@@ -148,19 +165,34 @@ fn measure(options: &Options) {
             Err(reason) => println!("{} is missing: {reason}", which.name()),
         }
     }
-    let rounds = Rounds {
-        count: options.rounds,
-        length: Duration::from_secs_f64(options.seconds),
-    };
-    table::machine();
-    let questions = Questions::of(Asked::Mix, ground.shape, SEED);
-    let all: Vec<&Server> = running.iter().collect();
-    let reflectors: Vec<&Server> = (running.iter())
-        .filter(|server| server.which.is_reflector())
-        .collect();
-    let pace = Pace::Closed {
+    table::machine(&running);
+    let course = Course {
+        running: &running,
+        ground: &ground,
+        rounds: Rounds {
+            count: options.rounds,
+            length: Duration::from_secs_f64(options.seconds),
+        },
         outstanding: options.outstanding,
     };
-    let series = rounds.run(&all, &reflectors, &questions, pace);
-    table::costs("Mix", &series);
+    course.alike();
+    let parts = match options.parts.is_empty() {
+        true => Part::value_variants(),
+        false => &options.parts,
+    };
+    for part in parts {
+        eprintln!("{part:?}");
+        match part {
+            Part::Mix => course.mix(),
+            Part::Kinds => course.kinds(),
+            Part::Rates => course.rates(),
+            Part::Loss => course.loss(),
+            Part::Tcp => course.tcp(),
+            Part::Overload => course.overload(),
+            Part::Variants => course.variants(),
+            Part::Sizes => course.sizes(),
+            Part::Changes => course.changes(),
+            Part::Dnsperf => course.dnsperf(),
+        }
+    }
 }

@@ -117,7 +117,11 @@ pub(crate) fn prepare(
             command.arg(format!("--config-dir={home}"));
             Ok(Prepared {
                 command,
-                version: first_line(Command::new(program).arg("--version")),
+                // A time stands before it, as before every line of its log.
+                version: from_word(
+                    &first_line(Command::new(program).arg("--version")),
+                    "PowerDNS",
+                ),
             })
         }
         Which::Coredns | Which::CorednsCache => {
@@ -144,6 +148,12 @@ pub(crate) fn prepare(
         }
         _ => unreachable!("`servers` starts reflectors and ours"),
     }
+}
+
+/// The line from `word` on.
+fn from_word(line: &str, word: &str) -> String {
+    let start = line.find(word).unwrap_or(0);
+    line.get(start..).unwrap_or_default().to_owned()
 }
 
 /// A program in PATH, or where Debian keeps servers, which is not in everybody's PATH.

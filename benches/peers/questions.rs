@@ -70,6 +70,9 @@ pub(crate) enum Asked {
     /// The same, and who answers is asked too (RFC 5001).
     MixWithNsid,
     One(Kind),
+    /// The mix while endpoints come and go: in place of headless services the one that is watched ([`Question::is_probe`]), SRV of
+    /// cluster IPs only.
+    Moving,
 }
 
 /// A question.
@@ -78,6 +81,8 @@ pub(crate) struct Question {
     pub(crate) kind: Kind,
     pub(crate) name: String,
     pub(crate) rtype: RecordType,
+    /// Of the first headless service, whose endpoints come and go while it is asked.
+    pub(crate) is_probe: bool,
     /// Addresses, or targets of SRV records, in the answer.
     expected: Expected,
     start: usize,
@@ -109,10 +114,11 @@ impl Questions {
         for _ in 0..COUNT {
             let kind = match asked {
                 Asked::One(kind) => kind,
-                Asked::Mix | Asked::MixWithNsid => match chance.below(10) {
+                Asked::Mix | Asked::MixWithNsid | Asked::Moving => match chance.below(10) {
                     0..7 => Kind::ClusterIp,
                     7 => Kind::Headless,
                     // Of any service: one in eleven is headless.
+                    8 if asked == Asked::Moving => Kind::SrvOne,
                     8 if chance.below(shape.cluster_ips + shape.headless) < shape.headless => {
                         Kind::SrvTen
                     }
@@ -120,29 +126,29 @@ impl Questions {
                     _ => Kind::Nxdomain,
                 },
             };
-            questions.add(kind, shape, &mut chance, asked == Asked::MixWithNsid);
+            questions.add(kind, shape, &mut chance, asked);
         }
         questions
     }
 
-    fn add(&mut self, kind: Kind, shape: Shape, chance: &mut Chance, with_nsid: bool) {
+    fn add(&mut self, kind: Kind, shape: Shape, chance: &mut Chance, asked: Asked) {
+        let is_probe = asked == Asked::Moving && kind == Kind::Headless;
         let mut pick = |sort, count| shape.service(sort, chance.below(count));
         let service = match kind {
+            Kind::Headless if is_probe => shape.service(Sort::Headless, 0),
             Kind::Headless | Kind::SrvTen => pick(Sort::Headless, shape.headless),
             Kind::Weighted => pick(Sort::Weighted, shape.weighted),
             _ => pick(Sort::ClusterIp, shape.cluster_ips),
         };
         let (name, rtype, expected) = match kind {
-            Kind::ClusterIp | Kind::Headless => (
-                service.dns_name(),
-                RecordType::A,
-                Expected::Addresses(service.addresses()),
-            ),
-            Kind::Weighted => (
-                service.dns_name(),
-                RecordType::A,
-                Expected::Among(service.addresses()),
-            ),
+            Kind::ClusterIp | Kind::Headless | Kind::Weighted => {
+                let addresses = service.addresses();
+                let expected = match is_probe || kind == Kind::Weighted {
+                    true => Expected::Among(addresses),
+                    false => Expected::Addresses(addresses),
+                };
+                (service.dns_name(), RecordType::A, expected)
+            }
             Kind::SrvOne | Kind::SrvTen => (
                 service.srv_name(),
                 RecordType::SRV,
@@ -159,11 +165,17 @@ impl Questions {
             Kind::Nodata => (service.dns_name(), RecordType::AAAA, Expected::Nothing),
         };
         let start = self.octets.len();
-        write_query(&mut self.octets, &name, rtype.into(), with_nsid);
+        write_query(
+            &mut self.octets,
+            &name,
+            rtype.into(),
+            asked == Asked::MixWithNsid,
+        );
         self.list.push(Question {
             kind,
             name,
             rtype,
+            is_probe,
             expected,
             start,
             end: self.octets.len(),

@@ -36,6 +36,9 @@ pub(crate) enum Which {
     Ours,
     /// On all addresses, so that it must say from which one it answers.
     OursWildcard,
+    /// From the API server, as in a cluster: for what changes.
+    #[value(skip)]
+    OursWatching,
     Knot,
     Nsd,
     Bind,
@@ -53,6 +56,7 @@ impl Which {
             Self::ReflectorPktinfo => "reflector, PKTINFO",
             Self::Ours => "ShiftDNS",
             Self::OursWildcard => "ShiftDNS, PKTINFO",
+            Self::OursWatching => "ShiftDNS, from an API server",
             Self::Knot => "Knot",
             Self::Nsd => "NSD",
             Self::Bind => "BIND",
@@ -75,7 +79,7 @@ impl Which {
     }
 
     pub(crate) fn is_ours(self) -> bool {
-        matches!(self, Self::Ours | Self::OursWildcard)
+        matches!(self, Self::Ours | Self::OursWildcard | Self::OursWatching)
     }
 }
 
@@ -108,15 +112,22 @@ impl Server {
 
 /// Starts a server and waits until it answers right. `Err`: why there is none.
 pub(crate) fn start(which: Which, ground: &Ground) -> Result<Server, String> {
-    let begun = Instant::now();
+    start_with(which, ground, ground.shape)
+}
+
+/// The same with a cluster of another size, which the API server does not have.
+pub(crate) fn start_with(which: Which, ground: &Ground, shape: Shape) -> Result<Server, String> {
     let address = free_address().map_err(|error| format!("no port: {error}"))?;
-    let home = ground.directory.join(format!("{which:?}"));
+    let home = ground
+        .directory
+        .join(format!("{which:?}-{}", shape.cluster_ips));
     fs::create_dir_all(&home).map_err(|error| format!("`{}`: {error}", home.display()))?;
     let Prepared {
         mut command,
         version,
-    } = prepare(which, ground, &home, address)?;
+    } = prepare(which, ground, shape, &home, address)?;
     let log = home.join("log");
+    let begun = Instant::now();
     let child = ground
         .reaper
         .start_child(&mut command, &log, SERVER_CORE, HOME_CORE)
@@ -128,7 +139,7 @@ pub(crate) fn start(which: Which, ground: &Ground) -> Result<Server, String> {
         child,
         start: Duration::ZERO,
     };
-    wait(&mut server, ground.shape)?;
+    wait(&mut server, shape)?;
     server.start = begun.elapsed();
     Ok(server)
 }
@@ -142,12 +153,14 @@ pub(crate) struct Prepared {
 fn prepare(
     which: Which,
     ground: &Ground,
+    shape: Shape,
     home: &Path,
     address: SocketAddr,
 ) -> Result<Prepared, String> {
     match which {
         Which::Reflector | Which::ReflectorPktinfo => reflector(which, address),
-        Which::Ours | Which::OursWildcard => ours(which, ground, home, address),
+        Which::Ours | Which::OursWildcard => ours(which, &ground.program, shape, home, address),
+        Which::OursWatching => watching(&ground.program, ground, home, address),
         _ => peers::prepare(which, ground, home, address),
     }
 }
@@ -167,13 +180,14 @@ fn reflector(which: Which, address: SocketAddr) -> Result<Prepared, String> {
 
 fn ours(
     which: Which,
-    ground: &Ground,
+    program: &Path,
+    shape: Shape,
     home: &Path,
     address: SocketAddr,
 ) -> Result<Prepared, String> {
     let write = || -> io::Result<()> {
         let file = fs::File::create(home.join("cluster.json"))?;
-        let list = objects::list(ground.shape);
+        let list = objects::list(shape);
         serde_json::to_writer(io::BufWriter::new(file), &list).map_err(io::Error::other)
     };
     write().map_err(|error| format!("manifests: {error}"))?;
@@ -181,24 +195,45 @@ fn ours(
         Which::OursWildcard => SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())),
         _ => address,
     };
-    let mut command = Command::new(&ground.program);
-    command
-        .args([
-            "serve",
-            "--workers",
-            "1",
-            "--http",
-            "127.0.0.1:0",
-            "--api",
-            "127.0.0.1:0",
-        ])
-        .args(["--listen", &listen.to_string(), "--manifests"])
-        .arg(home)
-        .env("RUST_LOG", "warn");
+    let mut command = served(program, &listen.to_string());
+    command.arg("--manifests").arg(home);
     Ok(Prepared {
         command,
-        version: first_line(Command::new(&ground.program).arg("--version")),
+        version: first_line(Command::new(program).arg("--version")),
     })
+}
+
+fn watching(
+    program: &Path,
+    ground: &Ground,
+    home: &Path,
+    address: SocketAddr,
+) -> Result<Prepared, String> {
+    let path = home.join("kubeconfig");
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: here\n\
+         clusters: [{{name: here, cluster: {{server: 'http://{}'}}}}]\n\
+         users: [{{name: me, user: {{}}}}]\n\
+         contexts: [{{name: here, context: {{cluster: here, user: me}}}}]\n",
+        ground.api.address
+    );
+    fs::write(&path, text).map_err(|error| format!("`{}`: {error}", path.display()))?;
+    let mut command = served(program, &address.to_string());
+    command.arg("--kubeconfig").arg(path);
+    Ok(Prepared {
+        command,
+        version: String::new(),
+    })
+}
+
+/// Our program as it is started whatever it reads.
+fn served(program: &Path, listen: &str) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(["serve", "--workers", "1", "--listen", listen])
+        .args(["--http", "127.0.0.1:0", "--api", "127.0.0.1:0"])
+        .env("RUST_LOG", "warn");
+    command
 }
 
 /// The first line that a command prints, on whichever output.

@@ -8,7 +8,6 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::histogram::Histogram;
 use crate::load::{Outcome, PATIENCE};
 use crate::questions::Questions;
 
@@ -64,15 +63,7 @@ impl Load<'_> {
         let now =
             || u64::try_from(started.elapsed().as_nanos()).expect("a run ends within 500 years");
         let length = self.length.as_nanos() as u64;
-        let mut outcome = Outcome {
-            sent: 0,
-            answered: 0,
-            wrong: 0,
-            lost: 0,
-            latency: Histogram::new(),
-            length: Duration::ZERO,
-            fault: None,
-        };
+        let mut outcome = Outcome::new();
         let mut question = 0;
         let mut room = vec![0; ROOM];
         let mut heard = 0;
@@ -170,8 +161,7 @@ impl Connection {
                 continue;
             };
             self.open -= 1;
-            outcome.answered += 1;
-            outcome.latency.add(now - since);
+            outcome.count(since, now);
             let question = questions.get(question as usize);
             if !question.is_answered_by(answer) || outcome.answered.is_multiple_of(LOOKED_AT) {
                 if let Some(fault) = question.fault_in(answer) {
