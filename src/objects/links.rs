@@ -29,8 +29,8 @@ impl<T> Named<T> {
     /// after map would leave every page half full.
     pub(super) fn pack(&mut self) {
         let apart = std::mem::take(&mut self.0).into_iter();
-        let apart: Vec<(Arc<str>, Vec<(Arc<str>, T)>)> = apart
-            .map(|(namespace, names)| (namespace, names.into_iter().collect()))
+        let apart: Vec<_> = apart
+            .map(|(namespace, names)| (namespace, names.into_iter().collect::<Vec<_>>()))
             .collect();
         let together = apart.into_iter();
         self.0 = together
