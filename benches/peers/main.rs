@@ -1,9 +1,10 @@
 //! ShiftDNS beside its peers: CoreDNS, Knot, NSD, BIND and PowerDNS, and beside what the kernel alone costs.
 //!
 //! ```text
-//! cargo bench --bench peers                                               # the whole table
-//! cargo bench --bench peers -- mix --rounds 3 --only ours,reflector       # a part of it
+//! cargo bench --bench peers                                               # the whole table: about 20 minutes
+//! cargo bench --bench peers -- mix --rounds 3 --only ours,reflector       # a part of it: a minute
 //! cargo bench --bench peers -- mix --server-binary PATH                   # another build of ours
+//! cargo bench --bench peers -- --help                                     # parts, servers, options
 //! ```
 //!
 //! Every server has the same cluster ([`shape`]) and one worker on core 0; the generator has core 1 to itself. Servers run in turns,

@@ -163,11 +163,15 @@ impl Connection {
             self.open -= 1;
             outcome.count(since, now);
             let question = questions.get(question as usize);
-            if !question.is_answered_by(answer) || outcome.answered.is_multiple_of(LOOKED_AT) {
-                if let Some(fault) = question.fault_in(answer) {
-                    outcome.wrong += 1;
-                    outcome.fault.get_or_insert(fault);
-                }
+            let is_right = question.is_answered_by(answer);
+            let looks = outcome.answered.is_multiple_of(LOOKED_AT) && outcome.wrong == 0;
+            if looks || (!is_right && outcome.fault.is_none()) {
+                outcome.fault = question.fault_in(answer).or_else(|| {
+                    (!is_right).then(|| "a header that is not the right answer's".to_owned())
+                });
+            }
+            if !is_right || (looks && outcome.fault.is_some()) {
+                outcome.wrong += 1;
             }
         }
         self.received.drain(..at);
