@@ -44,7 +44,9 @@ mod replicas;
 #[path = "cluster/resolvers.rs"]
 mod resolvers;
 
-// What is installed on it.
+// What is installed on it, with kubectl and with Helm.
+#[path = "cluster/chart.rs"]
+mod chart;
 #[path = "cluster/deploy.rs"]
 mod deploy;
 

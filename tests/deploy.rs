@@ -1,6 +1,7 @@
 //! What `deploy/` installs: no more rights than are used, no more privileges than none, and text that agrees with the code.
 //!
-//! `SHIFTDNS_UPDATE=1 cargo test --test deploy` writes `deploy/base/crd.yaml` anew.
+//! `SHIFTDNS_UPDATE=1 cargo test --test deploy` writes `deploy/base/crd.yaml` anew, and the chart's copy of it. What Helm makes of the
+//! chart stands in `cluster/chart.rs`.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -316,16 +317,23 @@ fn the_configuration_is_one() {
     );
 }
 
+/// Helm takes it from a directory of the chart, and follows no link out of that.
+const DEFINITIONS: [&str; 2] = ["base/crd.yaml", "helm/shiftdns/crds/servicerollouts.yaml"];
+
 #[test]
 fn the_definition_is_the_derived_one() {
     let derived = shiftdns(&["crd"]);
     if std::env::var_os("SHIFTDNS_UPDATE").is_some() {
-        fs::write(deploy("base/crd.yaml"), &derived).unwrap();
+        for path in DEFINITIONS {
+            fs::write(deploy(path), &derived).unwrap();
+        }
     }
-    assert!(
-        text("base/crd.yaml") == derived,
-        "deploy/base/crd.yaml is not what `shiftdns crd` prints; run `SHIFTDNS_UPDATE=1 cargo test --test deploy`"
-    );
+    for path in DEFINITIONS {
+        assert!(
+            text(path) == derived,
+            "deploy/{path} is not what `shiftdns crd` prints; run `SHIFTDNS_UPDATE=1 cargo test --test deploy`"
+        );
+    }
     assert_eq!(
         one("CustomResourceDefinition")["spec"]["names"]["kind"],
         Kind::ServiceRollout.as_str()
@@ -439,5 +447,71 @@ fn kubectl_renders_what_is_written() {
                 .unwrap()
                 .contains(':')
         );
+    }
+}
+
+fn keys(object: &Value) -> BTreeSet<&str> {
+    let keys = object.as_object().unwrap().keys();
+    keys.map(String::as_str).collect()
+}
+
+#[test]
+fn the_chart_is_of_this_release_and_starts_from_the_same_configuration() {
+    let chart = document("helm/shiftdns/Chart.yaml");
+    for key in ["version", "appVersion"] {
+        assert_eq!(chart[key], env!("CARGO_PKG_VERSION"), "{key}");
+    }
+    let values = document("helm/shiftdns/values.yaml");
+    let mut config = values["config"].clone();
+    config["apiVersion"] = "shiftdns.io/v1alpha1".into();
+    config["kind"] = "Config".into();
+    assert_eq!(config, document("base/config.yaml"));
+}
+
+/// A key that Helm would refuse could not be set; one that it let through and the server refuses would be told too late.
+#[test]
+fn the_charts_schema_knows_the_keys_there_are() {
+    let schema: Value = serde_json::from_str(&text("helm/shiftdns/values.schema.json")).unwrap();
+    let properties = &schema["properties"];
+    let mut known = keys(properties);
+    // Helm's own.
+    assert!(known.remove("global"));
+    let values = document("helm/shiftdns/values.yaml");
+    assert_eq!(known, keys(&values));
+    assert_eq!(schema["additionalProperties"], false);
+
+    let config = document("config.yaml");
+    let mut expected = keys(&config);
+    for written_by_the_chart in ["apiVersion", "kind"] {
+        assert!(expected.remove(written_by_the_chart));
+    }
+    assert_eq!(keys(&properties["config"]["properties"]), expected);
+    assert_eq!(properties["config"]["additionalProperties"], false);
+    assert_eq!(
+        keys(&properties["config"]["properties"]["api"]["properties"]),
+        keys(&config["api"])
+    );
+}
+
+#[test]
+fn the_guide_shows_what_the_files_for_resolvers_say() {
+    let guide = text("README.md");
+    for file in [
+        "dnsmasq.conf",
+        "named.conf",
+        "unbound.conf",
+        "resolved.conf",
+    ] {
+        let said = text(&format!("resolvers/{file}"));
+        let lines = said.lines().filter(|line| {
+            let line = line.trim_start();
+            !line.is_empty() && !line.starts_with('#') && !line.starts_with("//")
+        });
+        for line in lines {
+            assert!(
+                guide.contains(&format!("\n{line}\n")),
+                "{file}: the guide lacks `{line}`"
+            );
+        }
     }
 }

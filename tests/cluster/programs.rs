@@ -16,16 +16,24 @@ use std::sync::{Arc, Mutex, OnceLock};
 /// The directory of the built programs; builds what is missing, which takes up to half an hour the first time.
 pub fn directory() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    DIRECTORY.get_or_init(|| {
-        let build = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/build");
-        let output = Command::new(build)
-            .stderr(Stdio::inherit())
-            .output()
-            .expect("`tests/cluster/build` can be run");
-        assert!(output.status.success(), "`tests/cluster/build` failed");
-        let path = String::from_utf8(output.stdout).expect("a path");
-        PathBuf::from(path.trim_end())
-    })
+    DIRECTORY.get_or_init(|| built_by("tests/cluster/build"))
+}
+
+/// Helm; builds it if it is missing, which takes some minutes the first time.
+pub fn helm() -> &'static Path {
+    static HELM: OnceLock<PathBuf> = OnceLock::new();
+    HELM.get_or_init(|| built_by("tests/cluster/build-helm").join("helm"))
+}
+
+/// The directory that a script builds and names.
+fn built_by(script: &str) -> PathBuf {
+    let output = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(script))
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap_or_else(|error| panic!("`{script}`: {error}"));
+    assert!(output.status.success(), "`{script}` failed");
+    let path = String::from_utf8(output.stdout).expect("a path");
+    PathBuf::from(path.trim_end())
 }
 
 /// A loopback port that nobody listens on, for UDP and TCP.
