@@ -26,8 +26,11 @@ use std::process::Command;
 
 use jiff::Timestamp;
 
-/// What is measured, by name; each is given the number of services.
-const MEASUREMENTS: [(&str, fn(usize)); 5] = [
+/// What measures, given the number of services.
+type Measure = fn(usize);
+
+/// What is measured, by name.
+const MEASUREMENTS: [(&str, Measure); 5] = [
     ("memory", memory::measure),
     ("parts", parts::measure),
     ("changes", changes::measure),

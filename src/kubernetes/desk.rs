@@ -16,7 +16,7 @@ use super::loss::{Losses, Turn};
 use super::pace::Pace;
 use super::status::Status;
 use crate::model::Problem;
-use crate::objects::{Change, Kind};
+use crate::objects::{Change, Kind, Reader};
 
 /// Of one thread.
 pub(super) struct Desk {
@@ -24,6 +24,8 @@ pub(super) struct Desk {
     pub(super) pace: Pace,
     pub(super) status: Arc<Status>,
     pub(super) marker: Marker,
+    /// With its readers the kinds keep once what their objects have in common.
+    pub(super) reader: Reader,
     /// Told when the API server answers again.
     pub(super) answers: Notify,
     sink: Sink,
@@ -49,6 +51,7 @@ impl Desk {
             pace,
             status,
             marker: Marker::default(),
+            reader: Reader::default(),
             answers: Notify::new(),
             sink,
             losses: RefCell::default(),

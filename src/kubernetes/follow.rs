@@ -112,7 +112,11 @@ impl Follower {
         };
         Self {
             kind,
-            reading: Rc::new(RefCell::new(Reading::new(kind, desk.marker.clone()))),
+            reading: Rc::new(RefCell::new(Reading::new(
+                kind,
+                desk.reader.sharing(),
+                desk.marker.clone(),
+            ))),
             known: Known::default(),
             guard: Guard::new(patience),
             backoff: Backoff::new(pace),

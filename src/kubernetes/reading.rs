@@ -1,7 +1,7 @@
 //! From what the API server sends to objects: items of lists, and lines of watches.
 //!
-//! A tree becomes an object at once and is dropped; a kind's objects are read by one reader, so that what they have in
-//! common is kept once. What cannot be read costs itself alone and is told as a Problem.
+//! A tree becomes an object at once and is dropped; the readers of all kinds share what they keep, so that what objects
+//! have in common is kept once. What cannot be read costs itself alone and is told as a Problem.
 
 use http::StatusCode;
 
@@ -51,7 +51,7 @@ pub(super) struct List {
 }
 
 impl Reading {
-    pub(super) fn new(kind: Kind, marker: Marker) -> Self {
+    pub(super) fn new(kind: Kind, reader: Reader, marker: Marker) -> Self {
         let api_version = match kind.group() {
             "" => kind.version().to_owned(),
             group => format!("{group}/{}", kind.version()),
@@ -65,7 +65,7 @@ impl Reading {
         ]);
         Self {
             kind,
-            reader: Reader::default(),
+            reader,
             item: ItemType::of(&list).unwrap_or_default(),
             marker,
         }

@@ -238,7 +238,7 @@ impl Index {
         }
         let service = self.services.get(&ServiceKey {
             namespace: Arc::clone(namespace),
-            name: Arc::clone(slice.service()?),
+            name: Arc::clone(slice.service.as_ref()?),
         })?;
         let is_headless = service.target == ServiceTarget::Headless;
         (is_headless && !service.selector.is_empty() && self.serves(namespace)).then_some(triggered)

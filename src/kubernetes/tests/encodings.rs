@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::super::encoding::{Encoding, Page};
 use super::super::known::{Mark, Marker};
 use super::super::reading::{Line, List, Reading};
-use crate::objects::{Kind, Object};
+use crate::objects::{Kind, Object, Reader};
 
 struct Recorded {
     kind: Kind,
@@ -40,7 +40,7 @@ const RECORDED: [Recorded; 4] = [
 const REFUSAL: &[u8] = include_bytes!("encodings/refusal.pb");
 
 fn read(encoding: Encoding, kind: Kind, text: &[u8]) -> (Page, List) {
-    let mut reading = Reading::new(kind, Marker::fixed());
+    let mut reading = Reading::new(kind, Reader::default(), Marker::fixed());
     let mut list = List::default();
     let page = encoding.page(kind, text, |item| reading.item(item, &mut list));
     (page.unwrap(), list)
@@ -48,7 +48,7 @@ fn read(encoding: Encoding, kind: Kind, text: &[u8]) -> (Page, List) {
 
 /// The lines of a stream that comes in pieces of a size.
 fn lines(kind: Kind, stream: &[u8], size: usize) -> Vec<(Line, String)> {
-    let mut reading = Reading::new(kind, Marker::fixed());
+    let mut reading = Reading::new(kind, Reader::default(), Marker::fixed());
     let (mut text, mut told) = (Vec::new(), Vec::new());
     for piece in stream.chunks(size) {
         text.extend_from_slice(piece);
@@ -121,7 +121,8 @@ fn field(number: u8, octets: &[u8]) -> Vec<u8> {
 
 fn event(kind: Kind, says: &str, object: &[u8]) -> (Line, String) {
     let text = [field(1, says.as_bytes()), field(2, &field(1, object))].concat();
-    Reading::new(kind, Marker::fixed()).line(Encoding::Protobuf.event(kind, &text))
+    Reading::new(kind, Reader::default(), Marker::fixed())
+        .line(Encoding::Protobuf.event(kind, &text))
 }
 
 #[test]
@@ -174,7 +175,7 @@ fn a_broken_item_costs_itself_alone() {
         ),
         (b"\x12\x03\x0a\x01x", "an object without an envelope"),
     ] {
-        let mut reading = Reading::new(Kind::Pod, Marker::fixed());
+        let mut reading = Reading::new(Kind::Pod, Reader::default(), Marker::fixed());
         let (told, _) = reading.line(Encoding::Protobuf.event(Kind::Pod, line));
         let line = line.escape_ascii();
         assert_eq!(told, Line::Garbled(expected.to_owned()), "{line}");

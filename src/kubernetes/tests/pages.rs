@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use super::super::encoding::{Encoding, Page};
 use super::super::known::Marker;
 use super::super::reading::{Line, List, Reading};
-use crate::objects::{Kind, Object};
+use crate::objects::{Kind, Object, Reader};
 
 fn read(kind: Kind, page: &Value) -> Result<(Page, List), String> {
-    let mut reading = Reading::new(kind, Marker::fixed());
+    let mut reading = Reading::new(kind, Reader::default(), Marker::fixed());
     let mut list = List::default();
     let page = Encoding::Json.page(kind, page.to_string().as_bytes(), |item| {
         reading.item(item, &mut list);
@@ -114,7 +114,7 @@ fn a_strange_item_costs_itself_alone() {
 
 #[test]
 fn a_line_of_a_watch_is_an_event_of_its_kind() {
-    let mut reading = Reading::new(Kind::Service, Marker::fixed());
+    let mut reading = Reading::new(Kind::Service, Reader::default(), Marker::fixed());
     let mut told = |line: &str| match reading
         .line(Encoding::Json.event(Kind::Service, line.as_bytes()))
     {
