@@ -182,39 +182,53 @@ impl Publisher {
         }
     }
 
+    /// A name with nothing below it goes in one step: there is no moment at which it exists and has no records, which would
+    /// be told as NODATA.
     fn take(&mut self, name: &Name, apex: &Name) -> Changed {
-        let mut changed = Changed::default();
-        match self.0.get_mut(name.as_wire()) {
-            Some(mut entry) if entry.own => {
-                changed.removed = 1;
-                entry.own = false;
-                let before = std::mem::take(&mut entry.node);
-                drop(entry);
-                drop(before);
+        let goes = |_: &Key, entry: &Entry| entry.own && entry.children == 0;
+        let gone = self.0.remove_if(name.as_wire(), goes);
+        if gone.is_some() {
+            self.take_child_of_parent(name, apex);
+        } else {
+            match self.0.get_mut(name.as_wire()) {
+                Some(mut entry) if entry.own => {
+                    entry.own = false;
+                    let before = std::mem::take(&mut entry.node);
+                    drop(entry);
+                    drop(before);
+                }
+                _ => return Changed::default(),
             }
-            _ => return changed,
         }
+        Changed {
+            removed: 1,
+            ..Changed::default()
+        }
+    }
+
+    /// Counts a child less for the parent of a name that went; ancestors that were there for it alone go too.
+    fn take_child_of_parent(&mut self, name: &Name, apex: &Name) {
         let mut child = name.clone();
-        while self
-            .0
-            .remove_if(child.as_wire(), |_, e| !e.own && e.children == 0)
-            .is_some()
-        {
-            let Some(parent) = child.parent().filter(|_| child != *apex) else {
-                break;
-            };
+        while let Some(parent) = child.parent().filter(|_| child != *apex) {
             if let Some(mut entry) = self.0.get_mut(parent.as_wire()) {
                 entry.children = entry.children.saturating_sub(1);
             }
+            let goes = |_: &Key, entry: &Entry| !entry.own && entry.children == 0;
+            if self.0.remove_if(parent.as_wire(), goes).is_none() {
+                return;
+            }
             child = parent;
         }
-        changed
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
+    use crate::wire::BodyBuilder;
+    use crate::zone::Set;
     use proptest::prelude::*;
 
     fn name(text: &str) -> Name {
@@ -265,6 +279,33 @@ mod tests {
         assert_eq!(names(&store), ["z", "svc.z", "shop.svc.z"]);
         set("shop.svc.z", false);
         assert!(store.is_empty());
+    }
+
+    /// "NODATA ... is a pseudo RCODE which indicates that the name is valid, for the given class, but [there] are no records of
+    /// the given type" (RFC 2308, section 1): a name that goes is never told to be valid.
+    #[test]
+    fn a_name_that_goes_is_never_seen_empty() {
+        let (store, mut publisher) = new();
+        let (apex, web) = (name("z"), name("web.shop.z"));
+        let records = Arc::new(BodyBuilder::default().build());
+        let there = Node::of(vec![(1, Set::Fixed(records))]);
+        let is_running = AtomicBool::new(true);
+        std::thread::scope(|scope| {
+            let seen = scope.spawn(|| {
+                let mut empty = 0;
+                while is_running.load(Ordering::Relaxed) {
+                    let found = store.find(web.as_wire(), |node| *node == there);
+                    empty += usize::from(found == Some(false));
+                }
+                empty
+            });
+            for _ in 0..100_000 {
+                publisher.publish(&web, &apex, Some(there.clone()));
+                publisher.publish(&web, &apex, None);
+            }
+            is_running.store(false, Ordering::Relaxed);
+            assert_eq!(seen.join().unwrap(), 0);
+        });
     }
 
     proptest! {
