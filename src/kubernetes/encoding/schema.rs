@@ -7,6 +7,7 @@
 use crate::objects::Kind;
 
 /// A field of a message.
+#[derive(Clone, Copy)]
 pub(super) struct Field {
     pub(super) number: u32,
     /// Its name in JSON.
@@ -75,7 +76,7 @@ pub(super) const LIST_META: Message = &[
 pub(super) const TYPE_META: Message = &[field(1, "apiVersion", Text), field(2, "kind", Text)];
 
 /// `meta/v1` `ObjectMeta`, without the annotations.
-const META: Message = &[
+const META: [Field; 9] = [
     field(1, "name", Text),
     field(3, "namespace", Text),
     field(5, "uid", Text),
@@ -88,18 +89,15 @@ const META: Message = &[
 ];
 
 /// The same of a Service, whose annotations are its policy, and of an EndpointSlice, which has one that tells since when.
-const ANNOTATED_META: Message = &[
-    field(1, "name", Text),
-    field(3, "namespace", Text),
-    field(5, "uid", Text),
-    field(6, "resourceVersion", Text),
-    field(7, "generation", Int),
-    field(8, "creationTimestamp", Time),
-    field(9, "deletionTimestamp", Time),
-    field(11, "labels", Words),
-    field(12, "annotations", Words),
-    field(13, "ownerReferences", Many(OWNER)),
-];
+const ANNOTATED_META: [Field; 10] = {
+    let mut fields = [field(12, "annotations", Words); 10];
+    let mut place = 0;
+    while place < META.len() {
+        fields[place] = META[place];
+        place += 1;
+    }
+    fields
+};
 
 const OWNER: Message = &[
     field(1, "kind", Text),
@@ -110,11 +108,11 @@ const OWNER: Message = &[
 ];
 
 /// Objects of which nothing but the metadata is read.
-pub(super) const NAMED: Message = &[field(1, "metadata", One(META))];
+pub(super) const NAMED: Message = &[field(1, "metadata", One(&META))];
 
 /// `core/v1` `Service`.
 const SERVICE: Message = &[
-    field(1, "metadata", One(ANNOTATED_META)),
+    field(1, "metadata", One(&ANNOTATED_META)),
     field(
         2,
         "spec",
@@ -139,7 +137,7 @@ const SERVICE_PORT: Message = &[
 
 /// `discovery/v1` `EndpointSlice`.
 const ENDPOINT_SLICE: Message = &[
-    field(1, "metadata", One(ANNOTATED_META)),
+    field(1, "metadata", One(&ANNOTATED_META)),
     field(2, "endpoints", Many(ENDPOINT)),
     field(
         3,
@@ -181,7 +179,7 @@ const ENDPOINT: Message = &[
 
 /// `core/v1` `Pod`.
 const POD: Message = &[
-    field(1, "metadata", One(META)),
+    field(1, "metadata", One(&META)),
     field(
         2,
         "spec",
