@@ -164,22 +164,20 @@ impl Publisher {
     }
 
     fn add_child_of_parent(&mut self, name: &Name, apex: &Name) {
-        let mut child = name.clone();
-        while child != *apex {
-            let Some(parent) = child.parent() else {
-                return;
-            };
-            if let Some(mut entry) = self.0.get_mut(parent.as_wire()) {
-                entry.children += 1;
-                return;
-            }
-            let entry = Entry {
-                children: 1,
-                ..Entry::default()
-            };
-            self.0.insert(parent.as_wire().into(), entry);
-            child = parent;
+        let Some(parent) = name.parent().filter(|_| name != apex) else {
+            return;
+        };
+        if let Some(mut entry) = self.0.get_mut(parent.as_wire()) {
+            entry.children += 1;
+            return;
         }
+        // A name has 127 labels at most, and so many ancestors.
+        self.add_child_of_parent(&parent, apex);
+        let entry = Entry {
+            children: 1,
+            ..Entry::default()
+        };
+        self.0.insert(parent.as_wire().into(), entry);
     }
 
     /// A name with nothing below it goes in one step: there is no moment at which it exists and has no records, which would

@@ -93,12 +93,14 @@ fn read_object(kind: Kind, text: &[u8]) -> Result<Tree, Broken> {
         // It is told what it is.
         _ => schema::NAMED,
     };
-    match (envelope.says, read(message, envelope.raw)?) {
-        (Tree::Map(mut says), Tree::Map(object)) => {
+    match (envelope.says, read(message, envelope.raw)) {
+        (Tree::Map(mut says), Ok(Tree::Map(object))) => {
             says.extend(object);
             Ok(Tree::Map(says))
         }
-        (_, object) => Ok(object),
+        (_, Ok(object)) => Ok(object),
+        // It costs itself alone, as it would in a list.
+        (says, Err(_)) => Ok(says),
     }
 }
 

@@ -182,6 +182,17 @@ fn a_broken_item_costs_itself_alone() {
     }
 }
 
+#[test]
+fn a_broken_object_does_not_end_the_watch() {
+    let says = [field(1, b"v1"), field(2, b"Namespace")].concat();
+    // Metadata whose name says that it is longer than it is.
+    let raw = field(1, &[0x0a, 9, b'x']);
+    let object = [b"k8s\0".to_vec(), field(1, &says), field(2, &raw)].concat();
+    let (line, version) = event(Kind::Namespace, "MODIFIED", &object);
+    assert!(matches!(line, Line::Strange(_)), "{line:?}");
+    assert_eq!(version, "");
+}
+
 proptest! {
     /// Whatever a network makes of a list or an event: it is read, or it is refused.
     #[test]
