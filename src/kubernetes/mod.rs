@@ -8,8 +8,8 @@
 //! ```text
 //!   kubeconfig ─> Clients ─┐
 //!                          v
-//!      a kind: Api ─> Encoding (JSON, protobuf) ─> Reading ─> Known (is it news?) ─> Guard (is the list to be believed?) ─> Event
-//!                 └── Backoff, Lists (when again?)            └── Losses (is the source there?) ──^
+//!      a kind: Api ─> Encoding ─> Reading ─> Known (is it news?) ─> Guard (is the list to be believed?) ─> Event
+//!                 └── Backoff, Lists (when again?)                        └── Losses (is the source there?) ──^
 //!      Report ─> Outbox ─> Writer ─> statuses, Events
 //! ```
 //!
