@@ -249,11 +249,19 @@ impl Engine {
             }
             self.index.apply(change);
         }
+        if !self.missing_kinds.is_empty() {
+            // Nothing is answered of half a cluster, and what would be made of it would be made again with every kind that
+            // is still to come; the marks stay until all are there.
+            self.triggered.clear();
+            self.count_index_problems();
+            return Applied {
+                generation: self.generation,
+                ..Applied::default()
+            };
+        }
         let mut dirty = self.index.take_dirty();
-        let is_synced = self.missing_kinds.is_empty();
-        if is_synced && !self.view.is_synced() {
+        if !self.view.is_synced() {
             self.begin_with_memory();
-            dirty.services.extend(self.services.keys().cloned());
         }
         self.learn_from_resources(&dirty.resources);
         dirty.services.extend(std::mem::take(&mut dirty.resources));
@@ -282,16 +290,18 @@ impl Engine {
             }
             changed
         });
-        if let Some(of_index) = self.index.changed_problems() {
-            self.problems.replace(&self.index_problems, &of_index);
-            self.index_problems = of_index;
-        }
-        if is_synced {
-            self.view.set_synced();
-        }
+        self.count_index_problems();
+        self.view.set_synced();
         Applied {
             services: compiled,
             ..applied
+        }
+    }
+
+    fn count_index_problems(&mut self) {
+        if let Some(of_index) = self.index.changed_problems() {
+            self.problems.replace(&self.index_problems, &of_index);
+            self.index_problems = of_index;
         }
     }
 
@@ -381,8 +391,8 @@ impl Engine {
         self.remembered = memories;
     }
 
-    /// Which services there are is known: each begins with its memory from before, whatever it looked like while
-    /// objects were still missing. What remains is of services that are gone.
+    /// Which services there are is known: each begins with its memory from before. What remains is of services that are
+    /// gone.
     fn begin_with_memory(&mut self) {
         let mut remembered = std::mem::take(&mut self.remembered);
         self.memory_news.extend(remembered.keys().cloned());
@@ -393,14 +403,8 @@ impl Engine {
             let of_resource = of_resource.and_then(|resource| reports::remembered(resource));
             let latest = |memory: &Memory| memory.latest();
             let memory = of_resource.into_iter().chain(memory).max_by_key(latest);
-            if let Some(service) = self.services.get_mut(key) {
-                service.memory = memory.unwrap_or_default();
-            } else if let Some(memory) = memory {
-                let service = Service {
-                    memory,
-                    ..Service::default()
-                };
-                self.services.insert(key.clone(), service.into());
+            if let Some(memory) = memory {
+                self.services.entry(key.clone()).or_default().memory = memory;
             }
         }
     }
@@ -431,12 +435,8 @@ impl Engine {
         std::mem::take(&mut self.reports)
     }
 
-    /// The memories that changed since this was last called; `None` of a service that is gone. None at all until every
-    /// kind has been read: before that, they are of half a cluster.
+    /// The memories that changed since this was last called; `None` of a service that is gone.
     pub fn take_remembered(&mut self) -> Vec<(ServiceKey, Option<Memory>)> {
-        if !self.view.is_synced() {
-            return Vec::new();
-        }
         let news = std::mem::take(&mut self.memory_news).into_iter();
         news.map(|key| {
             let known = self.services.get(&key);

@@ -223,8 +223,7 @@ impl Engine {
         transitions: &[Transition],
         now: Timestamp,
     ) -> Option<Timestamp> {
-        // Of half a cluster there is nothing to tell.
-        if !self.settings.in_cluster || !self.missing_kinds.is_empty() {
+        if !self.settings.in_cluster {
             return None;
         }
         if self.lost.is_some() {
@@ -260,19 +259,15 @@ impl Engine {
         if memory == service.memory {
             return Vec::new();
         }
-        let mut transitions = Vec::new();
-        // Half a cluster moves without anything having happened.
-        if self.missing_kinds.is_empty() {
-            transitions = rollout::transitions(&service.memory, &memory);
-            for transition in &transitions {
-                service.history.add(transition);
-                self.durations.add(transition);
-                if !history::is_first_sight_at_rest(transition) {
-                    self.happened.push(Happened {
-                        service: view.key.clone(),
-                        transition: transition.clone(),
-                    });
-                }
+        let transitions = rollout::transitions(&service.memory, &memory);
+        for transition in &transitions {
+            service.history.add(transition);
+            self.durations.add(transition);
+            if !history::is_first_sight_at_rest(transition) {
+                self.happened.push(Happened {
+                    service: view.key.clone(),
+                    transition: transition.clone(),
+                });
             }
         }
         memory.shrink_to_fit();

@@ -393,7 +393,7 @@ fn memory_from_before_is_kept_until_all_is_read_and_then_dropped_if_its_service_
     cluster.put(service("shop", "web", 0));
     engine.apply(vec![cluster.list(Kind::Service)], at(0));
     assert_eq!(engine.take_remembered(), []);
-    assert_eq!(engine.history(&web()), Some(Vec::new()));
+    assert_eq!(engine.history(&web()), None);
 
     let mut shop = Shop { engine };
     shop.sync("rolls; endpoints 0 1 4");
