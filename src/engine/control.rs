@@ -22,7 +22,10 @@ use tokio::{task, time};
 use tracing::{debug, error, info, warn};
 
 use super::history::Happened;
-use super::{Acted, Applied, Detail, Engine, Intent, IntentError, Report, Summary, Totals};
+use super::waiting::Waiting;
+use super::{
+    Acted, Applied, Detail, Engine, Intent, IntentError, Report, Subject, Summary, Totals,
+};
 use crate::model::{Problem, Resolved, ServiceKey};
 use crate::objects::Change;
 use crate::rollout::{Memory, Transition};
@@ -76,6 +79,10 @@ pub enum Event {
     List(oneshot::Sender<Vec<Arc<Summary>>>),
     /// One service.
     Detail(ServiceKey, oneshot::Sender<Option<Box<Detail>>>),
+    /// Some services, those of them that are there.
+    Details(Vec<ServiceKey>, oneshot::Sender<Vec<Detail>>),
+    /// Somebody waits until a subject moves after a turn.
+    Moved(Subject, u64, oneshot::Sender<u64>),
     /// All problems.
     Problems(oneshot::Sender<Vec<Problem>>),
     /// How much there is of everything.
@@ -137,6 +144,33 @@ impl Handle {
     /// When the engine has stopped.
     pub async fn detail(&self, key: ServiceKey) -> Result<Option<Box<Detail>>, Stopped> {
         self.ask(|reply| Event::Detail(key, reply)).await
+    }
+
+    /// Some services in full, without those that are not there. All of them are made in one go, while everything else
+    /// waits: who wants many asks for a few at a time.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn details(&self, keys: Vec<ServiceKey>) -> Result<Vec<Detail>, Stopped> {
+        self.ask(|reply| Event::Details(keys, reply)).await
+    }
+
+    /// Waits until a subject moves after the turn `after`, and gives the turn in which it did. That may have been before,
+    /// and it is now where `after` is a turn that has not been: the number of another server, or of one before a restart.
+    /// It costs the engine an entry in a list, however long it takes; whoever waits no more drops the future.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn moved(&self, subject: Subject, after: u64) -> Result<u64, Stopped> {
+        self.ask(|reply| Event::Moved(subject, after, reply)).await
+    }
+
+    /// The turn that moved a subject last; 0: none.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn last_move(&self, subject: Subject) -> Result<u64, Stopped> {
+        self.moved(subject, u64::MAX).await
     }
 
     /// All problems.
@@ -201,6 +235,7 @@ pub fn prepare(engine: Engine, sinks: Sinks) -> (Handle, Loop) {
         engine,
         sinks,
         events,
+        waiting: Waiting::default(),
     };
     (Handle(sender), control)
 }
@@ -226,6 +261,7 @@ pub struct Loop {
     engine: Engine,
     sinks: Sinks,
     events: mpsc::Receiver<Event>,
+    waiting: Waiting,
 }
 
 /// What ended a wait.
@@ -309,6 +345,18 @@ impl Loop {
                 let detail = self.engine.detail(&key, now());
                 drop(reply.send(detail.map(Box::new)));
             }
+            Event::Details(keys, reply) => {
+                let (now, keys) = (now(), keys.iter());
+                let details = keys.filter_map(|key| self.engine.detail(key, now));
+                drop(reply.send(details.collect()));
+            }
+            Event::Moved(subject, after, reply) => {
+                let (moved, last) = self.engine.moved(&subject);
+                match moved > after || after > last {
+                    true => drop(reply.send(moved)),
+                    false => self.waiting.add(subject, reply),
+                }
+            }
             Event::Problems(reply) => drop(reply.send(self.engine.problems())),
             Event::Totals(reply) => drop(reply.send(self.engine.totals())),
             Event::History(key, reply) => drop(reply.send(self.engine.history(&key))),
@@ -369,6 +417,10 @@ impl Loop {
             log_happened(&happened);
         }
         self.log_problems();
+        for subject in self.engine.take_moved() {
+            let (moved, _) = self.engine.moved(&subject);
+            self.waiting.tell(&subject, moved);
+        }
         let reports = self.engine.take_reports();
         if let Some(tell) = self.sinks.tell.as_mut().filter(|_| !reports.is_empty()) {
             tell(reports);

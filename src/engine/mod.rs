@@ -33,10 +33,12 @@ mod schedule;
 // People: what they ask, and what they are told.
 mod history;
 mod intents;
+mod moves;
 mod problems;
 mod programming;
 mod reports;
 mod told;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -56,6 +58,7 @@ use crate::zone::{Zone, ZoneKind};
 use drains::Drains;
 use history::{Happened, History};
 use hold::Answered;
+use moves::{Moves, Seen};
 use problems::{News, Problems};
 use reports::Reported;
 use reverse::{Claims, ReverseNames};
@@ -66,6 +69,7 @@ use targets::Targets;
 pub use drains::Drain;
 pub use history::{DURATION_BOUNDS, Durations, ResultCount, Took};
 pub use intents::{Acted, Intent, IntentError};
+pub use moves::Subject;
 pub use programming::Programming;
 pub use reports::{Notice, Occasion, Report, Revision, Standing, Status, TrackStatus};
 pub use slots::CountedVersions;
@@ -138,6 +142,7 @@ pub struct Engine {
     memory_news: BTreeSet<ServiceKey>,
     happened: Vec<Happened>,
     reports: Vec<Report>,
+    moves: Moves,
     /// Services that were evaluated while the source was lost: what was seen then is told when it is back.
     untold: BTreeSet<ServiceKey>,
     durations: Durations,
@@ -161,6 +166,8 @@ struct Service {
     due: Option<Timestamp>,
     answered: Answered,
     reported: Reported,
+    /// What discovery clients see of it.
+    seen: Seen,
     drains: Drains,
     history: History,
     /// What it was made of, while it moves with time.
@@ -225,6 +232,7 @@ impl Engine {
             memory_news: BTreeSet::new(),
             happened: Vec::new(),
             reports: Vec::new(),
+            moves: Moves::default(),
             untold: BTreeSet::new(),
             durations: Durations::default(),
             programming: Programming::default(),
@@ -513,6 +521,23 @@ impl Engine {
         let service = self.services.get(key)?;
         service.summary.as_ref()?;
         Some(service.history.transitions())
+    }
+
+    /// The turn of the loop that moved a subject last, and the last that moved any.
+    fn moved(&self, subject: &Subject) -> (u64, u64) {
+        let known = match subject {
+            Subject::Catalogue => None,
+            Subject::Service(key) => self.services.get(key),
+        };
+        // Of a service that never had names nothing was seen; it is as one that is not there.
+        let known = known.filter(|service| service.summary.is_some());
+        let seen = known.map(|service| &service.seen);
+        (self.moves.of(seen), self.moves.last())
+    }
+
+    /// What moved since this was last called, which ends a turn.
+    fn take_moved(&mut self) -> Vec<Subject> {
+        self.moves.take()
     }
 
     /// Replaces what the source itself could not read.
