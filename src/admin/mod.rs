@@ -1,4 +1,4 @@
-//! HTTP for people and probes, on two listeners.
+//! HTTP for people, probes and discovery clients, on two listeners.
 //!
 //! Given the engine's [`Handle`], the published [`View`] and what the workers count, `--http` tells whether this process
 //! lives, whether it is ready, and its metrics: safe to expose in a cluster. `--api` tells who runs what, as JSON: off
@@ -8,7 +8,10 @@
 //! ```text
 //!  --http   /healthz /health   /readyz /ready   /metrics
 //!  --api    /api/v1/services   /api/v1/services/{namespace}/{name}   /api/v1/services/{namespace}/{name}/history
-//!           /api/v1/resolve    /api/v1/problems   /api/v1/sources
+//!           /api/v1/resolve    /api/v1/problems   /api/v1/sources   /openapi.json
+//!           /sd/prometheus     /resolve
+//!           /v1/catalog/services   /v1/catalog/datacenters   /v1/catalog/service/{name.namespace}
+//!           /v1/health/service/{name.namespace}   /v1/agent/self
 //!    POST   /api/v1/services/{namespace}/{name}/promote   .../abort   .../pause   .../resume   .../retry
 //! ```
 //!
@@ -30,11 +33,23 @@ mod guard;
 mod metrics;
 mod probes;
 
-// What `--api` tells, and does.
+// What `--api` tells, and does: the table of its routes, what stands in a request, and the document of both.
+mod openapi;
+mod params;
+mod routes;
+
+// In our own words.
 mod answered;
 mod api;
 mod resolve;
 mod shapes;
+
+// In the words of discovery clients.
+mod consul;
+mod discovery;
+mod doh;
+mod prometheus;
+mod waits;
 
 #[cfg(test)]
 mod tests;
@@ -46,7 +61,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
-use tokio::sync::watch;
+use axum::body::Bytes;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time;
 use tracing::warn;
@@ -57,12 +73,16 @@ use crate::engine::control::Handle;
 use crate::{kubernetes, server, upstream};
 
 use answered::Answered;
-use door::Door;
+use door::{Door, Stay};
 use guard::Guard;
 use resolve::Resolver;
+use waits::Waits;
 
 /// How long requests that have begun may go on at a shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// Lists of a whole cluster that are made at a time.
+const LISTS_MAX: usize = 2;
 
 /// Where to listen, and who may ask.
 #[derive(Clone)]
@@ -187,17 +207,21 @@ impl Bound {
                 watches: watches.clone(),
             },
         });
+        let (stop, stopping) = watch::channel(false);
         let api = api::Api {
             engine,
+            datacenter: datacenter(&view).into(),
             view,
             resolver: Resolver::new(resolver),
             answered: Arc::clone(&answered),
             actions: self.actions,
             watches,
+            waits: Waits::new(SystemTime::now(), stopping.clone()),
+            lists: Semaphore::new(LISTS_MAX),
+            document: Bytes::new(),
         };
-        let api = api::router(api, self.guard);
+        let api = routes::router(api, self.guard);
 
-        let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(self.http, probes, stopping.clone()));
         tasks.spawn(serve(self.api, api, stopping.clone()));
@@ -240,7 +264,8 @@ async fn serve(door: Door, router: Router, mut stop: watch::Receiver<bool>) {
     // Also when no one is left to say so.
     let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
     // Its type has an error, for symmetry with other servers; it never gives one.
-    let _never = axum::serve(door, router)
+    let service = router.into_make_service_with_connect_info::<Stay>();
+    let _never = axum::serve(door, service)
         .with_graceful_shutdown(stopped)
         .await;
 }
@@ -267,4 +292,11 @@ fn now_secs() -> u64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
+}
+
+/// The first zone, in the letters that Consul allows for a datacenter.
+fn datacenter(view: &View) -> String {
+    let zone = view.zones.clusters().next();
+    let name = zone.map_or_else(String::new, |zone| zone.name.to_string());
+    name.trim_end_matches('.').replace('.', "-")
 }

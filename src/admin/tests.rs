@@ -1,7 +1,10 @@
 //! The manual of both listeners, over real sockets.
 
 mod acting;
-mod site;
+mod discovering;
+mod schema;
+pub(super) mod site;
+mod waiting;
 
 use std::net::Ipv4Addr;
 
@@ -395,7 +398,7 @@ async fn what_cannot_be_answered_is_an_error_in_json() {
             "GET",
             "/api/v1/resolve?nam=a",
             400,
-            "Failed to deserialize query string",
+            "there is no parameter `nam` here; known are `name`, `type`, `client`",
         ),
         (
             "GET",

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Acted;
@@ -10,7 +11,7 @@ use crate::model::ServiceKey;
 use crate::rollout;
 
 /// `/api/v1/services/{namespace}/{name}/history`
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::admin) struct History {
     namespace: Arc<str>,
@@ -19,9 +20,10 @@ pub(in crate::admin) struct History {
     transitions: Vec<Transition>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Transition {
+    #[schemars(with = "super::Time")]
     at: Timestamp,
     /// `null`: the backends of the service.
     workload: Option<String>,
@@ -46,8 +48,22 @@ pub(in crate::admin) struct Ask {
     pub(in crate::admin) workload: Option<String>,
 }
 
+impl Ask {
+    /// Its schema: what is written by others may leave everything out.
+    pub(in crate::admin) fn schema() -> Schema {
+        json_schema!({
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "full": {"type": "boolean", "description": "of a promotion: the whole share at once"},
+                "workload": {"type": ["string", "null"], "description": "where several roll: which one"},
+            },
+        })
+    }
+}
+
 /// What was done.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::admin) struct Done {
     namespace: Arc<str>,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Head, Origin, Problem, Share};
@@ -14,12 +15,13 @@ use crate::model::{self, Promotion, ServiceKind, ServiceView};
 use crate::rollout::{self, Basis, Outcome};
 
 /// `/api/v1/services/{namespace}/{name}`
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::admin) struct Service {
     #[serde(flatten)]
     head: Head,
     uid: Arc<str>,
+    #[schemars(with = "Option<super::Time>")]
     created: Option<Timestamp>,
     origin: Option<Origin>,
     cluster_ips: Vec<IpAddr>,
@@ -37,8 +39,10 @@ pub(in crate::admin) struct Service {
     /// Of endpoint records, in seconds.
     ttl: u32,
     /// When a great part of the share moves by itself; answers are forgotten by then.
+    #[schemars(with = "Option<super::Time>")]
     cut_over: Option<Timestamp>,
     /// Its endpoints are gone while their pods are well: what is published stays until then.
+    #[schemars(with = "Option<super::Time>")]
     held: Option<Timestamp>,
     versions: Vec<Version>,
     tracks: Vec<Track>,
@@ -49,7 +53,7 @@ pub(in crate::admin) struct Service {
     explain: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Port {
     name: Option<Arc<str>>,
@@ -58,7 +62,7 @@ struct Port {
     target_port: Option<u16>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Policy {
     answer: &'static str,
@@ -77,7 +81,7 @@ struct Policy {
 }
 
 /// What people ask of revisions, by hash: on the Service, or through the API.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Intents {
     /// A step, counted from 1, or `full`.
@@ -88,14 +92,14 @@ struct Intents {
 }
 
 /// Seconds; `null`: the server's.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Ttl {
     endpoints: u32,
     rollout: u32,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Version {
     alias: Arc<str>,
@@ -103,6 +107,7 @@ struct Version {
     label: Arc<str>,
     workload: Option<String>,
     revision: Option<i64>,
+    #[schemars(with = "Option<super::Time>")]
     created: Option<Timestamp>,
     pods: Option<u32>,
     ready: u32,
@@ -118,14 +123,14 @@ struct Version {
     answered: Option<Answered>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Answered {
     share: Share,
     answers: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Track {
     /// `null`: the backends of the service, which have no replicas of their own.
@@ -135,8 +140,10 @@ struct Track {
     paused: bool,
     complete: bool,
     state: &'static str,
+    #[schemars(with = "super::Time")]
     since: Timestamp,
     kind: &'static str,
+    #[schemars(with = "super::Time")]
     started: Timestamp,
     target: Option<VersionName>,
     stable: Option<VersionName>,
@@ -144,6 +151,7 @@ struct Track {
     wanted: Option<Share>,
     step: Option<Step>,
     /// When the strategy gives the target more by itself.
+    #[schemars(with = "Option<super::Time>")]
     next_move: Option<Timestamp>,
     note: Option<String>,
     /// Equal where replicas agree; in hexadecimal, since numbers of JavaScript end at 2^53.
@@ -152,7 +160,7 @@ struct Track {
 }
 
 /// Counted from 1.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Step {
     current: u8,
@@ -160,32 +168,35 @@ struct Step {
 }
 
 /// A revision that failed and gets nothing by itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Latch {
     hash: Arc<str>,
     cause: &'static str,
+    #[schemars(with = "super::Time")]
     at: Timestamp,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Drain {
     address: IpAddr,
     alias: Arc<str>,
+    #[schemars(with = "super::Time")]
     unpublished: Timestamp,
     /// When the last well-behaved cache forgets it.
+    #[schemars(with = "super::Time")]
     deadline: Timestamp,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct VersionName {
     alias: Arc<str>,
     hash: Arc<str>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Endpoint {
     address: IpAddr,
@@ -199,6 +210,7 @@ struct Endpoint {
     hostname: Option<Arc<str>>,
     zone: Option<Arc<str>>,
     node: Option<Arc<str>>,
+    #[schemars(with = "Option<super::Time>")]
     ready_since: Option<Timestamp>,
     restarts: u32,
 }
