@@ -43,7 +43,10 @@ pub(super) fn router(api: Api, guard: Guard) -> Router {
         .route("/api/v1/services", get(services))
         .route("/api/v1/services/{namespace}/{name}", get(service))
         .route("/api/v1/services/{namespace}/{name}/history", get(history))
-        .route("/api/v1/services/{namespace}/{name}/{action}", post(act))
+        .route(
+            "/api/v1/services/{namespace}/{name}/{action}",
+            post(act).get(plan),
+        )
         .route("/api/v1/resolve", get(resolve))
         .route("/api/v1/problems", get(problems))
         .route("/api/v1/sources", get(sources))
@@ -125,7 +128,32 @@ async fn act(
     let Path((namespace, name, action)) = path.map_err(|rejection| bad(&rejection.body_text()))?;
     let body = body.map_err(|rejection| Failure(rejection.status(), rejection.body_text()))?;
     let ask = read_ask(&headers, &body)?;
-    let intent = match (&*action, ask.full) {
+    let asked = asked(ServiceKey::new(&namespace, &name), &action, ask).await?;
+    if !api.actions {
+        let text = "actions are off; set `api.actions: true` in the configuration";
+        return Err(Failure(StatusCode::FORBIDDEN, text.to_owned()));
+    }
+    let service = asked.service.clone();
+    let acted = api.engine.act(asked).await?.map_err(refused)?;
+    json(move || shapes::Done::of(service, acted)).await
+}
+
+/// Tells what that would be, and where it is to be written; nothing is done, and so nobody needs to allow it.
+async fn plan(
+    State(api): State<Arc<Api>>,
+    path: Result<Path<(String, String, String)>, PathRejection>,
+    ask: Result<Query<shapes::Ask>, QueryRejection>,
+) -> Answer {
+    let Path((namespace, name, action)) = path.map_err(|rejection| bad(&rejection.body_text()))?;
+    let Query(ask) = ask.map_err(|rejection| bad(&rejection.body_text()))?;
+    let asked = asked(ServiceKey::new(&namespace, &name), &action, ask).await?;
+    let service = asked.service.clone();
+    let planned = api.engine.plan(asked).await?.map_err(refused)?;
+    json(move || shapes::Planned::of(service, planned)).await
+}
+
+async fn asked(service: ServiceKey, action: &str, ask: shapes::Ask) -> Result<Asked, Failure> {
+    let intent = match (action, ask.full) {
         ("promote", full) => Intent::Promote { full },
         ("abort", false) => Intent::Abort,
         ("pause", false) => Intent::Pause,
@@ -136,18 +164,11 @@ async fn act(
         }
         _ => return Err(not_found().await),
     };
-    if !api.actions {
-        let text = "actions are off; set `api.actions: true` in the configuration";
-        return Err(Failure(StatusCode::FORBIDDEN, text.to_owned()));
-    }
-    let service = ServiceKey::new(&namespace, &name);
-    let asked = Asked {
-        service: service.clone(),
+    Ok(Asked {
+        service,
         workload: ask.workload,
         intent,
-    };
-    let acted = api.engine.act(asked).await?.map_err(refused)?;
-    json(move || shapes::Done::of(service, acted)).await
+    })
 }
 
 /// A form of a web page cannot say that it is JSON.

@@ -10,6 +10,7 @@
 //!  --api    /api/v1/services   /api/v1/services/{namespace}/{name}   /api/v1/services/{namespace}/{name}/history
 //!           /api/v1/resolve    /api/v1/problems   /api/v1/sources
 //!    POST   /api/v1/services/{namespace}/{name}/promote   .../abort   .../pause   .../resume   .../retry
+//!    GET    the same: what that would be, and where it is to be written
 //! ```
 //!
 //! [`bind`] opens both early, so that a port in use is told before anything else is done; [`Bound::start`] begins to

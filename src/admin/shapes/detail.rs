@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Head, Origin, Problem, Share};
+use super::{Head, Origin, Problem, Share, VersionName};
 use crate::admin::answered::Lately;
 use crate::engine::{self, Detail};
 use crate::model::{self, Promotion, ServiceKind, ServiceView};
@@ -180,13 +180,6 @@ struct Drain {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct VersionName {
-    alias: Arc<str>,
-    hash: Arc<str>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Endpoint {
     address: IpAddr,
     version: Option<VersionName>,
@@ -200,6 +193,8 @@ struct Endpoint {
     zone: Option<Arc<str>>,
     node: Option<Arc<str>>,
     ready_since: Option<Timestamp>,
+    /// Its target has been ready for long enough to count for a roll-out.
+    soaked: bool,
     restarts: u32,
 }
 
@@ -214,6 +209,7 @@ impl Service {
             drains,
             held,
             resolved,
+            soaked,
         } = detail;
         let (cluster_ips, external_name) = match &view.kind {
             ServiceKind::ClusterIp { addresses } => (addresses.clone(), None),
@@ -260,7 +256,7 @@ impl Service {
                 .map(|track| Track::of(track, view, outcome))
                 .collect(),
             drains: drains.iter().map(Drain::from).collect(),
-            endpoints: endpoints(view, outcome),
+            endpoints: endpoints(view, outcome, soaked),
             problems: problems.iter().map(Problem::from).collect(),
             explain: rollout::explain(view, outcome, &shares),
         }
@@ -410,9 +406,9 @@ impl From<&rollout::Version> for VersionName {
     }
 }
 
-fn endpoints(view: &ServiceView, outcome: &Outcome) -> Vec<Endpoint> {
+fn endpoints(view: &ServiceView, outcome: &Outcome, soaked: &[bool]) -> Vec<Endpoint> {
     let endpoints = view.endpoints.iter().zip(&outcome.endpoint_versions);
-    let shape = |(endpoint, version): (&model::Endpoint, &usize)| Endpoint {
+    let shape = |((endpoint, version), soaked): ((&model::Endpoint, &usize), &bool)| Endpoint {
         address: endpoint.address,
         version: outcome.versions.get(*version).map(VersionName::from),
         answered: outcome.counts(endpoint),
@@ -424,7 +420,8 @@ fn endpoints(view: &ServiceView, outcome: &Outcome) -> Vec<Endpoint> {
         zone: endpoint.zone.clone(),
         node: endpoint.node.clone(),
         ready_since: endpoint.ready_since,
+        soaked: *soaked,
         restarts: endpoint.restarts,
     };
-    endpoints.map(shape).collect()
+    endpoints.zip(soaked).map(shape).collect()
 }
