@@ -93,7 +93,7 @@ fn programs_are_told_what_the_api_says() {
         assert_eq!(still(&yaml), expected, "{line}");
         // For people it is neither, with the flag or without; and there are no colours, since this is no terminal.
         let table = run(&rig, &format!("{line} -o table"));
-        assert_eq!(table.contains('{'), false, "{table}");
+        assert!(!table.contains('{'), "{table}");
         assert!(!table.contains('\x1b'), "{table:?}");
         if !line.starts_with("get") {
             assert_eq!(run(&rig, line), table, "{line}");

@@ -196,7 +196,9 @@ impl Way {
             let (client, to) = (self.client.clone(), self.to.clone());
             let trouble = Arc::clone(&trouble);
             tokio::task::spawn_local(async move {
-                let led = lead(stream, client, &to).await;
+                let mut stream = stream;
+                let led = lead(&mut stream, client, &to).await;
+                // Before the connection is closed: whoever asked looks here when it is.
                 *trouble.lock().unwrap_or_else(PoisonError::into_inner) = led.err();
             });
         }
@@ -204,7 +206,11 @@ impl Way {
 }
 
 /// One connection, from beginning to end. The pod is looked up each time: a server that rolls takes its pods away.
-async fn lead(mut stream: TcpStream, client: Client, to: &Destination) -> Result<(), ForwardError> {
+async fn lead(
+    stream: &mut TcpStream,
+    client: Client,
+    to: &Destination,
+) -> Result<(), ForwardError> {
     let pod = ready_pod(&client, to).await?;
     let pods: Api<Pod> = Api::namespaced(client, &to.namespace);
     let ports = [to.port];
@@ -225,9 +231,10 @@ async fn lead(mut stream: TcpStream, client: Client, to: &Destination) -> Result
         }
     };
     let refused = tokio::select! {
-        // Either side may break off; whoever asked sees that its answer is not whole.
-        _ = copy_bidirectional(&mut stream, &mut inside) => None,
+        biased;
         Some(text) = told => Some(text),
+        // Either side may break off; whoever asked sees that its answer is not whole.
+        _ = copy_bidirectional(stream, &mut inside) => None,
     };
     forwarder.abort();
     if let Some(text) = refused {
