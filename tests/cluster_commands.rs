@@ -139,12 +139,12 @@ fn what_is_asked_is_written_on_the_service_and_taken_away_again() {
         &done("paused"),
     );
     assert_eq!(annotations(&following)["shiftdns.io/pause"], "bbb");
-    let patches = following
+    let mut patches = following
         .api
         .asked()
         .into_iter()
         .filter(|asked| asked.verb == Verb::Write && asked.kind == Some(Kind::Service));
-    let patch = patches.last().expect("a patch").line;
+    let patch = patches.next_back().expect("a patch").line;
     assert!(patch.contains("fieldManager=kubectl-shiftdns"), "{patch}");
     // The server has read it, or the next one would say something else.
     let is_heard = || annotations_heard(&following, "pause");
@@ -249,6 +249,7 @@ fn a_cluster_that_nobody_named_is_not_written_to() {
         .object(Kind::Service, "shop", "web")
         .expect("it is there");
     web["metadata"]["uid"] = "another".into();
+    other.api.delete(Kind::Service, "shop", "web");
     other.api.add(&web.to_string());
     let kubeconfig = other.api.kubeconfig().display().to_string();
     let line = format!("pause shop/web --server SERVER --kubeconfig {kubeconfig}");

@@ -260,9 +260,9 @@ fn history(seen: &Seen, now: Timestamp, paint: Paint, area: Rect, buffer: &mut B
 fn foot_line(seen: &Seen, now: Timestamp, paint: Paint) -> Line<'static> {
     let keys = "q leaves, arrows scroll";
     match &seen.trouble {
-        None => Line::raw(format!("{}  {keys}", clock(now))),
+        None => Line::raw(format!("{keys}  {}", clock(now))),
         Some((since, why)) => {
-            let text = format!("no answer for {}: {why}  {keys}", age(*since, now));
+            let text = format!("{keys}  no answer for {}: {why}", age(*since, now));
             Line::styled(printable(&text), tinted(Some(Tone::Bad), paint))
         }
     }

@@ -66,7 +66,7 @@ Deployment shop/web
 
 
 
-10:00:55Z  q leaves, arrows scroll";
+q leaves, arrows scroll  10:00:55Z";
     assert_eq!(told.join("\n"), expected, "\n{}", told.join("\n"));
 }
 
@@ -116,7 +116,7 @@ fn a_server_that_does_not_answer_is_told_and_what_was_known_stays() {
     seen.hear(Err("refused".to_owned()), at("2026-03-01T10:00:40Z"));
     seen.hear(Err("refused again".to_owned()), at("2026-03-01T10:00:41Z"));
     let told = lines(&drawn(&seen, 100, 28, Paint(false)));
-    let foot = "no answer for 15s: refused again  q leaves, arrows scroll";
+    let foot = "q leaves, arrows scroll  no answer for 15s: refused again";
     assert_eq!(told.last().map(String::as_str), Some(foot));
     assert!(told[0].starts_with("shop/web  ▶ Progressing"), "{told:?}");
     let service = serde_json::from_value(rolling()).unwrap();
@@ -124,7 +124,7 @@ fn a_server_that_does_not_answer_is_told_and_what_was_known_stays() {
     let told = lines(&drawn(&seen, 100, 28, Paint(false)));
     assert_eq!(
         told.last().map(String::as_str),
-        Some("10:00:55Z  q leaves, arrows scroll")
+        Some("q leaves, arrows scroll  10:00:55Z")
     );
 }
 
