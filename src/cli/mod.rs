@@ -179,7 +179,7 @@ fn run(cli: Cli, name: Name) -> anyhow::Result<ExitCode> {
         Command::Pause(asked) => rollouts::act(&asked, "pause", &mut out)?,
         Command::Resume(asked) => rollouts::act(&asked, "resume", &mut out)?,
         Command::Retry(asked) => rollouts::act(&asked, "retry", &mut out)?,
-        Command::Completions { shell } => program::completions(shell, name, &mut out),
+        Command::Completions { shell } => out.write_all(&program::completions(shell, name))?,
         Command::Man { dir } => program::man(dir.as_deref(), name, &mut out)?,
     }
     Ok(ExitCode::SUCCESS)

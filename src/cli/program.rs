@@ -60,10 +60,13 @@ pub(super) fn command(name: Name) -> Command {
 }
 
 /// `completions`: a script for a shell.
-pub(super) fn completions(shell: Shell, name: Name, out: &mut impl Write) {
-    // A script completes the words behind one name, that of the file.
+pub(super) fn completions(shell: Shell, name: Name) -> Vec<u8> {
+    // A script completes the words behind one name, that of the file. It is made in memory: the generator panics where it
+    // cannot write.
     let mut command = command(name).bin_name(name.file());
-    clap_complete::generate(shell, &mut command, name.file(), out);
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, name.file(), &mut script);
+    script
 }
 
 /// `man`: the page of the program, or with a directory a file for it and for each command.
