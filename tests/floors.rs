@@ -57,6 +57,9 @@ const ROOMS: &[(&str, Room)] = &[
     ("socket2", Room::In(&["server"])),
     ("notify", Room::In(&["files"])),
     ("ureq", Room::In(&["cli"])),
+    ("ratatui", Room::In(&["cli"])),
+    ("clap_complete", Room::In(&["cli"])),
+    ("clap_mangen", Room::In(&["cli"])),
     (
         "serde_saphyr",
         Room::In(&["objects", "files", "config", "cli"]),

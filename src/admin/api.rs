@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::task;
 
 use super::answered::Answered;
-use super::params::Given;
+use super::params::{BadParam, Given};
 use super::resolve::{NoAnswer, Question, Resolved, Resolver};
 use super::waits::Waits;
 use super::{now_secs, shapes};
@@ -112,7 +112,36 @@ pub(super) async fn act(
     let Path((namespace, name, action)) = path.map_err(|rejection| bad(&rejection.body_text()))?;
     let body = body.map_err(|rejection| Failure(rejection.status(), rejection.body_text()))?;
     let ask = read_ask(&headers, &body)?;
-    let intent = match (&*action, ask.full) {
+    let asked = asked(ServiceKey::new(&namespace, &name), &action, ask).await?;
+    if !api.actions {
+        let text = "actions are off; set `api.actions: true` in the configuration";
+        return Err(Failure(StatusCode::FORBIDDEN, text.to_owned()));
+    }
+    let service = asked.service.clone();
+    let acted = api.engine.act(asked).await?.map_err(refused)?;
+    json(move || shapes::Done::of(service, acted)).await
+}
+
+/// Tells what that would be, and where it is to be written; nothing is done, and so nobody needs to allow it.
+pub(super) async fn plan(
+    State(api): State<Arc<Api>>,
+    path: Result<Path<(String, String, String)>, PathRejection>,
+    Extension(given): Extension<Given>,
+) -> Answer {
+    let Path((namespace, name, action)) = path.map_err(|rejection| bad(&rejection.body_text()))?;
+    let flawed = |error: BadParam| bad(&error.to_string());
+    let ask = shapes::Ask {
+        full: given.flag("full").map_err(flawed)?,
+        workload: given.one("workload").map_err(flawed)?.map(str::to_owned),
+    };
+    let asked = asked(ServiceKey::new(&namespace, &name), &action, ask).await?;
+    let service = asked.service.clone();
+    let planned = api.engine.plan(asked).await?.map_err(refused)?;
+    json(move || shapes::Planned::of(service, planned)).await
+}
+
+async fn asked(service: ServiceKey, action: &str, ask: shapes::Ask) -> Result<Asked, Failure> {
+    let intent = match (action, ask.full) {
         ("promote", full) => Intent::Promote { full },
         ("abort", false) => Intent::Abort,
         ("pause", false) => Intent::Pause,
@@ -123,18 +152,11 @@ pub(super) async fn act(
         }
         _ => return Err(not_found().await),
     };
-    if !api.actions {
-        let text = "actions are off; set `api.actions: true` in the configuration";
-        return Err(Failure(StatusCode::FORBIDDEN, text.to_owned()));
-    }
-    let service = ServiceKey::new(&namespace, &name);
-    let asked = Asked {
-        service: service.clone(),
+    Ok(Asked {
+        service,
         workload: ask.workload,
         intent,
-    };
-    let acted = api.engine.act(asked).await?.map_err(refused)?;
-    json(move || shapes::Done::of(service, acted)).await
+    })
 }
 
 /// A form of a web page cannot say that it is JSON.

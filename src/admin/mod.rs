@@ -13,6 +13,7 @@
 //!           /v1/catalog/services   /v1/catalog/datacenters   /v1/catalog/service/{name.namespace}
 //!           /v1/health/service/{name.namespace}   /v1/agent/self
 //!    POST   /api/v1/services/{namespace}/{name}/promote   .../abort   .../pause   .../resume   .../retry
+//!    GET    the same: what that would be, and where it is to be written
 //! ```
 //!
 //! [`bind`] opens both early, so that a port in use is told before anything else is done; [`Bound::start`] begins to

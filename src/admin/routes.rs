@@ -71,6 +71,15 @@ pub(super) fn table() -> Vec<Route> {
             waits: false,
         },
         read(
+            "/api/v1/services/{namespace}/{name}/{action}",
+            get(api::plan),
+            Operation::json::<shapes::Planned>(
+                "what would be done of that, and where it is to be written; nothing is done",
+            )
+            .reads(&["full", "workload"])
+            .may(&[404, 409]),
+        ),
+        read(
             "/api/v1/resolve",
             get(api::resolve),
             Operation::json::<resolve::Resolved>("a query, answered as a client's would be")

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::engine::{Summary, VersionSummary};
 use crate::{model, rollout};
 
-pub(super) use acts::{Ask, Done, History};
+pub(super) use acts::{Ask, Done, History, Planned};
 pub(super) use detail::Service;
 pub(super) use sources::SourceList;
 
@@ -55,6 +55,10 @@ pub(super) struct ServiceList {
 pub(super) struct ListedService {
     #[serde(flatten)]
     head: Head,
+    /// Of endpoint records, in seconds.
+    ttl: u32,
+    /// Where its roll-out leads, or it is at; of several workloads, that of the first that is not at rest.
+    target: Option<VersionName>,
     versions: Vec<ListedVersion>,
 }
 
@@ -89,6 +93,13 @@ struct ListedVersion {
 struct Share {
     basis_points: u16,
     text: String,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct VersionName {
+    alias: Arc<str>,
+    hash: Arc<str>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -137,9 +148,22 @@ impl From<&Summary> for ListedService {
     fn from(summary: &Summary) -> Self {
         Self {
             head: summary.into(),
+            ttl: summary.ttl,
+            target: target(summary),
             versions: summary.versions.iter().map(ListedVersion::from).collect(),
         }
     }
+}
+
+fn target(summary: &Summary) -> Option<VersionName> {
+    let mut tracks = summary.tracks.iter();
+    let moves = tracks.find(|track| track.state != rollout::State::Healthy);
+    let track = moves.or(summary.tracks.first())?;
+    let version = summary.versions.get(track.target?)?;
+    Some(VersionName {
+        alias: Arc::clone(&version.alias),
+        hash: Arc::clone(&version.hash),
+    })
 }
 
 impl From<&VersionSummary> for ListedVersion {

@@ -24,7 +24,7 @@ use tracing::{debug, error, info, warn};
 use super::history::Happened;
 use super::waiting::Waiting;
 use super::{
-    Acted, Applied, Detail, Engine, Intent, IntentError, Report, Subject, Summary, Totals,
+    Acted, Applied, Detail, Engine, Intent, IntentError, Plan, Report, Subject, Summary, Totals,
 };
 use crate::model::{Problem, Resolved, ServiceKey};
 use crate::objects::Change;
@@ -91,6 +91,8 @@ pub enum Event {
     History(ServiceKey, oneshot::Sender<Option<Vec<Transition>>>),
     /// Somebody asks something of a roll-out.
     Intent(Request, oneshot::Sender<Result<Acted, IntentError>>),
+    /// Somebody wants to know where that would be written.
+    Plan(Request, oneshot::Sender<Result<Plan, IntentError>>),
 }
 
 /// What somebody asks of a roll-out.
@@ -203,6 +205,14 @@ impl Handle {
     /// When the engine has stopped.
     pub async fn act(&self, request: Request) -> Result<Result<Acted, IntentError>, Stopped> {
         self.ask(|reply| Event::Intent(request, reply)).await
+    }
+
+    /// Tells where what somebody asks of a roll-out is to be written, and does nothing.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn plan(&self, request: Request) -> Result<Result<Plan, IntentError>, Stopped> {
+        self.ask(|reply| Event::Plan(request, reply)).await
     }
 
     /// Waits for the engine's end: it ends only when it is broken, or when nobody has a handle.
@@ -361,6 +371,13 @@ impl Loop {
             Event::Totals(reply) => drop(reply.send(self.engine.totals())),
             Event::History(key, reply) => drop(reply.send(self.engine.history(&key))),
             Event::Intent(request, reply) => self.intent(&request, reply),
+            Event::Plan(asked, reply) => {
+                let workload = asked.workload.as_deref();
+                let planned = self
+                    .engine
+                    .plan(&asked.service, workload, asked.intent, now());
+                drop(reply.send(planned));
+            }
         }
     }
 

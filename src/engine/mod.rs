@@ -34,6 +34,7 @@ mod schedule;
 mod history;
 mod intents;
 mod moves;
+mod plan;
 mod problems;
 mod programming;
 mod reports;
@@ -50,7 +51,7 @@ use crate::answer::View;
 use crate::model::{Policy, Problem, ServiceKey, ServiceView};
 use crate::objects::{self, Change, Index, Kind};
 use crate::records::{self, Records, Shape};
-use crate::rollout::{self, Memory, Transition};
+use crate::rollout::{self, Memory, Outcome, Transition};
 use crate::store::{Changed, Publisher};
 use crate::wire::NameError;
 use crate::zone::{Zone, ZoneKind};
@@ -70,6 +71,7 @@ pub use drains::Drain;
 pub use history::{DURATION_BOUNDS, Durations, ResultCount, Took};
 pub use intents::{Acted, Intent, IntentError};
 pub use moves::Subject;
+pub use plan::{Edit, Place, Plan};
 pub use programming::Programming;
 pub use reports::{Notice, Occasion, Report, Revision, Standing, Status, TrackStatus};
 pub use slots::CountedVersions;
@@ -466,19 +468,15 @@ impl Engine {
         intent: Intent,
         now: Timestamp,
     ) -> Result<(Acted, Applied), IntentError> {
-        if !self.view.is_synced() {
-            return Err(IntentError::NotSynced);
-        }
-        let missing = || IntentError::NoService(key.clone());
-        let view = self.index.view(key).and_then(|joined| joined.view);
-        let view = view.ok_or_else(missing)?;
-        let (defaults, clock) = (&self.settings.defaults, self.clock(now));
-        let service = self.services.get_mut(key).ok_or_else(missing)?;
-        let outcome = rollout::evaluate(&view, defaults, &service.memory, clock);
-        let (intents, acted) = intents::act(&view, &outcome, &service.memory, workload, intent)?;
         if self.settings.in_cluster {
-            return Err(intents::as_command(&view, &intents, &acted));
+            let command = self.plan(key, workload, intent, now)?.command;
+            let command = command.unwrap_or_default();
+            return Err(IntentError::InCluster { command });
         }
+        let (view, outcome) = self.at_work(key, now)?;
+        let service = self.services.get_mut(key);
+        let service = service.ok_or_else(|| IntentError::NoService(key.clone()))?;
+        let (intents, acted) = intents::act(&view, &outcome, &service.memory, workload, intent)?;
         if service.memory.intents != intents {
             service.memory.intents = intents;
             self.memory_news.insert(key.clone());
@@ -487,6 +485,47 @@ impl Engine {
             Changed::default()
         });
         Ok((acted, applied))
+    }
+
+    /// Where what a person asks is to be written, and what; nothing is done.
+    ///
+    /// # Errors
+    /// As [`Engine::act`].
+    pub fn plan(
+        &self,
+        key: &ServiceKey,
+        workload: Option<&str>,
+        intent: Intent,
+        now: Timestamp,
+    ) -> Result<Plan, IntentError> {
+        let (view, outcome) = self.at_work(key, now)?;
+        let service = self.services.get(key);
+        let memory = &service
+            .ok_or_else(|| IntentError::NoService(key.clone()))?
+            .memory;
+        if self.settings.in_cluster {
+            return intents::plan(&view, &outcome, memory, workload, intent);
+        }
+        let (_, acted) = intents::act(&view, &outcome, memory, workload, intent)?;
+        Ok(Plan::kept_here(&view, acted))
+    }
+
+    /// A service at this moment, for somebody who asks something of it.
+    fn at_work(
+        &self,
+        key: &ServiceKey,
+        now: Timestamp,
+    ) -> Result<(ServiceView, Outcome), IntentError> {
+        if !self.view.is_synced() {
+            return Err(IntentError::NotSynced);
+        }
+        let missing = || IntentError::NoService(key.clone());
+        let view = self.index.view(key).and_then(|joined| joined.view);
+        let view = view.ok_or_else(missing)?;
+        let service = self.services.get(key).ok_or_else(missing)?;
+        let (defaults, clock) = (&self.settings.defaults, self.clock(now));
+        let outcome = rollout::evaluate(&view, defaults, &service.memory, clock);
+        Ok((view, outcome))
     }
 
     /// The services, sorted.
@@ -504,6 +543,7 @@ impl Engine {
         let view = self.index.view(key)?.view?;
         let clock = self.clock(now);
         let outcome = rollout::evaluate(&view, &self.settings.defaults, &service.memory, clock);
+        let soaked = rollout::soaked(&view, &outcome, clock);
         Some(Detail {
             summary: service.summary.clone()?,
             view,
@@ -512,6 +552,7 @@ impl Engine {
             drains: service.drains.standing(now),
             held: service.answered.held(),
             resolved: self.resolved(key).cloned(),
+            soaked,
         })
     }
 

@@ -26,6 +26,8 @@ pub struct Summary {
     pub strategy: &'static str,
     /// Shares choose among its versions.
     pub weighted: bool,
+    /// Of endpoint records, in seconds.
+    pub ttl: u32,
     /// Endpoints that are ready, and all.
     pub ready: (usize, usize),
     /// Its versions; empty where a cluster IP answers.
@@ -64,6 +66,8 @@ pub struct TrackSummary {
     pub workload: Option<WorkloadKey>,
     /// Where its roll-out stands.
     pub state: State,
+    /// Where it leads, as an index into the versions of the summary.
+    pub target: Option<usize>,
     /// Equal where replicas agree.
     pub digest: u64,
 }
@@ -85,6 +89,8 @@ pub struct Detail {
     pub held: Option<Timestamp>,
     /// What is known of the target of an ExternalName service, where it is looked up.
     pub resolved: Option<Resolved>,
+    /// Of each of the view's endpoints, whether its target has been ready for long enough.
+    pub soaked: Vec<bool>,
 }
 
 /// How much there is of everything.
@@ -128,6 +134,7 @@ pub(super) fn summary(
     let tracks = outcome.tracks.iter().map(|track| TrackSummary {
         workload: track.workload_in(view).map(|workload| workload.key.clone()),
         state: track.state,
+        target: track.target,
         digest: track.digest,
     });
     Summary {
@@ -137,6 +144,7 @@ pub(super) fn summary(
         since: outcome.since,
         strategy: outcome.policy.strategy.as_str(),
         weighted: outcome.weighted,
+        ttl: outcome.ttl,
         ready: (ready, view.endpoints.len()),
         versions: versions.collect(),
         tracks: tracks.collect(),

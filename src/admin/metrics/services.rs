@@ -234,6 +234,7 @@ mod tests {
             since: Timestamp::UNIX_EPOCH,
             strategy: "follow",
             weighted: false,
+            ttl: 5,
             ready: (0, 0),
             versions: Vec::new(),
             tracks: Vec::new(),
@@ -318,6 +319,7 @@ mod tests {
                 name: "w".into(),
             }),
             state,
+            target: None,
             digest: 0xffff_0000_0000_0007,
         }
     }

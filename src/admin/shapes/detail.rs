@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Head, Origin, Problem, Share};
+use super::{Head, Origin, Problem, Share, VersionName};
 use crate::admin::answered::Lately;
 use crate::engine::{self, Detail};
 use crate::model::{self, Promotion, ServiceKind, ServiceView};
@@ -191,13 +191,6 @@ struct Drain {
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct VersionName {
-    alias: Arc<str>,
-    hash: Arc<str>,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
 struct Endpoint {
     address: IpAddr,
     version: Option<VersionName>,
@@ -212,6 +205,8 @@ struct Endpoint {
     node: Option<Arc<str>>,
     #[schemars(with = "Option<super::Time>")]
     ready_since: Option<Timestamp>,
+    /// Its target has been ready for long enough to count for a roll-out.
+    soaked: bool,
     restarts: u32,
 }
 
@@ -226,6 +221,7 @@ impl Service {
             drains,
             held,
             resolved,
+            soaked,
         } = detail;
         let (cluster_ips, external_name) = match &view.kind {
             ServiceKind::ClusterIp { addresses } => (addresses.clone(), None),
@@ -272,7 +268,7 @@ impl Service {
                 .map(|track| Track::of(track, view, outcome))
                 .collect(),
             drains: drains.iter().map(Drain::from).collect(),
-            endpoints: endpoints(view, outcome),
+            endpoints: endpoints(view, outcome, soaked),
             problems: problems.iter().map(Problem::from).collect(),
             explain: rollout::explain(view, outcome, &shares),
         }
@@ -422,9 +418,9 @@ impl From<&rollout::Version> for VersionName {
     }
 }
 
-fn endpoints(view: &ServiceView, outcome: &Outcome) -> Vec<Endpoint> {
+fn endpoints(view: &ServiceView, outcome: &Outcome, soaked: &[bool]) -> Vec<Endpoint> {
     let endpoints = view.endpoints.iter().zip(&outcome.endpoint_versions);
-    let shape = |(endpoint, version): (&model::Endpoint, &usize)| Endpoint {
+    let shape = |((endpoint, version), soaked): ((&model::Endpoint, &usize), &bool)| Endpoint {
         address: endpoint.address,
         version: outcome.versions.get(*version).map(VersionName::from),
         answered: outcome.counts(endpoint),
@@ -436,7 +432,8 @@ fn endpoints(view: &ServiceView, outcome: &Outcome) -> Vec<Endpoint> {
         zone: endpoint.zone.clone(),
         node: endpoint.node.clone(),
         ready_since: endpoint.ready_since,
+        soaked: *soaked,
         restarts: endpoint.restarts,
     };
-    endpoints.map(shape).collect()
+    endpoints.zip(soaked).map(shape).collect()
 }
