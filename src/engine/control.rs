@@ -22,7 +22,7 @@ use tokio::{task, time};
 use tracing::{debug, error, info, warn};
 
 use super::history::Happened;
-use super::{Acted, Applied, Detail, Engine, Intent, IntentError, Report, Summary, Totals};
+use super::{Acted, Applied, Detail, Engine, Intent, IntentError, Known, Report, Summary, Totals};
 use crate::model::{Problem, Resolved, ServiceKey};
 use crate::objects::Change;
 use crate::rollout::{Memory, Transition};
@@ -82,6 +82,8 @@ pub enum Event {
     Totals(oneshot::Sender<Totals>),
     /// What happened to one service.
     History(ServiceKey, oneshot::Sender<Option<Vec<Transition>>>),
+    /// All objects, where there has been a batch after the one of this number.
+    Known(u64, oneshot::Sender<Option<Known>>),
     /// Somebody asks something of a roll-out.
     Intent(Request, oneshot::Sender<Result<Acted, IntentError>>),
 }
@@ -161,6 +163,15 @@ impl Handle {
     /// When the engine has stopped.
     pub async fn history(&self, key: ServiceKey) -> Result<Option<Vec<Transition>>, Stopped> {
         self.ask(|reply| Event::History(key, reply)).await
+    }
+
+    /// All objects as they were read from the source, where there has been a batch after the one of number `known`; zero
+    /// is before all of them.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn known(&self, known: u64) -> Result<Option<Known>, Stopped> {
+        self.ask(|reply| Event::Known(known, reply)).await
     }
 
     /// Does what somebody asks of a roll-out; answered when it is published, and kept where memories are.
@@ -312,20 +323,21 @@ impl Loop {
             Event::Problems(reply) => drop(reply.send(self.engine.problems())),
             Event::Totals(reply) => drop(reply.send(self.engine.totals())),
             Event::History(key, reply) => drop(reply.send(self.engine.history(&key))),
+            Event::Known(known, reply) => drop(reply.send(self.engine.known(known, now()))),
             Event::Intent(request, reply) => self.intent(&request, reply),
         }
     }
 
     fn batch(&mut self, changes: Vec<Change>, problems: Option<Vec<Problem>>) {
         let started = Instant::now();
-        let was_synced = self.engine.view.is_synced();
+        let was_synced = self.engine.view.is_synced() && self.engine.restored.is_none();
         let applied = self.engine.apply(changes, now());
         if let Some(problems) = problems {
             self.engine.set_source_problems(problems);
         }
         self.engine.programmed(Timestamp::now());
         log_published(&applied, started);
-        if !was_synced && self.engine.view.is_synced() {
+        if !was_synced && self.engine.view.is_synced() && self.engine.restored.is_none() {
             info!(
                 services = self.engine.services.len(),
                 "synced: names are answered"
