@@ -15,6 +15,7 @@ mod rollouts;
 mod serve;
 mod simulate;
 mod stage;
+mod systemd;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;

@@ -68,8 +68,8 @@ pub use drains::Drain;
 pub use history::{DURATION_BOUNDS, Durations, ResultCount, Took};
 pub use intents::{Acted, Intent, IntentError};
 pub use programming::Programming;
-pub use restore::Known;
 pub use reports::{Notice, Occasion, Report, Revision, Standing, Status, TrackStatus};
+pub use restore::Known;
 pub use slots::CountedVersions;
 pub use told::{Detail, Summary, Totals, TrackSummary, VersionSummary};
 

@@ -217,12 +217,7 @@ fn read_whole(text: &[u8]) -> Result<(Snapshot, u64), Refused> {
 ///
 /// # Errors
 /// It cannot be written, or would be larger than is read; then what was there before is there.
-pub fn save(
-    path: &Path,
-    cluster: &[u8],
-    objects: &[Object],
-    taken: Timestamp,
-) -> io::Result<u64> {
+pub fn save(path: &Path, cluster: &[u8], objects: &[Object], taken: Timestamp) -> io::Result<u64> {
     let draft = Draft::of(path)?;
     let written = write(&draft.file, cluster, objects, taken);
     match written {
@@ -235,23 +230,22 @@ pub fn save(
     }
 }
 
-fn write(
-    file: &File,
-    cluster: &[u8],
-    objects: &[Object],
-    taken: Timestamp,
-) -> io::Result<u64> {
+fn write(file: &File, cluster: &[u8], objects: &[Object], taken: Timestamp) -> io::Result<u64> {
     let mut out = BufWriter::new(file);
     let (mut sum, mut octets) = (Sum::default(), 8);
     let mut give = |piece: &[u8]| {
         sum.add(piece);
         octets += piece.len() as u64;
         if octets > OCTETS_MAX {
-            return Err(io::Error::other("there are too many objects for a snapshot"));
+            return Err(io::Error::other(
+                "there are too many objects for a snapshot",
+            ));
         }
         out.write_all(piece)
     };
-    let seconds = taken.duration_since(Timestamp::UNIX_EPOCH).max(SignedDuration::ZERO);
+    let seconds = taken
+        .duration_since(Timestamp::UNIX_EPOCH)
+        .max(SignedDuration::ZERO);
     let head = format!(
         "{MAGIC} {VERSION} {:016x} {:016x} {} {}\n",
         stored::shape(),

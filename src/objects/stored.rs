@@ -56,10 +56,7 @@ pub fn shape() -> u64 {
 ///
 /// # Errors
 /// What `give` fails with; then not all was given.
-pub fn store<E>(
-    objects: &[Object],
-    mut give: impl FnMut(&[u8]) -> Result<(), E>,
-) -> Result<(), E> {
+pub fn store<E>(objects: &[Object], mut give: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
     let mut out = Storing::default();
     for object in objects {
         object.store(&mut out);
@@ -748,9 +745,7 @@ mod tests {
         };
         let template = json!({"metadata": {"labels": {"app": "web"}},
             "spec": {"containers": [{"image": "shop/web:1.2"}]}});
-        let rolling = |amount: &str| {
-            json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": amount, "maxUnavailable": 1, "partition": 2}})
-        };
+        let rolling = |amount: &str| json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": amount, "maxUnavailable": 1, "partition": 2}});
         let failure = json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
             "lastTransitionTime": "2026-03-01T08:00:00Z"}]);
         let documents = json!([
@@ -837,7 +832,11 @@ mod tests {
         assert!(octets.len() < 1000 * 32, "{}", octets.len());
         let loaded = load(&octets).unwrap();
         let common = &loaded[0].meta().common;
-        assert!(loaded.iter().all(|pod| Arc::ptr_eq(&pod.meta().common, common)));
+        assert!(
+            loaded
+                .iter()
+                .all(|pod| Arc::ptr_eq(&pod.meta().common, common))
+        );
     }
 
     #[test]
@@ -852,7 +851,10 @@ mod tests {
         for end in 1..octets.len() {
             let loaded = load(&octets[..end]);
             // Cut between two objects it is fewer of them: who keeps the octets knows how many there are.
-            assert!(loaded.is_none_or(|loaded| loaded.len() < full().len()), "{end}");
+            assert!(
+                loaded.is_none_or(|loaded| loaded.len() < full().len()),
+                "{end}"
+            );
         }
         assert_eq!(load(&[255; 64]), None);
     }

@@ -43,8 +43,15 @@ fn what_is_saved_is_what_is_loaded() {
     let (path, octets) = written(&dir);
     let snapshot = loaded(&path).unwrap();
     assert_eq!((snapshot.objects, snapshot.taken), (pods(20, 0), at(0)));
-    assert_eq!(octets.len() as u64, save(&path, CLUSTER, &pods(20, 0), at(0)).unwrap());
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "the draft is gone");
+    assert_eq!(
+        octets.len() as u64,
+        save(&path, CLUSTER, &pods(20, 0), at(0)).unwrap()
+    );
+    assert_eq!(
+        fs::read_dir(dir.path()).unwrap().count(),
+        1,
+        "the draft is gone"
+    );
 }
 
 #[test]
@@ -52,21 +59,39 @@ fn what_is_not_ours_now_is_refused_with_the_reason() {
     let dir = TempDir::new().unwrap();
     let (path, octets) = written(&dir);
     let check = |refused: Result<Snapshot, Refused>, why: &str| {
-        assert_eq!(refused.map(drop).map_err(|refused| refused.to_string()), Err(why.to_owned()));
+        assert_eq!(
+            refused.map(drop).map_err(|refused| refused.to_string()),
+            Err(why.to_owned())
+        );
     };
-    check(load(&path.with_extension("no"), CLUSTER, DAY, at(0)), "there is none");
-    check(load(&path, b"https://10.0.0.2:6443", DAY, at(0)), "it is of another cluster");
+    check(
+        load(&path.with_extension("no"), CLUSTER, DAY, at(0)),
+        "there is none",
+    );
+    check(
+        load(&path, b"https://10.0.0.2:6443", DAY, at(0)),
+        "it is of another cluster",
+    );
     let old = "it is of 2027-01-15T08:00:00Z, which is not within 86400 s";
     check(load(&path, CLUSTER, DAY, at(86_401)), old);
     check(load(&path, CLUSTER, DAY, at(-86_401)), old);
     assert!(load(&path, CLUSTER, DAY, at(86_400)).is_ok());
     let put = |octets: &[u8]| fs::write(&path, octets).unwrap();
     put(&[b"shiftdns-snapshot 2 ".as_slice(), &octets[20..]].concat());
-    check(load(&path, CLUSTER, DAY, at(0)), "it is of another version of this program");
+    check(
+        load(&path, CLUSTER, DAY, at(0)),
+        "it is of another version of this program",
+    );
     put(b"");
-    check(load(&path, CLUSTER, DAY, at(0)), "it is broken: it has no first line");
+    check(
+        load(&path, CLUSTER, DAY, at(0)),
+        "it is broken: it has no first line",
+    );
     put(b"#!/bin/sh\nexit 0\n");
-    check(load(&path, CLUSTER, DAY, at(0)), "it is broken: it does not begin as one");
+    check(
+        load(&path, CLUSTER, DAY, at(0)),
+        "it is broken: it does not begin as one",
+    );
     put(&octets[..octets.len() - 1]);
     check(
         load(&path, CLUSTER, DAY, at(0)),
@@ -90,7 +115,10 @@ fn another_shape_is_another_version() {
     octets[20..36].copy_from_slice(b"0123456789abcdef");
     octets.extend(sum_of(&octets).to_le_bytes());
     fs::write(&path, octets).unwrap();
-    assert_eq!(loaded(&path).map(drop), Err("it is of another version of this program".to_owned()));
+    assert_eq!(
+        loaded(&path).map(drop),
+        Err("it is of another version of this program".to_owned())
+    );
 }
 
 #[test]
@@ -161,7 +189,10 @@ fn killed(rounds: u32) -> u32 {
     for round in 0..rounds {
         let mut writer = Command::new(std::env::current_exe().unwrap());
         writer.args(["--exact", "files::snapshot::tests::writer", "--ignored"]);
-        writer.env(WRITER, &path).stdout(Stdio::null()).stderr(Stdio::null());
+        writer
+            .env(WRITER, &path)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let before = fs::metadata(&path).and_then(|file| file.modified()).ok();
         let mut writer = writer.spawn().unwrap();
         // Until it has written one, and then some part of another.
@@ -174,7 +205,11 @@ fn killed(rounds: u32) -> u32 {
         match loaded(&path) {
             Ok(snapshot) => {
                 let name = snapshot.objects[0].name().to_string();
-                let of = name.split('-').nth(1).and_then(|of| of.parse().ok()).unwrap();
+                let of = name
+                    .split('-')
+                    .nth(1)
+                    .and_then(|of| of.parse().ok())
+                    .unwrap();
                 let is_whole = snapshot.objects == pods(200, of);
                 saved += u32::from(is_whole);
                 broken += u32::from(!is_whole);
