@@ -86,6 +86,22 @@ impl Manifests {
     }
 }
 
+/// The status and the text of a page; `None`: nobody answers.
+fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    let status = text.split(' ').nth(1)?.parse().ok()?;
+    Some((status, text))
+}
+
+/// Whether the server with these probes says that it is ready.
+pub fn is_ready(http: SocketAddr) -> bool {
+    get(http, "/readyz").is_some_and(|(status, _)| status == 200)
+}
+
 type Log = Arc<(Mutex<Vec<String>>, Condvar)>;
 
 /// A running server.
@@ -156,19 +172,13 @@ impl Process {
         self.log.0.lock().unwrap().join("\n")
     }
 
-    /// The status of a page of probes; `None`: nobody answers.
+    /// The status and the text of a page of probes; `None`: nobody answers.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect(self.http).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").ok()?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).ok()?;
-        let status = text.split(' ').nth(1)?.parse().ok()?;
-        Some((status, text))
+        get(self.http, path)
     }
 
     pub fn is_ready(&self) -> bool {
-        self.get("/readyz").is_some_and(|(status, _)| status == 200)
+        is_ready(self.http)
     }
 
     pub fn wait_ready(&self) {
