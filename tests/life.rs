@@ -175,11 +175,16 @@ fn a_start_from_a_snapshot_of_ten_thousand_services() {
     text.push_str("headless web.shop http:80\nslice web.shop http:80 | 10.1.0.1\n");
     for n in 0..10_000 {
         let (a, b) = (n / 250, n % 250 + 1);
-        let _ = writeln!(text, "headless s{n}.shop http:80");
+        // A namespace has so many endpoints at most.
+        let namespace = format!("ns{}", n / 1000);
+        if n % 1000 == 0 {
+            let _ = writeln!(text, "namespace {namespace}");
+        }
+        let _ = writeln!(text, "headless s{n}.{namespace} http:80");
         let endpoints = (0..10).map(|e| format!(" | 10.{}.{a}.{b} pod=s{n}-{e}", e + 2));
         let _ = writeln!(
             text,
-            "slice s{n}.shop http:80{}",
+            "slice s{n}.{namespace} http:80{}",
             endpoints.collect::<String>()
         );
     }

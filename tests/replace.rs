@@ -34,15 +34,17 @@ struct Tally {
 
 /// Keeps `window` queries on the way from one socket, until it shall stop; `pause` after each round.
 fn datagrams(to: SocketAddr, window: u16, pause: Duration, tally: &Tally) {
-    let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
-    socket.connect(to).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("it works on this machine");
+    socket.connect(to).expect("it works on this machine");
+    socket
+        .set_read_timeout(Some(PATIENCE))
+        .expect("it works on this machine");
     let (mut id, mut reply) = (0_u16, [0; 1232]);
     while !tally.stop.load(Relaxed) {
         let mut missing: Vec<u16> = (0..window).map(|n| id.wrapping_add(n)).collect();
         id = id.wrapping_add(window);
         for id in &missing {
-            socket.send(&query(*id)).unwrap();
+            socket.send(&query(*id)).expect("it works on this machine");
         }
         while !missing.is_empty() {
             let Ok(len) = socket.recv(&mut reply) else {
@@ -62,7 +64,9 @@ fn datagrams(to: SocketAddr, window: u16, pause: Duration, tally: &Tally) {
 
 fn ask(stream: &mut TcpStream) -> std::io::Result<u8> {
     let message = query(7);
-    let length = u16::try_from(message.len()).unwrap().to_be_bytes();
+    let length = u16::try_from(message.len())
+        .expect("it works on this machine")
+        .to_be_bytes();
     stream.write_all(&[&length, &*message].concat())?;
     answer(stream)
 }
@@ -105,9 +109,13 @@ fn streams(to: SocketAddr, keeps: bool, tally: &Tally) {
             }
             thread::sleep(Duration::from_millis(5));
             // A client that is told of the end does not ask again here.
-            stream.set_nonblocking(true).unwrap();
+            stream
+                .set_nonblocking(true)
+                .expect("it works on this machine");
             let is_over = matches!(stream.peek(&mut [0]), Ok(0));
-            stream.set_nonblocking(false).unwrap();
+            stream
+                .set_nonblocking(false)
+                .expect("it works on this machine");
             if is_over {
                 break;
             }
@@ -116,6 +124,10 @@ fn streams(to: SocketAddr, keeps: bool, tally: &Tally) {
 }
 
 /// Replaces a server `rounds` times under load.
+#[expect(
+    clippy::print_stdout,
+    reason = "what was measured is for who asks for it with `--nocapture`"
+)]
 fn replaced_under_load(host: &str, rounds: u32, window: u16, pause: Duration) {
     let manifests =
         Manifests::new("headless web.shop http:80\nslice web.shop http:80 | 10.1.0.1 | 10.1.0.2");
@@ -148,7 +160,7 @@ fn replaced_under_load(host: &str, rounds: u32, window: u16, pause: Duration) {
     tally.stop.store(true, Relaxed);
     clients
         .into_iter()
-        .for_each(|client| client.join().unwrap());
+        .for_each(|client| client.join().expect("it works on this machine"));
     let count = |count: &AtomicU64| count.load(Relaxed);
     let answered = count(&tally.answered);
     println!(
@@ -181,12 +193,14 @@ fn a_message_that_is_under_way_is_answered() {
     let manifests = Manifests::new("headless web.shop http:80\nslice web.shop http:80 | 10.1.0.1");
     let mut server = Process::start("127.0.71.3", &manifests.args(), &[]);
     server.wait_ready();
-    let mut half = connect(server.dns).unwrap();
-    let mut waiting = connect(server.dns).unwrap();
-    assert_eq!(ask(&mut waiting).unwrap(), 0);
+    let mut half = connect(server.dns).expect("it works on this machine");
+    let mut waiting = connect(server.dns).expect("it works on this machine");
+    assert_eq!(ask(&mut waiting).expect("it works on this machine"), 0);
     let message = query(9);
-    let length = u16::try_from(message.len()).unwrap().to_be_bytes();
-    half.write_all(&length).unwrap();
+    let length = u16::try_from(message.len())
+        .expect("it works on this machine")
+        .to_be_bytes();
+    half.write_all(&length).expect("it works on this machine");
     let args: Vec<String> = manifests
         .args()
         .into_iter()
@@ -194,9 +208,9 @@ fn a_message_that_is_under_way_is_answered() {
         .collect();
     let successor = Process::start("127.0.71.3", &args, &[]);
     server.wait_logged("replaced");
-    half.write_all(&message).unwrap();
-    assert_eq!(answer(&mut half).unwrap(), 0);
-    assert_eq!(ask(&mut waiting).unwrap(), 0);
+    half.write_all(&message).expect("it works on this machine");
+    assert_eq!(answer(&mut half).expect("it works on this machine"), 0);
+    assert_eq!(ask(&mut waiting).expect("it works on this machine"), 0);
     assert_eq!(server.wait().code(), Some(0));
     drop(successor);
 }
@@ -236,7 +250,7 @@ fn a_successor_that_fails_changes_nothing() {
     let _successor = Process::start(host, &args, &[]);
     assert_eq!(server.wait().code(), Some(0));
     tally.stop.store(true, Relaxed);
-    client.join().unwrap();
+    client.join().expect("it works on this machine");
     assert_eq!(
         (tally.lost.load(Relaxed), tally.wrong.load(Relaxed)),
         (0, 0)

@@ -209,7 +209,7 @@ fn send(mut stream: &UnixStream, sockets: &[OwnedFd]) -> io::Result<()> {
         let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(CHUNK))];
         let mut control = SendAncillaryBuffer::new(&mut room);
         control.push(SendAncillaryMessage::ScmRights(&chunk));
-        let octets = &[IoSlice::new(&[b'#'])];
+        let octets = &[IoSlice::new(b"#")];
         sendmsg(stream, octets, &mut control, SendFlags::NOSIGNAL)?;
     }
     Ok(())

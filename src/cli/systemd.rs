@@ -3,6 +3,9 @@
 //!
 //! Given the environment, [`Supervisor::of_environment`] is the way to whoever wants to know how this process fares, and
 //! [`inherited`] are the sockets that it opened for it. Without a supervisor nothing is told and nothing is inherited.
+//!
+//! `NOTIFY_SOCKET` stays in the environment, where programs that fetch credentials find it: to change the environment of a
+//! running process is not safe, and a supervisor that listens to its main process alone (`NotifyAccess=main`) does not mind.
 
 use std::ffi::OsString;
 use std::io;
@@ -67,7 +70,12 @@ impl Supervisor {
     pub(super) fn of_environment() -> Self {
         let to = std::env::var_os("NOTIFY_SOCKET").and_then(|name| {
             let shown = name.to_string_lossy().into_owned();
-            let to = address(name).and_then(|address| Ok((UnixDatagram::unbound()?, address)));
+            let to = address(name).and_then(|address| {
+                let socket = UnixDatagram::unbound()?;
+                // Nothing here waits for who does not read.
+                socket.set_nonblocking(true)?;
+                Ok((socket, address))
+            });
             to.inspect_err(|error| warn!(%error, socket = shown, "cannot tell the supervisor"))
                 .ok()
         });

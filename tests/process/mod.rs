@@ -25,12 +25,14 @@ const POLL: Duration = Duration::from_millis(5);
 
 /// A query for the addresses of `web.shop`.
 pub fn query(id: u16) -> Vec<u8> {
-    let mut message = [id.to_be_bytes().as_slice(), &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
+    let mut message = [id.to_be_bytes().as_slice(), &[1, 0, 0, 1, 0, 0, 0, 0, 0, 1]].concat();
     for label in ["web", "shop", "svc", "cluster", "local"] {
-        message.push(u8::try_from(label.len()).unwrap());
+        message.push(u8::try_from(label.len()).expect("it works on this machine"));
         message.extend(label.as_bytes());
     }
     message.extend([0, 0, 1, 0, 1]);
+    // With EDNS, so that what is wrong with an answer can be told: an OPT record that announces 1232 octets.
+    message.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
     message
 }
 
@@ -47,13 +49,13 @@ pub struct Manifests(TempDir);
 
 impl Manifests {
     pub fn new(text: &str) -> Self {
-        let dir = TempDir::new().unwrap();
-        fs::create_dir(dir.path().join("objects")).unwrap();
+        let dir = TempDir::new().expect("it works on this machine");
+        fs::create_dir(dir.path().join("objects")).expect("it works on this machine");
         fs::write(
             dir.path().join("objects/all.json"),
             crate::rig::cluster(text),
         )
-        .unwrap();
+        .expect("it works on this machine");
         Self(dir)
     }
 
@@ -69,7 +71,7 @@ impl Manifests {
             "{{apiVersion: v1, kind: Config, current-context: x, contexts: [{{name: x, context: {{cluster: x, user: x}}}}],\n\
              clusters: [{{name: x, cluster: {{server: \"{server}\"}}}}], users: [{{name: x, user: {{}}}}]}}"
         );
-        fs::write(&path, text).unwrap();
+        fs::write(&path, text).expect("it works on this machine");
         path.display().to_string()
     }
 
@@ -77,7 +79,7 @@ impl Manifests {
     pub fn config(&self, keys: &str) -> String {
         let path = self.0.path().join("config.yaml");
         let text = format!("apiVersion: shiftdns.io/v1alpha1\nkind: Config\n{keys}\n");
-        fs::write(&path, text).unwrap();
+        fs::write(&path, text).expect("it works on this machine");
         path.display().to_string()
     }
 
@@ -123,19 +125,30 @@ impl Process {
 
     /// Runs a command with the arguments of [`Process::start`].
     pub fn run(mut command: Command, host: &str, args: &[String]) -> Self {
-        let address = |port: u16| SocketAddr::new(host.parse().unwrap(), port);
+        let address =
+            |port: u16| SocketAddr::new(host.parse().expect("it works on this machine"), port);
         let (dns, http, api) = (address(21_353), address(21_354), address(21_355));
         command.args(["serve", "--workers", "2"]).args(args);
         for (flag, address) in [("--listen", dns), ("--http", http), ("--api", api)] {
             command.arg(flag).arg(address.to_string());
         }
         let started = Instant::now();
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it works on this machine");
         let log = Log::default();
-        let (of_reader, stderr) = (Arc::clone(&log), child.stderr.take().unwrap());
+        let (of_reader, stderr) = (
+            Arc::clone(&log),
+            child.stderr.take().expect("it works on this machine"),
+        );
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                of_reader.0.lock().unwrap().push(line);
+                of_reader
+                    .0
+                    .lock()
+                    .expect("it works on this machine")
+                    .push(line);
                 of_reader.1.notify_all();
             }
         });
@@ -155,11 +168,11 @@ impl Process {
     /// Waits for a line with this text.
     pub fn wait_logged(&self, text: &str) {
         let (lines, told) = &*self.log;
-        let lines = lines.lock().unwrap();
+        let lines = lines.lock().expect("it works on this machine");
         let is_missing = |lines: &mut Vec<String>| !lines.iter().any(|line| line.contains(text));
         let (lines, timeout) = told
             .wait_timeout_while(lines, PATIENCE, is_missing)
-            .unwrap();
+            .expect("it works on this machine");
         assert!(
             !timeout.timed_out(),
             "`{text}` is not among\n{}",
@@ -169,7 +182,11 @@ impl Process {
 
     /// What it has logged.
     pub fn logged(&self) -> String {
-        self.log.0.lock().unwrap().join("\n")
+        self.log
+            .0
+            .lock()
+            .expect("it works on this machine")
+            .join("\n")
     }
 
     /// The status and the text of a page of probes; `None`: nobody answers.
@@ -191,11 +208,11 @@ impl Process {
 
     /// One query over UDP.
     pub fn ask(&self) -> Option<Vec<u8>> {
-        let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
-        socket.connect(self.dns).unwrap();
+        let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("it works on this machine");
+        socket.connect(self.dns).expect("it works on this machine");
         socket
             .set_read_timeout(Some(Duration::from_secs(1)))
-            .unwrap();
+            .expect("it works on this machine");
         socket.send(&query(1)).ok()?;
         let mut answer = vec![0; 1232];
         let len = socket.recv(&mut answer).ok()?;
@@ -208,19 +225,19 @@ impl Process {
         let status = Command::new("kill")
             .args([&format!("-{name}"), &self.pid().to_string()])
             .status();
-        assert!(status.unwrap().success());
+        assert!(status.expect("it works on this machine").success());
     }
 
     pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.child.kill().expect("it works on this machine");
+        self.child.wait().expect("it works on this machine");
     }
 
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
         let until = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.child.try_wait().expect("it works on this machine") {
                 return status;
             }
             assert!(
@@ -233,7 +250,10 @@ impl Process {
     }
 
     pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
+        self.child
+            .try_wait()
+            .expect("it works on this machine")
+            .is_some()
     }
 }
 
