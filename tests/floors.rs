@@ -55,6 +55,8 @@ const ROOMS: &[(&str, Room)] = &[
     ("quinn_udp", Room::In(&["server"])),
     ("libc", Room::In(&["server"])),
     ("socket2", Room::In(&["server"])),
+    ("rustix", Room::In(&["app"])),
+    ("listenfd", Room::In(&["cli"])),
     ("notify", Room::In(&["files"])),
     ("ureq", Room::In(&["cli"])),
     ("ratatui", Room::In(&["cli"])),

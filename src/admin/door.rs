@@ -7,6 +7,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -21,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
-use crate::server::{self, BindError};
+use crate::server::{self, BindError, Inherited};
 
 /// Connections of one listener at a time. What one costs is mostly hyper's buffer for headers, at most some 400 KiB: 40 MiB
 /// for all of them.
@@ -41,14 +42,23 @@ pub(super) struct Door {
 }
 
 impl Door {
-    pub(super) fn open(asked: SocketAddr, name: &'static str) -> Result<Self, BindError> {
-        let listener = server::listen(asked, name)?;
+    pub(super) fn open(
+        asked: SocketAddr,
+        inherited: &mut Inherited,
+        name: &'static str,
+    ) -> Result<Self, BindError> {
+        let listener = server::listen(asked, inherited, name)?;
         Ok(Self {
             address: listener.local_addr().unwrap_or(asked),
             listener,
             places: Arc::new(Semaphore::new(PLACES)),
             lifetime: LIFETIME,
         })
+    }
+
+    /// The listener once more, for another process.
+    pub(super) fn share(&self) -> io::Result<OwnedFd> {
+        self.listener.as_fd().try_clone_to_owned()
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -201,7 +211,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_holds_a_place_goes_and_the_next_one_is_answered() {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut door = Door::open(any, "http").unwrap();
+        let mut door = Door::open(any, &mut Inherited::default(), "http").unwrap();
         door.places = Arc::new(Semaphore::new(1));
         door.lifetime = Duration::from_millis(50);
         let address = door.address();
@@ -229,7 +239,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_by_right_gives_the_place_back_and_outlives_the_rest() {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut door = Door::open(any, "api").unwrap();
+        let mut door = Door::open(any, &mut Inherited::default(), "api").unwrap();
         door.places = Arc::new(Semaphore::new(1));
         door.lifetime = Duration::from_millis(50);
         let address = door.address();

@@ -35,6 +35,7 @@ use super::now_secs;
 use crate::answer::{Counts, TYPES, Transport, View};
 use crate::engine::control::{Handle, Stopped};
 use crate::engine::{CountedVersions, Programming, Summary, Totals};
+use crate::files::snapshot;
 use crate::kubernetes;
 use crate::model::ServiceKey;
 use crate::wire::Rcode;
@@ -59,6 +60,8 @@ pub(super) struct Meters {
     pub(super) upstream: Option<Arc<upstream::Counters>>,
     /// `None`: no cluster is followed.
     pub(super) watches: Option<Arc<kubernetes::Status>>,
+    /// `None`: no snapshot is kept.
+    pub(super) snapshot: Option<Arc<snapshot::Counters>>,
 }
 
 /// The text of one scrape; `None` if it could not be written.
@@ -72,6 +75,7 @@ pub(super) async fn scrape(meters: &Meters) -> Option<String> {
         versions: meters.versions.snapshot(),
         upstream: meters.upstream.as_ref().map(|counters| counters.read()),
         watches: meters.watches.clone(),
+        snapshot: meters.snapshot.as_ref().map(|counters| counters.read()),
         facts: facts.ok().and_then(Result::ok),
         now_secs: now_secs(),
     };
@@ -105,6 +109,7 @@ struct Snapshot {
     versions: Vec<(u32, ServiceKey, Arc<str>, Arc<str>)>,
     upstream: Option<upstream::Counts>,
     watches: Option<Arc<kubernetes::Status>>,
+    snapshot: Option<snapshot::Counts>,
     facts: Option<Facts>,
     now_secs: u64,
 }
@@ -131,6 +136,9 @@ impl Collector for Snapshot {
         }
         if let Some(watches) = &self.watches {
             watched(watches, &mut page)?;
+        }
+        if let Some(counts) = &self.snapshot {
+            snapshots(counts, self.view.is_restored(), &mut page)?;
         }
         if let Some(facts) = &self.facts {
             facts.counted(&mut page)?;
@@ -323,6 +331,45 @@ fn looked_up(counts: &upstream::Counts, now_secs: u64, page: &mut Page<'_>) -> f
     page.family(name, help, Some(&Unit::Seconds), MetricType::Gauge)?
         .0
         .encode_gauge(&age)
+}
+
+/// Only where one is kept.
+fn snapshots(counts: &snapshot::Counts, is_restored: bool, page: &mut Page<'_>) -> fmt::Result {
+    page.gauge(
+        "shiftdns_snapshot_serving",
+        "1 while names are answered from a snapshot because the source has not been read yet, else 0",
+        u64::from(is_restored),
+    )?;
+    page.gauge(
+        "shiftdns_snapshot_used",
+        "1 if this process began with a snapshot, else 0",
+        u64::from(counts.used),
+    )?;
+    let help = "When the objects of the snapshot on disk were last all there was to know, in seconds since the epoch; 0 \
+                where none was saved or used";
+    let name = "shiftdns_snapshot_timestamp";
+    page.family(name, help, Some(&Unit::Seconds), MetricType::Gauge)?
+        .0
+        .encode_gauge(&counts.taken)?;
+    let help = "The size of the snapshot that was last saved";
+    page.family(
+        "shiftdns_snapshot_size",
+        help,
+        Some(&Unit::Bytes),
+        MetricType::Gauge,
+    )?
+    .0
+    .encode_gauge(&counts.octets)?;
+    page.counter(
+        "shiftdns_snapshot_saves",
+        "Snapshots that were saved",
+        counts.saved,
+    )?;
+    page.counter(
+        "shiftdns_snapshot_failures",
+        "Snapshots that could not be saved",
+        counts.failed,
+    )
 }
 
 impl Facts {

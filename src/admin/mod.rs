@@ -56,7 +56,9 @@ mod waits;
 mod tests;
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -71,6 +73,7 @@ use tracing::warn;
 use crate::answer::{self, View};
 use crate::engine::CountedVersions;
 use crate::engine::control::Handle;
+use crate::files::snapshot;
 use crate::{kubernetes, server, upstream};
 
 use answered::Answered;
@@ -133,6 +136,8 @@ pub struct Sources {
     pub resolver: answer::Worker,
     /// How the watches of a cluster fare; `None`: none is followed.
     pub watches: Option<Arc<kubernetes::Status>>,
+    /// What comes of snapshots; `None`: none is kept.
+    pub snapshot: Option<Arc<snapshot::Counters>>,
 }
 
 /// Opens both listeners; nothing is accepted yet.
@@ -143,9 +148,21 @@ pub struct Sources {
 ///
 /// The first address that cannot be had.
 pub async fn bind(settings: &Settings) -> Result<Bound, server::BindError> {
+    bind_or_take(settings, &mut server::Inherited::default()).await
+}
+
+/// As [`bind()`], but takes listeners that were inherited where there are some.
+///
+/// # Errors
+///
+/// The first address that cannot be had.
+pub async fn bind_or_take(
+    settings: &Settings,
+    inherited: &mut server::Inherited,
+) -> Result<Bound, server::BindError> {
     Ok(Bound {
-        http: Door::open(settings.http, "http")?,
-        api: Door::open(settings.api, "api")?,
+        http: Door::open(settings.http, inherited, "http")?,
+        api: Door::open(settings.api, inherited, "api")?,
         guard: Guard::new(settings.token.as_deref()),
         actions: settings.actions,
         unready_after: settings.unready_after,
@@ -173,6 +190,14 @@ impl Bound {
         self.api.address()
     }
 
+    /// The listeners once more, for another process.
+    ///
+    /// # Errors
+    /// There are no file descriptors left.
+    pub fn share(&self) -> io::Result<[OwnedFd; 2]> {
+        Ok([self.http.share()?, self.api.share()?])
+    }
+
     /// Begins to answer, on the runtime that calls it.
     pub fn start(self, sources: Sources) -> Admin {
         let address = self.api();
@@ -191,6 +216,7 @@ impl Bound {
             upstream,
             resolver,
             watches,
+            snapshot,
         } = sources;
         let leaving = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(Answered::new(workers.clone(), Arc::clone(&versions)));
@@ -206,6 +232,7 @@ impl Bound {
                 versions,
                 upstream,
                 watches: watches.clone(),
+                snapshot,
             },
         });
         let (stop, stopping) = watch::channel(false);

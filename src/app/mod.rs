@@ -4,18 +4,21 @@
 //! Integration tests start the same thing on port 0. Nothing is decided here: each module gets its own settings
 //! (made in `settings`) and the ends of the channels that join it to its neighbours.
 
+mod replace;
 mod reports;
 mod settings;
+mod snapshot;
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::mpsc;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
 use crate::answer::{View, Worker};
@@ -25,10 +28,12 @@ use crate::engine::control::{self, Event, Handle, Keep, Loop, Sinks, Want};
 use crate::files::state::{Keeper, StateError};
 use crate::files::{self, Loaded, Manifests};
 use crate::kubernetes::{self, Outbox, Watches};
-use crate::server::{self, Server};
+use crate::server::{self, Inherited, Server};
 use crate::store;
 use crate::upstream::{self, Upstream, Wanted};
 use crate::wire::NameError;
+
+pub use replace::{Predecessor, ReplaceError};
 
 /// Where objects come from.
 #[derive(Clone, Debug)]
@@ -59,6 +64,8 @@ pub struct Running {
     upstream: Option<Upstream>,
     feed: Feed,
     state: Option<Keeper>,
+    snapshot: Option<snapshot::Kept>,
+    offer: Option<replace::Offer>,
 }
 
 /// What lets the source feed the engine; it stops when this is dropped.
@@ -118,6 +125,9 @@ pub enum StartError {
     /// The cluster cannot be followed.
     #[error(transparent)]
     Kubernetes(kubernetes::StartError),
+    /// The server that was to be replaced goes on in its place.
+    #[error("not everything has been read within {} s; the server that was to be replaced goes on", SYNC_MAX.as_secs())]
+    NotSynced,
     /// The system gave no thread.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
@@ -134,20 +144,53 @@ pub fn source(config: &Config) -> Source {
     }
 }
 
-/// Starts everything. Sockets are bound first, so that a taken port is known before anything is read; until the
-/// first batch is in, cluster names answer SERVFAIL.
+/// How a process comes to sockets that it does not bind itself.
+#[derive(Debug, Default)]
+pub struct Birth {
+    /// Sockets that are bound.
+    pub inherited: Inherited,
+    /// The server that answers from them until this one is synced.
+    pub predecessor: Option<Predecessor>,
+}
+
+/// How long a server that replaces another reads its source, at most.
+const SYNC_MAX: Duration = Duration::from_secs(60);
+
+/// As [`start_as`], with sockets of its own.
 ///
 /// # Errors
 /// See [`StartError`].
 pub async fn start(config: &Config, source: Source) -> Result<Running, StartError> {
-    let bound = server::bind(&settings::server(config))
+    start_as(config, source, Birth::default()).await
+}
+
+/// Starts everything. Sockets are bound first, so that a taken port is known before anything is read; until the
+/// first batch is in, cluster names answer SERVFAIL; a server that replaces another answers nothing before.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn start_as(
+    config: &Config,
+    source: Source,
+    birth: Birth,
+) -> Result<Running, StartError> {
+    let Birth {
+        mut inherited,
+        predecessor,
+    } = birth;
+    let bound = server::bind_or_take(&settings::server(config), &mut inherited)
         .await
         .map_err(StartError::Dns)?;
     let token = settings::token(config)?;
-    let admin = admin::bind(&settings::admin(config, token))
+    let admin = admin::bind_or_take(&settings::admin(config, token), &mut inherited)
         .await
         .map_err(StartError::Http)?;
     let dns = bound.addresses();
+    for address in inherited.addresses() {
+        warn!(%address, "a socket was handed to this server that its configuration does not listen on; closing it");
+    }
+    drop(inherited);
+    let offer = offer(&bound, &admin);
 
     let (store, publisher) = store::new();
     let zones = settings::zones(config).map_err(StartError::Zone)?;
@@ -169,6 +212,13 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         }
         None => None,
     };
+    let snapshot = snapshot::Keeping::of(config, &source).await;
+    if let Some(keeping) = &snapshot
+        && let Some(snapshot) = keeping.load().await
+    {
+        let now = jiff::Timestamp::now();
+        engine.restore(snapshot.objects, snapshot.taken, now);
+    }
     let keep = state.as_ref().map(|keeper| {
         let sink = keeper.sink();
         let keep: Keep = Box::new(move |memories, kept| sink.put(memories, kept));
@@ -196,9 +246,14 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
     let streams: Vec<Worker> = (0..threads.max(1)).map(|_| worker()).collect();
     let counts = workers.iter().chain(&streams).map(Worker::counts).collect();
     let counters = bound.counters();
-    let server = bound
-        .start(Arc::clone(&view), workers, streams)
-        .map_err(StartError::Thread)?;
+    let of_server = Arc::clone(&view);
+    let mut server = Begin::of(move || {
+        let server = bound.start(of_server, workers, streams);
+        server.map_err(StartError::Thread)
+    });
+    if predecessor.is_none() {
+        server.begin()?;
+    }
     let (http, api) = (admin.http(), admin.api());
     // Begun before HTTP is answered, which tells how it fares; manifests are read after, and sockets are bound by then.
     let (watches, source) = match source {
@@ -211,7 +266,7 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
             (None, source)
         }
     };
-    let admin = admin.start(admin::Sources {
+    let sources = admin::Sources {
         engine: engine.clone(),
         view: Arc::clone(&view),
         workers: counts,
@@ -220,12 +275,33 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         upstream: upstream.as_ref().map(Upstream::counters),
         resolver: worker(),
         watches: watches.as_ref().map(|watches| Arc::clone(&watches.status)),
-    });
+        snapshot: snapshot.as_ref().map(snapshot::Keeping::counters),
+    };
+    let mut admin = Begin::of(move || Ok(admin.start(sources)));
+    if predecessor.is_none() {
+        admin.begin()?;
+    }
     let feed = match (source, watches) {
         (Source::Manifests(dir), _) => Feed::Manifests(feed(dir, engine.clone()).await?),
         (_, Some(watches)) => Feed::Kubernetes(watches),
         (_, None) => Feed::Caller,
     };
+    if predecessor.is_some() {
+        synced(&view).await?;
+    }
+    let (server, admin) = (server.begun()?, admin.begun()?);
+    if let Some(predecessor) = predecessor {
+        let relieved = predecessor.relieve().await;
+        if let Err(error) = relieved {
+            let error = crate::telemetry::chain(&error);
+            warn!(
+                error,
+                "answering; the server that was replaced may be answering too"
+            );
+        }
+    }
+    let snapshot = snapshot.map(|keeping| keeping.start(engine.clone()));
+    let offer = offer.map(|(address, sockets)| replace::Offer::start(address, sockets));
     for address in &dns {
         info!(%address, "answering DNS over UDP and TCP");
     }
@@ -241,6 +317,8 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         upstream,
         feed,
         state,
+        snapshot,
+        offer,
     })
 }
 
@@ -250,17 +328,103 @@ impl Running {
         self.admin.leave();
     }
 
+    /// Returns when another process answers in this one's place, and [`Running::hand_over`] is due.
+    pub async fn replaced(&mut self) {
+        match &mut self.offer {
+            Some(offer) => offer.replaced().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Stops politely: what has arrived is answered, for `drain` at the most.
-    pub async fn shutdown(self, drain: Duration) {
+    pub async fn shutdown(mut self, drain: Duration) {
+        // With it go its copies of the sockets, which would keep them open.
+        self.offer = None;
+        self.end(drain, false).await;
+    }
+
+    /// Leaves what arrives to the process that has the same sockets, and finishes what this one has begun, for `drain` at the
+    /// most.
+    pub async fn hand_over(self, drain: Duration) {
+        self.end(drain, true).await;
+    }
+
+    async fn end(self, drain: Duration, is_replaced: bool) {
         drop(self.upstream);
         drop(self.feed);
         self.admin.leave();
-        self.server.shutdown(drain).await;
+        match is_replaced {
+            true => self.server.hand_over(drain).await,
+            false => self.server.shutdown(drain).await,
+        }
         self.admin.shutdown().await;
+        if let Some(snapshot) = self.snapshot {
+            snapshot.finish().await;
+        }
         if let Some(keeper) = self.state {
             // Whether it could be written has been logged.
             let _ = tokio::task::spawn_blocking(move || keeper.finish()).await;
         }
+    }
+}
+
+/// Something that is to begin at once, or when this process takes another's place.
+enum Begin<T, F> {
+    Due(Option<F>),
+    Begun(T),
+}
+
+impl<T, F: FnOnce() -> Result<T, StartError>> Begin<T, F> {
+    fn of(begin: F) -> Self {
+        Self::Due(Some(begin))
+    }
+
+    fn begin(&mut self) -> Result<(), StartError> {
+        if let Self::Due(begin) = self
+            && let Some(begin) = begin.take()
+        {
+            *self = Self::Begun(begin()?);
+        }
+        Ok(())
+    }
+
+    fn begun(mut self) -> Result<T, StartError> {
+        self.begin()?;
+        match self {
+            Self::Begun(begun) => Ok(begun),
+            // It has failed, and that was told.
+            Self::Due(_) => Err(StartError::Stopped(control::Stopped)),
+        }
+    }
+}
+
+/// The sockets once more, for who replaces this server, and the address that it is found by.
+fn offer(bound: &server::Bound, admin: &admin::Bound) -> Option<(SocketAddr, Vec<OwnedFd>)> {
+    let address = *bound.addresses().first()?;
+    let shared = bound.share().and_then(|mut sockets| {
+        sockets.extend(admin.share()?);
+        Ok(sockets)
+    });
+    match shared {
+        Ok(sockets) => Some((address, sockets)),
+        Err(error) => {
+            warn!(%error, "this server cannot be replaced without a gap");
+            None
+        }
+    }
+}
+
+/// Waits until everything has been read by this process; where the source is away, what was restored will do.
+async fn synced(view: &View) -> Result<(), StartError> {
+    let read = async {
+        // It happens once in a life: nobody needs to be told at once.
+        while !view.is_synced() || view.is_restored() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    match tokio::time::timeout(SYNC_MAX, read).await {
+        Err(_) if !view.is_synced() => Err(StartError::NotSynced),
+        _ => Ok(()),
     }
 }
 

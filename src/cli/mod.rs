@@ -13,6 +13,7 @@ mod recipe;
 mod serve;
 mod simulate;
 mod stage;
+mod systemd;
 
 // Asking a running server: where it is, what it says, how that is printed.
 mod asking;

@@ -24,7 +24,8 @@ use tracing::{debug, error, info, warn};
 use super::history::Happened;
 use super::waiting::Waiting;
 use super::{
-    Acted, Applied, Detail, Engine, Intent, IntentError, Plan, Report, Subject, Summary, Totals,
+    Acted, Applied, Detail, Engine, Intent, IntentError, Known, Plan, Report, Subject, Summary,
+    Totals,
 };
 use crate::model::{Problem, Resolved, ServiceKey};
 use crate::objects::Change;
@@ -89,6 +90,8 @@ pub enum Event {
     Totals(oneshot::Sender<Totals>),
     /// What happened to one service.
     History(ServiceKey, oneshot::Sender<Option<Vec<Transition>>>),
+    /// All objects, where there has been a batch after the one of this number.
+    Known(u64, oneshot::Sender<Option<Known>>),
     /// Somebody asks something of a roll-out.
     Intent(Request, oneshot::Sender<Result<Acted, IntentError>>),
     /// Somebody wants to know where that would be written.
@@ -197,6 +200,15 @@ impl Handle {
     /// When the engine has stopped.
     pub async fn history(&self, key: ServiceKey) -> Result<Option<Vec<Transition>>, Stopped> {
         self.ask(|reply| Event::History(key, reply)).await
+    }
+
+    /// All objects as they were read from the source, where there has been a batch after the one of number `known`; zero
+    /// is before all of them.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn known(&self, known: u64) -> Result<Option<Known>, Stopped> {
+        self.ask(|reply| Event::Known(known, reply)).await
     }
 
     /// Does what somebody asks of a roll-out; answered when it is published, and kept where memories are.
@@ -370,6 +382,7 @@ impl Loop {
             Event::Problems(reply) => drop(reply.send(self.engine.problems())),
             Event::Totals(reply) => drop(reply.send(self.engine.totals())),
             Event::History(key, reply) => drop(reply.send(self.engine.history(&key))),
+            Event::Known(known, reply) => drop(reply.send(self.engine.known(known, now()))),
             Event::Intent(request, reply) => self.intent(&request, reply),
             Event::Plan(asked, reply) => {
                 let workload = asked.workload.as_deref();
@@ -383,14 +396,14 @@ impl Loop {
 
     fn batch(&mut self, changes: Vec<Change>, problems: Option<Vec<Problem>>) {
         let started = Instant::now();
-        let was_synced = self.engine.view.is_synced();
+        let was_synced = self.engine.view.is_synced() && self.engine.restored.is_none();
         let applied = self.engine.apply(changes, now());
         if let Some(problems) = problems {
             self.engine.set_source_problems(problems);
         }
         self.engine.programmed(Timestamp::now());
         log_published(&applied, started);
-        if !was_synced && self.engine.view.is_synced() {
+        if !was_synced && self.engine.view.is_synced() && self.engine.restored.is_none() {
             info!(
                 services = self.engine.services.len(),
                 "synced: names are answered"

@@ -28,6 +28,7 @@ mod targets;
 // What time does.
 mod drains;
 mod hold;
+mod restore;
 mod schedule;
 
 // People: what they ask, and what they are told.
@@ -49,7 +50,7 @@ use jiff::Timestamp;
 
 use crate::answer::View;
 use crate::model::{Policy, Problem, ServiceKey, ServiceView};
-use crate::objects::{self, Change, Index, Kind};
+use crate::objects::{self, Change, Dirty, Index, Kind};
 use crate::records::{self, Records, Shape};
 use crate::rollout::{self, Memory, Outcome, Transition};
 use crate::store::{Changed, Publisher};
@@ -74,6 +75,7 @@ pub use moves::Subject;
 pub use plan::{Edit, Place, Plan};
 pub use programming::Programming;
 pub use reports::{Notice, Occasion, Report, Revision, Standing, Status, TrackStatus};
+pub use restore::Known;
 pub use slots::CountedVersions;
 pub use told::{Detail, Summary, Totals, TrackSummary, VersionSummary};
 
@@ -136,6 +138,10 @@ pub struct Engine {
     last_tick: Option<Timestamp>,
     /// Since when the source cannot be read; time stands still for roll-outs, which are not driven blind.
     lost: Option<Timestamp>,
+    /// Nothing but what an earlier process knew at this moment is published; see [`Engine::lost_since`].
+    restored: Option<Timestamp>,
+    /// Counts the batches that were folded in.
+    batches: u64,
     /// Services whose endpoints are gone while their pods are well.
     held: BTreeSet<ServiceKey>,
     /// Memories from before this process, until it is known which services there are.
@@ -229,6 +235,8 @@ impl Engine {
             schedule: Schedule::default(),
             last_tick: None,
             lost: None,
+            restored: None,
+            batches: 0,
             held: BTreeSet::new(),
             remembered: BTreeMap::new(),
             memory_news: BTreeSet::new(),
@@ -252,6 +260,7 @@ impl Engine {
     /// Folds a batch in and publishes what it changed.
     pub fn apply(&mut self, changes: Vec<Change>, now: Timestamp) -> Applied {
         self.triggered.clear();
+        self.batches += u64::from(!changes.is_empty());
         for change in changes {
             self.triggered.extend(self.index.triggered(&change));
             if let Change::Reset { kind, .. } = &change {
@@ -270,9 +279,24 @@ impl Engine {
             };
         }
         let mut dirty = self.index.take_dirty();
-        if !self.view.is_synced() {
+        let is_first = !self.view.is_synced() || self.restored.is_some();
+        if is_first {
+            self.forget_restored(&mut dirty);
             self.begin_with_memory();
         }
+        let applied = self.publish_dirty(dirty, now);
+        if is_first {
+            self.view.set_fresh();
+            if let Some(lost) = self.lost {
+                self.view.set_lost(secs(lost));
+            }
+            self.view.set_synced();
+        }
+        applied
+    }
+
+    /// Publishes what is marked.
+    fn publish_dirty(&mut self, mut dirty: Dirty, now: Timestamp) -> Applied {
         self.learn_from_resources(&dirty.resources);
         dirty.services.extend(std::mem::take(&mut dirty.resources));
         let changed = self.publish_namespaces(&dirty.namespaces);
@@ -301,7 +325,6 @@ impl Engine {
             changed
         });
         self.count_index_problems();
-        self.view.set_synced();
         Applied {
             services: compiled,
             ..applied
@@ -324,7 +347,7 @@ impl Engine {
 
     /// When [`Engine::tick`] has something to do, as far as is known; `None`: only after something else happened.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.schedule.next().filter(|_| self.lost.is_none())
+        self.schedule.next().filter(|_| self.lost_since().is_none())
     }
 
     /// Evaluates the services whose time has come, and publishes what that changes. Where nothing is due it costs one
@@ -332,7 +355,7 @@ impl Engine {
     pub fn tick(&mut self, now: Timestamp) -> Applied {
         let was_set_back = self.last_tick.replace(now).is_some_and(|last| now < last);
         let untold = self.untold();
-        let mut due = match (self.lost, was_set_back) {
+        let mut due = match (self.lost_since(), was_set_back) {
             (Some(_), _) => BTreeSet::new(),
             // The moments were counted from a time that was not.
             (None, true) => self.schedule.all(),
@@ -346,19 +369,20 @@ impl Engine {
     /// alone until [`Engine::set_back`].
     pub fn set_lost(&mut self, now: Timestamp) {
         self.lost.get_or_insert(now);
-        let now_secs = u64::try_from(now.as_second()).unwrap_or(0);
-        self.view.set_lost(now_secs);
+        self.view.set_lost(secs(now));
     }
 
     /// The source is read again; whether it was lost.
     pub fn set_back(&mut self) -> bool {
-        self.view.set_fresh();
+        if self.restored.is_none() {
+            self.view.set_fresh();
+        }
         self.lost.take().is_some()
     }
 
     /// Services of which something may have to be told that was not while the source was lost.
     fn untold(&mut self) -> BTreeSet<ServiceKey> {
-        match self.lost {
+        match self.lost_since() {
             Some(_) => BTreeSet::new(),
             None => std::mem::take(&mut self.untold),
         }
@@ -366,7 +390,7 @@ impl Engine {
 
     /// The time for roll-outs.
     fn clock(&self, now: Timestamp) -> Timestamp {
-        self.lost.map_or(now, |lost| lost.min(now))
+        self.lost_since().map_or(now, |lost| lost.min(now))
     }
 
     /// Evaluates services; `also` publishes what belongs to the same generation.
@@ -386,8 +410,7 @@ impl Engine {
         if changed.any() {
             self.generation = generation;
             self.view.set_generation(generation);
-            let now_secs = u64::try_from(now.as_second()).unwrap_or(0);
-            self.view.zones.bump_serials(now_secs);
+            self.view.zones.bump_serials(secs(now));
         }
         Applied {
             generation: self.generation,
@@ -447,6 +470,10 @@ impl Engine {
 
     /// The memories that changed since this was last called; `None` of a service that is gone.
     pub fn take_remembered(&mut self) -> Vec<(ServiceKey, Option<Memory>)> {
+        if self.restored.is_some() {
+            // What is remembered of services that the objects of before lack is needed when all were read.
+            return Vec::new();
+        }
         let news = std::mem::take(&mut self.memory_news).into_iter();
         news.map(|key| {
             let known = self.services.get(&key);
@@ -516,7 +543,7 @@ impl Engine {
         key: &ServiceKey,
         now: Timestamp,
     ) -> Result<(ServiceView, Outcome), IntentError> {
-        if !self.view.is_synced() {
+        if !self.view.is_synced() || self.restored.is_some() {
             return Err(IntentError::NotSynced);
         }
         let missing = || IntentError::NoService(key.clone());
@@ -617,6 +644,11 @@ impl Engine {
     pub fn counted_versions(&self) -> Arc<CountedVersions> {
         self.slots.counted()
     }
+}
+
+/// Seconds since the epoch.
+fn secs(moment: Timestamp) -> u64 {
+    u64::try_from(moment.as_second()).unwrap_or(0)
 }
 
 /// In order, each once.

@@ -227,7 +227,7 @@ impl Engine {
         if !self.settings.in_cluster {
             return None;
         }
-        if self.lost.is_some() {
+        if self.lost_since().is_some() {
             self.untold.insert(view.key.clone());
             return None;
         }

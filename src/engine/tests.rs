@@ -3,6 +3,7 @@
 mod acting;
 mod backends;
 mod reports;
+mod restore;
 mod shop;
 mod targets;
 mod time;

@@ -64,7 +64,7 @@ use desk::Desk;
 use follow::Follower;
 use reports::Writer;
 
-pub use access::{Access, AccessError};
+pub use access::{Access, AccessError, cluster};
 pub use desk::{Sink, Stopped, Taking};
 pub use pace::Pace;
 pub use reports::{Notice, Outbox, Report, Written};

@@ -37,6 +37,9 @@ mod links;
 mod marks;
 mod settings;
 
+// Keeping them for the next process.
+pub mod stored;
+
 #[cfg(test)]
 mod tests;
 

@@ -11,6 +11,7 @@ mod kernel;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 
 use socket2::SockRef;
@@ -18,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::bind::{self, BindError, Opened};
-use super::{Counters, Settings};
+use super::{Counters, Inherited, Settings};
 use crate::answer::{View, Worker};
 
 /// How datagrams are moved, and where.
@@ -91,6 +92,7 @@ impl Sockets {
     /// Opens the sockets of `settings`, with the doors they belong to.
     pub(super) fn open(
         settings: &Settings,
+        inherited: &mut Inherited,
         counters: &Counters,
     ) -> Result<(Self, Vec<bind::Door>), BindError> {
         let workers = settings.workers.max(1);
@@ -105,9 +107,13 @@ impl Sockets {
                 let mut of_workers: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
                 for &address in &settings.listen {
                     let prepare = |socket, address| batched::Socket::new(socket, address, &buffer);
-                    let Opened { door, datagrams } = bind::open(address, workers, prepare)?;
-                    for (sockets, socket) in of_workers.iter_mut().zip(datagrams) {
-                        sockets.push(socket);
+                    let Opened { door, datagrams } =
+                        bind::open(address, workers, inherited, prepare)?;
+                    // More than there are workers only where they were inherited.
+                    for (number, socket) in datagrams.into_iter().enumerate() {
+                        if let Some(sockets) = of_workers.get_mut(number % workers) {
+                            sockets.push(socket);
+                        }
                     }
                     doors.push(door);
                 }
@@ -118,12 +124,27 @@ impl Sockets {
                 let (mut doors, mut sockets) = (Vec::new(), Vec::new());
                 for &address in &settings.listen {
                     let prepare = |socket, address| portable::Socket::new(socket, address, &buffer);
-                    let Opened { door, datagrams } = bind::open(address, workers, prepare)?;
+                    let Opened { door, datagrams } =
+                        bind::open(address, workers, inherited, prepare)?;
                     sockets.extend(datagrams);
                     doors.push(door);
                 }
                 Ok((Self::Portable(sockets), doors))
             }
+        }
+    }
+
+    /// Every one of them.
+    pub(super) fn each(&self) -> Box<dyn Iterator<Item = BorrowedFd<'_>> + '_> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Batched(of_workers, _) => Box::new(
+                of_workers
+                    .iter()
+                    .flatten()
+                    .map(|socket| socket.io().as_fd()),
+            ),
+            Self::Portable(sockets) => Box::new(sockets.iter().map(portable::Socket::as_fd)),
         }
     }
 
@@ -179,6 +200,7 @@ pub(super) struct Threads;
 #[cfg(not(target_os = "linux"))]
 impl Threads {
     pub(super) fn stop(&self) {}
+    pub(super) fn let_go(&self) {}
     pub(super) fn abandon(&self) {}
     pub(super) async fn ended(&mut self) {}
 }

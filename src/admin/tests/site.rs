@@ -146,6 +146,7 @@ impl Site {
             upstream: None,
             resolver: Worker::new(2),
             watches,
+            snapshot: None,
         });
         Self {
             http,
