@@ -6,12 +6,12 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{self, SignalKind};
-use tracing::info;
+use tracing::{debug, info};
 
 use super::systemd::{self, Supervisor};
 use crate::app::{self, Birth, Predecessor, ReplaceError};
 use crate::config::{self, Config, Flags};
-use crate::telemetry;
+use crate::{server, telemetry};
 
 /// What was asked before the stop is answered for at most this long; below Kubernetes' grace of 30 s.
 pub(super) const DRAIN: Duration = Duration::from_secs(5);
@@ -25,6 +25,10 @@ pub(super) fn serve(flags: &Flags) -> anyhow::Result<()> {
         predecessor: None,
     };
     let supervisor = Arc::new(Supervisor::of_environment());
+    // While there is one thread: all others come from it.
+    if let Err(error) = server::wake_promptly() {
+        debug!(%error, "the threads wait for the processor as any others do");
+    }
     let runtime = runtime(&config)?;
     let served = runtime.block_on(async {
         let mut stop = Stop::new()?;

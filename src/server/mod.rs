@@ -51,7 +51,7 @@ use crate::answer::{Verdict, View, Worker};
 pub use bind::{BindError, listen};
 pub use counters::{Counters, Counts};
 pub use inherited::Inherited;
-pub use udp::{Path, Processors, UdpSettings};
+pub use udp::{Path, Processors, UdpSettings, wake_promptly};
 
 /// Where to listen, and how much a stranger may hold.
 #[derive(Clone, Debug)]

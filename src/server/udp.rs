@@ -22,6 +22,24 @@ use super::bind::{self, BindError, Opened};
 use super::{Counters, Inherited, Settings};
 use crate::answer::{View, Worker};
 
+/// How long a turn on the processor is asked to be, in nanoseconds: the least that Linux gives. What a query or a change of the
+/// cluster takes fits into it.
+#[cfg(target_os = "linux")]
+const TURN_NANOS: u64 = 100_000;
+
+/// Makes this thread, and those that it starts from here on, run soon after they are woken on a busy machine.
+///
+/// Linux (6.12 and later) lets who asks for short turns run before who asked for long ones, and gives nobody more time for
+/// that: no privilege is wanted. Elsewhere it does nothing.
+///
+/// # Errors
+/// The kernel does not know what is asked, or does not allow it; nothing else is wrong then.
+pub fn wake_promptly() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    kernel::take_turns_of(TURN_NANOS)?;
+    Ok(())
+}
+
 /// How datagrams are moved, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UdpSettings {
