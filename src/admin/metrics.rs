@@ -283,7 +283,7 @@ impl Snapshot {
             u64::from(self.facts.is_some()),
         )?;
         let mut serials = page.gauges("shiftdns_zone_serial", "The serial in the zone's SOA")?;
-        for zone in view.zones.iter() {
+        for zone in view.terms().zones.iter() {
             let name = zone.name.to_string();
             serials.gauge(&[("zone", &name)], zone.serial())?;
         }

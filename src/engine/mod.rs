@@ -44,7 +44,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::answer::View;
+use crate::answer::{Terms, View};
 use crate::model::{Policy, Problem, ServiceKey, ServiceView};
 use crate::objects::{self, Change, Index, Kind};
 use crate::records::{self, Records, Shape};
@@ -111,6 +111,8 @@ pub struct Engine {
     settings: Settings,
     index: Index,
     view: Arc<View>,
+    /// Those that are in force there.
+    terms: Arc<Terms>,
     publisher: Publisher,
     services: BTreeMap<ServiceKey, Box<Service>>,
     reverse: ReverseNames,
@@ -201,11 +203,13 @@ impl Engine {
         publisher: Publisher,
     ) -> Result<Self, NameError> {
         let is_reverse = |zone: &Zone| zone.kind != ZoneKind::Cluster;
-        let has_reverse = view.zones.iter().any(is_reverse);
+        let terms = view.terms();
+        let has_reverse = terms.zones.iter().any(is_reverse);
         let mut engine = Self {
             index: Index::new(settings.objects.clone()),
             settings,
             view,
+            terms,
             publisher,
             services: BTreeMap::new(),
             has_reverse,
@@ -231,7 +235,7 @@ impl Engine {
             triggered: Vec::new(),
         };
         let addresses = &engine.settings.name_server;
-        for zone in engine.view.zones.iter() {
+        for zone in engine.terms.zones.iter() {
             for (name, node) in zone.own_nodes(addresses)? {
                 engine.publisher.publish(&name, &zone.name, Some(node));
             }
@@ -377,7 +381,7 @@ impl Engine {
             self.generation = generation;
             self.view.set_generation(generation);
             let now_secs = u64::try_from(now.as_second()).unwrap_or(0);
-            self.view.zones.bump_serials(now_secs);
+            self.terms.zones.bump_serials(now_secs);
         }
         Applied {
             generation: self.generation,

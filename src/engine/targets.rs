@@ -127,7 +127,7 @@ impl Engine {
         let name = Name::parse(target)
             .ok()
             .filter(|_| self.settings.upstream)?;
-        let is_ours = self.view.zones.locate(&QueryName::from(&name)).is_some();
+        let is_ours = self.terms.zones.locate(&QueryName::from(&name)).is_some();
         (!is_ours).then_some(name)
     }
 

@@ -325,7 +325,7 @@ impl Cluster {
 fn with_ancestors(engine: &Engine, nodes: BTreeMap<Name, Node>) -> BTreeMap<Name, Node> {
     let mut all = nodes.clone();
     for name in nodes.into_keys() {
-        let zones = engine.view.zones.iter();
+        let zones = engine.terms.zones.iter();
         let apex = zones
             .map(|zone| &zone.name)
             .find(|apex| name.is_within(apex));
@@ -425,7 +425,7 @@ proptest! {
         prop_assert_eq!(differences(&found, &from_scratch(&fresh, now)), [""; 0], "told at once");
         prop_assert_eq!(engine.problems(), fresh.problems());
 
-        let serials = |engine: &Engine| engine.view.zones.iter().map(Zone::serial).collect::<Vec<_>>();
+        let serials = |engine: &Engine| engine.terms.zones.iter().map(Zone::serial).collect::<Vec<_>>();
         let before = (engine.generation, serials(&engine));
         let again = cluster.0.values().rev().cloned().map(Change::Apply).collect();
         for changes in [again, cluster.lists()] {
