@@ -30,6 +30,9 @@ mod drains;
 mod hold;
 mod schedule;
 
+// A configuration that is read anew.
+mod configure;
+
 // People: what they ask, and what they are told.
 mod history;
 mod intents;
@@ -63,6 +66,7 @@ use schedule::Schedule;
 use slots::ServiceSlots;
 use targets::Targets;
 
+pub use configure::ConfigureError;
 pub use drains::Drain;
 pub use history::{DURATION_BOUNDS, Durations, ResultCount, Took};
 pub use intents::{Acted, Intent, IntentError};
@@ -83,7 +87,7 @@ pub enum Pods {
     Verified,
 }
 
-/// What the engine is told once.
+/// What the engine is told at its beginning, and when the configuration is read anew.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// What of the cluster is served.
@@ -124,6 +128,8 @@ pub struct Engine {
     /// Those of the index and of the source, as they were last counted among `problems`.
     index_problems: Vec<Problem>,
     source_problems: Vec<Problem>,
+    /// What of the configuration is not in force, and why.
+    config_problems: Vec<Problem>,
     /// Kinds of which no whole list has been read.
     missing_kinds: BTreeSet<Kind>,
     generation: u64,
@@ -219,6 +225,7 @@ impl Engine {
             problems: Problems::default(),
             index_problems: Vec::new(),
             source_problems: Vec::new(),
+            config_problems: Vec::new(),
             missing_kinds: Kind::ALL.into_iter().collect(),
             generation: 0,
             schedule: Schedule::default(),

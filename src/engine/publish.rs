@@ -363,7 +363,7 @@ impl Engine {
         changed
     }
 
-    fn publish_reverse(&mut self, touched: &[IpAddr]) -> Changed {
+    pub(super) fn publish_reverse(&mut self, touched: &[IpAddr]) -> Changed {
         let mut changed = Changed::default();
         for address in touched {
             if let Some((name, apex, node)) = self.reverse_node(&self.reverse, *address) {

@@ -2,6 +2,7 @@
 
 mod acting;
 mod backends;
+mod configure;
 mod reports;
 mod shop;
 mod targets;
@@ -30,23 +31,29 @@ fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
-/// An engine that knows nothing: two cluster zones, reverse names, names of pods that exist.
-fn engine() -> Engine {
+/// The terms of two cluster zones and reverse names.
+fn terms(ttl: u32, limits: Limits) -> Terms {
     let names = Authority {
         server: name("ns.dns.z"),
         mname: name("ns.dns.z"),
         rname: name("hostmaster.z"),
     };
-    let zone = |name, kind| Zone::new(name, kind, &names, 30, 5);
+    let zone = |name, kind| Zone::new(name, kind, &names, ttl, 5);
     let reverse = reverse_zones(&["10.0.0.0/8".parse().unwrap()]);
     let reverse = reverse
         .into_iter()
         .map(|reverse| zone(reverse.name, ZoneKind::Reverse(reverse.ranges)));
     let clusters = ["z", "far.away"].map(|text| zone(name(text), ZoneKind::Cluster));
-    let zones = Zones::new(clusters.into_iter().chain(reverse).collect());
-    let (store, publisher) = store::new();
-    let view = View::new(store, zones, Identity::default(), Limits::default());
-    let settings = Settings {
+    Terms {
+        zones: Zones::new(clusters.into_iter().chain(reverse).collect()),
+        identity: Identity::default(),
+        limits,
+    }
+}
+
+/// Names of pods that exist, few endpoints.
+fn settings() -> Settings {
+    Settings {
         objects: objects::Settings {
             namespaces: Vec::new(),
             namespace_selector: None,
@@ -63,7 +70,22 @@ fn engine() -> Engine {
         cache_floor: 5,
         in_cluster: false,
         upstream: true,
-    };
+    }
+}
+
+/// An engine that knows nothing.
+fn engine() -> Engine {
+    engine_of(settings(), terms(30, Limits::default()))
+}
+
+fn engine_of(settings: Settings, terms: Terms) -> Engine {
+    let (store, publisher) = store::new();
+    let Terms {
+        zones,
+        identity,
+        limits,
+    } = terms;
+    let view = View::new(store, zones, identity, limits);
     Engine::new(settings, Arc::new(view), publisher).unwrap()
 }
 
@@ -364,7 +386,10 @@ fn from_scratch(engine: &Engine, now: Timestamp) -> BTreeMap<Vec<u8>, Node> {
 
 /// An engine that is told the whole cluster at once and remembers what `of` remembers.
 fn retold(of: &Engine, cluster: &Cluster, now: Timestamp) -> Engine {
-    let mut fresh = engine();
+    retold_to(engine(), of, cluster, now)
+}
+
+fn retold_to(mut fresh: Engine, of: &Engine, cluster: &Cluster, now: Timestamp) -> Engine {
     let services = of.services.iter();
     let memories = services.map(|(key, service)| (key.clone(), service.memory.clone()));
     fresh.remember(memories.collect());
