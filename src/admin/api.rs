@@ -14,9 +14,9 @@ use serde::Serialize;
 use tokio::{task, time};
 
 use super::answered::Answered;
-use super::guard::{Guard, Refusal};
+use super::guard::Refusal;
 use super::resolve::{NoAnswer, Params, Question, Resolver};
-use super::{door, now_secs, shapes};
+use super::{InForce, door, now_secs, shapes};
 use crate::answer::View;
 use crate::engine::control::{Handle, Request as Asked, Stopped};
 use crate::engine::{Intent, IntentError};
@@ -33,12 +33,12 @@ pub(super) struct Api {
     pub(super) resolver: Resolver,
     pub(super) answered: Arc<Answered>,
     /// Whether anything may be changed.
-    pub(super) actions: bool,
+    pub(super) rules: InForce,
     /// How the watches of a cluster fare; `None`: none is followed.
     pub(super) watches: Option<Arc<kubernetes::Status>>,
 }
 
-pub(super) fn router(api: Api, guard: Guard) -> Router {
+pub(super) fn router(api: Api, rules: InForce) -> Router {
     Router::new()
         .route("/api/v1/services", get(services))
         .route("/api/v1/services/{namespace}/{name}", get(service))
@@ -51,7 +51,7 @@ pub(super) fn router(api: Api, guard: Guard) -> Router {
         .method_not_allowed_fallback(not_allowed)
         .with_state(Arc::new(api))
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(middleware::from_fn_with_state(guard, admit))
+        .layer(middleware::from_fn_with_state(rules, admit))
         .layer(middleware::from_fn(limit))
         .layer(middleware::map_response(door::sign))
 }
@@ -136,7 +136,7 @@ async fn act(
         }
         _ => return Err(not_found().await),
     };
-    if !api.actions {
+    if !api.rules.get().actions {
         let text = "actions are off; set `api.actions: true` in the configuration";
         return Err(Failure(StatusCode::FORBIDDEN, text.to_owned()));
     }
@@ -249,8 +249,8 @@ async fn json<T: Serialize>(make: impl FnOnce() -> T + Send + 'static) -> Answer
 }
 
 /// Before anything else is told, also which paths there are.
-async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    match guard.check(request.method(), request.headers()) {
+async fn admit(State(rules): State<InForce>, request: Request, next: Next) -> Response {
+    match rules.get().guard.check(request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(Refusal::Token) => {
             let text = "a token is wanted: `authorization: Bearer <token>`";

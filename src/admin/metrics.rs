@@ -31,7 +31,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio::task;
 use tokio::time;
 
-use super::now_secs;
+use super::{Reloads, now_secs, reloads};
 use crate::answer::{Counts, TYPES, Transport, View};
 use crate::engine::control::{Handle, Stopped};
 use crate::engine::{CountedVersions, Programming, Summary, Totals};
@@ -59,6 +59,7 @@ pub(super) struct Meters {
     pub(super) upstream: Option<Arc<upstream::Counters>>,
     /// `None`: no cluster is followed.
     pub(super) watches: Option<Arc<kubernetes::Status>>,
+    pub(super) reloads: Arc<Reloads>,
 }
 
 /// The text of one scrape; `None` if it could not be written.
@@ -72,6 +73,7 @@ pub(super) async fn scrape(meters: &Meters) -> Option<String> {
         versions: meters.versions.snapshot(),
         upstream: meters.upstream.as_ref().map(|counters| counters.read()),
         watches: meters.watches.clone(),
+        reloads: meters.reloads.read(),
         facts: facts.ok().and_then(Result::ok),
         now_secs: now_secs(),
     };
@@ -105,6 +107,7 @@ struct Snapshot {
     versions: Vec<(u32, ServiceKey, Arc<str>, Arc<str>)>,
     upstream: Option<upstream::Counts>,
     watches: Option<Arc<kubernetes::Status>>,
+    reloads: reloads::Read,
     facts: Option<Facts>,
     now_secs: u64,
 }
@@ -126,6 +129,7 @@ impl Collector for Snapshot {
         self.answers(&mut page)?;
         self.sockets(&mut page)?;
         self.published(&mut page)?;
+        read_anew(self.reloads, &mut page)?;
         if let Some(counts) = &self.upstream {
             looked_up(counts, self.now_secs, &mut page)?;
         }
@@ -294,6 +298,31 @@ impl Snapshot {
                 .encode_descriptor("shiftdns_build", help, None, MetricType::Info)?,
         )
     }
+}
+
+/// How the configuration fares.
+fn read_anew(counts: reloads::Read, page: &mut Page<'_>) -> fmt::Result {
+    let mut reloads = page.counters(
+        "shiftdns_config_reloads",
+        "How often the configuration was read anew, by what came of it",
+    )?;
+    reloads.counter(&[("result", "success")], counts.succeeded)?;
+    reloads.counter(&[("result", "failure")], counts.failed)?;
+    page.gauge(
+        "shiftdns_config_last_reload_successful",
+        "1 if the configuration that was read last is in force, 0 if it could not be obeyed",
+        u64::from(counts.last_succeeded),
+    )?;
+    page.gauge(
+        "shiftdns_config_keys_waiting",
+        "Keys of the configuration that take effect after a restart",
+        counts.waiting,
+    )?;
+    let name = "shiftdns_config_last_reload_success_timestamp";
+    let help = "When the configuration in force was read, in seconds since the epoch";
+    page.family(name, help, Some(&Unit::Seconds), MetricType::Gauge)?
+        .0
+        .encode_gauge(&counts.in_force_since)
 }
 
 /// Only where names are looked up: no series tells of what is off.

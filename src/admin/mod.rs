@@ -25,10 +25,12 @@
 // Getting in: sockets, limits, tokens.
 mod door;
 mod guard;
+mod rules;
 
 // What `--http` tells.
 mod metrics;
 mod probes;
+mod reloads;
 
 // What `--api` tells, and does.
 mod answered;
@@ -39,7 +41,6 @@ mod shapes;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,39 +59,23 @@ use crate::{kubernetes, server, upstream};
 
 use answered::Answered;
 use door::Door;
-use guard::Guard;
 use resolve::Resolver;
+
+pub use reloads::Reloads;
+pub use rules::{InForce, Rules};
 
 /// How long requests that have begun may go on at a shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Where to listen, and who may ask.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Probes and metrics. With port 0 the system chooses one.
     pub http: SocketAddr,
     /// The API. With port 0 the system chooses one.
     pub api: SocketAddr,
-    /// What a request to the API must bear. Without one, only requests that name the server by `localhost` or an
-    /// address are answered. An empty token is borne by nobody.
-    pub token: Option<String>,
-    /// Whether the API does what people ask of roll-outs.
-    pub actions: bool,
-    /// The age of data from which this process is not ready; zero: it stays ready.
-    pub unready_after: Duration,
-}
-
-/// The token is a secret: it is told that there is one, not which.
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
-            .field("http", &self.http)
-            .field("api", &self.api)
-            .field("token", &self.token.as_ref().map(|_| "(secret)"))
-            .field("actions", &self.actions)
-            .field("unready_after", &self.unready_after)
-            .finish()
-    }
+    /// Who is answered, and what is done for them.
+    pub rules: Rules,
 }
 
 /// Where what is told comes from.
@@ -112,6 +97,8 @@ pub struct Sources {
     pub resolver: answer::Worker,
     /// How the watches of a cluster fare; `None`: none is followed.
     pub watches: Option<Arc<kubernetes::Status>>,
+    /// How the configuration fares that is read anew.
+    pub reloads: Arc<Reloads>,
 }
 
 /// Opens both listeners; nothing is accepted yet.
@@ -125,9 +112,7 @@ pub async fn bind(settings: &Settings) -> Result<Bound, server::BindError> {
     Ok(Bound {
         http: Door::open(settings.http, "http")?,
         api: Door::open(settings.api, "api")?,
-        guard: Guard::new(settings.token.as_deref()),
-        actions: settings.actions,
-        unready_after: settings.unready_after,
+        rules: InForce::new(settings.rules.clone()),
     })
 }
 
@@ -136,9 +121,7 @@ pub async fn bind(settings: &Settings) -> Result<Bound, server::BindError> {
 pub struct Bound {
     http: Door,
     api: Door,
-    guard: Guard,
-    actions: bool,
-    unready_after: Duration,
+    rules: InForce,
 }
 
 impl Bound {
@@ -152,10 +135,15 @@ impl Bound {
         self.api.address()
     }
 
+    /// The rules in force, to be set anew at any time.
+    pub fn rules(&self) -> InForce {
+        self.rules.clone()
+    }
+
     /// Begins to answer, on the runtime that calls it.
     pub fn start(self, sources: Sources) -> Admin {
         let address = self.api();
-        if !self.guard.wants_token() && !address.ip().is_loopback() {
+        if !self.rules.get().wants_token() && !address.ip().is_loopback() {
             warn!(
                 %address,
                 "the api tells who runs what to everyone who reaches it; configure a token, or listen on loopback"
@@ -170,13 +158,14 @@ impl Bound {
             upstream,
             resolver,
             watches,
+            reloads,
         } = sources;
         let leaving = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(Answered::new(workers.clone(), Arc::clone(&versions)));
         let probes = probes::router(probes::Probes {
             view: Arc::clone(&view),
             leaving: Arc::clone(&leaving),
-            unready_after: self.unready_after,
+            rules: self.rules.clone(),
             meters: metrics::Meters {
                 engine: engine.clone(),
                 view: Arc::clone(&view),
@@ -185,6 +174,7 @@ impl Bound {
                 versions,
                 upstream,
                 watches: watches.clone(),
+                reloads,
             },
         });
         let api = api::Api {
@@ -192,10 +182,10 @@ impl Bound {
             view,
             resolver: Resolver::new(resolver),
             answered: Arc::clone(&answered),
-            actions: self.actions,
+            rules: self.rules.clone(),
             watches,
         };
-        let api = api::router(api, self.guard);
+        let api = api::router(api, self.rules);
 
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();

@@ -4,6 +4,7 @@
 //! Integration tests start the same thing on port 0. Nothing is decided here: each module gets its own settings
 //! (made in `settings`) and the ends of the channels that join it to its neighbours.
 
+mod reload;
 mod reports;
 mod settings;
 
@@ -29,6 +30,8 @@ use crate::server::{self, Server};
 use crate::store;
 use crate::upstream::{self, Upstream, Wanted};
 use crate::wire::NameError;
+
+pub use reload::{Live, ReloadError};
 
 /// Where objects come from.
 #[derive(Clone, Debug)]
@@ -59,6 +62,7 @@ pub struct Running {
     upstream: Option<Upstream>,
     feed: Feed,
     state: Option<Keeper>,
+    live: Option<Live>,
 }
 
 /// What lets the source feed the engine; it stops when this is dropped.
@@ -143,8 +147,7 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
     let bound = server::bind(&settings::server(config))
         .await
         .map_err(StartError::Dns)?;
-    let token = settings::token(config)?;
-    let admin = admin::bind(&settings::admin(config, token))
+    let admin = admin::bind(&settings::admin(config)?)
         .await
         .map_err(StartError::Http)?;
     let dns = bound.addresses();
@@ -195,11 +198,11 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
     let threads = tokio::runtime::Handle::current().metrics().num_workers();
     let streams: Vec<Worker> = (0..threads.max(1)).map(|_| worker()).collect();
     let counts = workers.iter().chain(&streams).map(Worker::counts).collect();
-    let counters = bound.counters();
+    let (counters, tcp) = (bound.counters(), bound.tcp_limits());
     let server = bound
         .start(Arc::clone(&view), workers, streams)
         .map_err(StartError::Thread)?;
-    let (http, api) = (admin.http(), admin.api());
+    let (http, api, rules) = (admin.http(), admin.api(), admin.rules());
     // Begun before HTTP is answered, which tells how it fares; manifests are read after, and sockets are bound by then.
     let (watches, source) = match source {
         Source::Kubernetes(settings) => {
@@ -211,6 +214,16 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
             (None, source)
         }
     };
+    let live = Live::new(
+        config.clone(),
+        reload::Ends {
+            engine: engine.clone(),
+            dns: dns.clone(),
+            tcp,
+            rules,
+            deny: upstream.as_ref().map(Upstream::deny),
+        },
+    );
     let admin = admin.start(admin::Sources {
         engine: engine.clone(),
         view: Arc::clone(&view),
@@ -220,6 +233,7 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         upstream: upstream.as_ref().map(Upstream::counters),
         resolver: worker(),
         watches: watches.as_ref().map(|watches| Arc::clone(&watches.status)),
+        reloads: live.reloads(),
     });
     let feed = match (source, watches) {
         (Source::Manifests(dir), _) => Feed::Manifests(feed(dir, engine.clone()).await?),
@@ -241,6 +255,7 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         upstream,
         feed,
         state,
+        live: Some(live),
     })
 }
 
@@ -248,6 +263,11 @@ impl Running {
     /// Says "not ready" from here on and goes on answering.
     pub fn leave(&self) {
         self.admin.leave();
+    }
+
+    /// What puts another configuration in force, for the one who does; `None` when it was taken before.
+    pub fn take_live(&mut self) -> Option<Live> {
+        self.live.take()
     }
 
     /// Stops politely: what has arrived is answered, for `drain` at the most.

@@ -25,6 +25,8 @@ pub(super) fn serve(flags: &Flags) -> anyhow::Result<()> {
     let runtime = runtime(&config)?;
     let served = runtime.block_on(async {
         let mut stop = Stop::new()?;
+        // From the beginning: unheard, it would end the process.
+        let hangup = unix::signal(SignalKind::hangup()).context("cannot listen for signals")?;
         let running = tokio::select! {
             // A large export takes its time to read; the signal does not wait for it.
             signal = stop.wait() => {
@@ -33,8 +35,14 @@ pub(super) fn serve(flags: &Flags) -> anyhow::Result<()> {
             }
             running = app::start(&config, source) => running?,
         };
+        let mut running = running;
+        let live = running.take_live().context("the configuration is followed once")?;
         let signal = tokio::select! {
             signal = stop.wait() => signal,
+            followed = live.follow(flags.clone(), hangup) => {
+                followed.context("cannot watch the configuration")?;
+                bail!("the configuration is not followed any more")
+            }
             () = running.engine.ended() => bail!("the engine has ended; names can no longer change"),
         };
         running.leave();

@@ -20,12 +20,14 @@ use thiserror::Error;
 use crate::model::{Policy, Problem};
 use crate::objects::LabelSelector;
 
+mod changed;
 mod check;
 mod file;
 mod flags;
 mod render;
 mod text;
 
+pub use changed::{Changes, Effect, changes, keys, without_restart};
 pub use file::File;
 pub use flags::Flags;
 pub use render::render;

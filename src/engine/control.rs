@@ -77,7 +77,10 @@ pub enum Event {
     /// What was learned of names outside our zones: of each, all that is known of it.
     Resolved(Vec<(Name, Resolved)>),
     /// The configuration was read anew; answered when all of it is published.
-    Configure(Box<(Settings, Terms)>, oneshot::Sender<Result<(), ConfigureError>>),
+    Configure(
+        Box<(Settings, Terms)>,
+        oneshot::Sender<Result<(), ConfigureError>>,
+    ),
     /// What of the configuration is not in force, all of it at this moment.
     ConfigProblems(Vec<Problem>),
     /// All services.

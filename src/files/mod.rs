@@ -3,6 +3,7 @@
 //! Given a directory of Kubernetes YAML or JSON, as `kubectl get -o yaml` prints it, [`Manifests::load`] gives the
 //! objects in it as changes for the index, and [`watch()`] gives what differs whenever the directory changes. A file
 //! that does not parse, or is emptied, keeps its last good objects and is told as a Problem with file and line.
+//! [`watch_named`] tells when single files are others.
 //! Kinds of object that nobody here reads are passed over unparsed, and no manifest is ever written: the only file that
 //! is, is the one in which [`state`] keeps what is remembered.
 
@@ -10,6 +11,7 @@ mod given;
 mod json;
 mod listing;
 mod manifests;
+mod named;
 mod parse;
 mod split;
 pub mod state;
@@ -20,5 +22,6 @@ mod tests;
 
 pub use listing::paths;
 pub use manifests::{LoadError, Loaded, Manifests};
+pub use named::{NamedWatch, watch_named};
 pub use parse::parse;
 pub use watch::{Watch, WatchError, watch};

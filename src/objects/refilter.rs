@@ -45,7 +45,9 @@ impl Index {
         let pods = self.pods.iter().filter(|(_, _, pod)| !pod.terminal);
         let addresses: Vec<_> = pods
             .flat_map(|(namespace, _, pod)| {
-                pod.addresses.iter().map(|address| (Arc::clone(namespace), *address))
+                pod.addresses
+                    .iter()
+                    .map(|address| (Arc::clone(namespace), *address))
             })
             .collect();
         for (namespace, address) in addresses {

@@ -25,6 +25,7 @@ mod counters;
 mod udp;
 
 // Streams: who may connect, and what is said then.
+mod limits;
 mod places;
 mod tcp;
 
@@ -47,6 +48,7 @@ use crate::answer::{Verdict, View, Worker};
 
 pub use bind::{BindError, listen};
 pub use counters::{Counters, Counts};
+pub use limits::TcpLimits;
 pub use udp::{Path, Processors, UdpSettings};
 
 /// Where to listen, and how much a stranger may hold.
@@ -98,19 +100,6 @@ impl Default for TcpSettings {
     }
 }
 
-impl TcpSettings {
-    /// The same with limits that can be added to a clock: "never" is a year.
-    fn in_bounds(self) -> Self {
-        const YEAR: Duration = Duration::from_secs(365 * 86_400);
-        Self {
-            idle: self.idle.min(YEAR),
-            message: self.message.min(YEAR),
-            lifetime: self.lifetime.min(YEAR),
-            ..self
-        }
-    }
-}
-
 /// Opens all sockets; nothing is read from them yet.
 ///
 /// It waits for nothing; it is async because sockets are registered with the runtime that polls it.
@@ -131,7 +120,7 @@ pub async fn bind(settings: &Settings) -> Result<Bound, BindError> {
     Ok(Bound {
         doors,
         sockets,
-        tcp: settings.tcp.clone(),
+        tcp: Arc::new(TcpLimits::new(&settings.tcp)),
         counters,
     })
 }
@@ -141,7 +130,7 @@ pub async fn bind(settings: &Settings) -> Result<Bound, BindError> {
 pub struct Bound {
     doors: Vec<bind::Door>,
     sockets: udp::Sockets,
-    tcp: TcpSettings,
+    tcp: Arc<TcpLimits>,
     counters: Arc<Counters>,
 }
 
@@ -159,6 +148,11 @@ impl Bound {
     /// What the server counts, before and after its start.
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
+    }
+
+    /// The limits of connections, to be set anew at any time.
+    pub fn tcp_limits(&self) -> Arc<TcpLimits> {
+        Arc::clone(&self.tcp)
     }
 
     /// Begins to answer, on the runtime that calls it and on threads of its own. `workers` are for UDP; all connections
@@ -191,8 +185,11 @@ impl Bound {
                 .map(tcp::Desk::new)
                 .map(Mutex::new)
                 .collect(),
-            places: Arc::new(places::Places::new(&self.tcp, Arc::clone(&self.counters))),
-            settings: self.tcp.in_bounds(),
+            places: Arc::new(places::Places::new(
+                Arc::clone(&self.tcp),
+                Arc::clone(&self.counters),
+            )),
+            limits: self.tcp,
             counters: self.counters,
         });
         for door in self.doors {

@@ -27,7 +27,7 @@ use tracing::warn;
 
 use super::backoff::Backoff;
 use super::places::{Place, Places};
-use super::{Counters, TcpSettings, guarded, now_secs, stopped};
+use super::{Counters, TcpLimits, guarded, now_secs, stopped};
 use crate::answer::{Transport, Verdict, View, Worker, respond};
 
 /// What a waiting connection keeps for reading: some 80 queries as resolvers send them.
@@ -51,7 +51,7 @@ pub(super) struct Streams {
     /// threads one is always free.
     pub(super) desks: Box<[Mutex<Desk>]>,
     pub(super) places: Arc<Places>,
-    pub(super) settings: TcpSettings,
+    pub(super) limits: Arc<TcpLimits>,
     pub(super) counters: Arc<Counters>,
 }
 
@@ -155,7 +155,7 @@ impl Connection {
         Self {
             stream,
             peer,
-            end_of_life: Instant::now() + streams.settings.lifetime,
+            end_of_life: Instant::now() + streams.limits.lifetime(),
             streams,
             input: Vec::with_capacity(INPUT),
             output: Vec::new(),
@@ -183,14 +183,13 @@ impl Connection {
 
     /// Reads and answers until the end; there is no other way out.
     async fn converse(&mut self, mut stop: watch::Receiver<bool>) -> Result<Infallible, End> {
-        let TcpSettings { idle, message, .. } = self.streams.settings;
         let mut idle_since = Instant::now();
         // When the first octet of the message in `input` was read.
         let mut begun: Option<Instant> = None;
         loop {
             let (limit, due) = match begun {
-                None => (End::Idle, idle_since + idle),
-                Some(begun) => (End::Message, begun + message),
+                None => (End::Idle, idle_since + self.streams.limits.idle()),
+                Some(begun) => (End::Message, begun + self.streams.limits.message()),
             };
             select! {
                 biased;
@@ -270,7 +269,7 @@ impl Connection {
     async fn write(&mut self) -> Result<(), End> {
         let mut rest = self.output.as_slice();
         while !rest.is_empty() {
-            let due = Instant::now() + self.streams.settings.message;
+            let due = Instant::now() + self.streams.limits.message();
             match time::timeout_at(due.min(self.end_of_life), self.stream.write(rest)).await {
                 Ok(Ok(0) | Err(_)) => return Err(End::Gone),
                 Ok(Ok(written)) => rest = rest.get(written..).unwrap_or_default(),

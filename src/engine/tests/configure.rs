@@ -15,13 +15,16 @@ fn shaped(shape: u16) -> (Settings, Terms) {
         objects.namespace_selector = Some(LabelSelector::parse("env=prod").unwrap());
     }
     if is(2) {
-        objects.reserved_namespaces.push("data".to_owned());
+        objects.reserved_namespaces.push("lab".to_owned());
     }
     if is(3) {
         objects.address_deny = vec!["10.1.0.0/30".parse().unwrap()];
     }
     if is(4) {
-        (objects.endpoints_per_service, objects.endpoints_per_namespace) = (2, 3);
+        (
+            objects.endpoints_per_service,
+            objects.endpoints_per_namespace,
+        ) = (2, 3);
     }
     settings.pods = match shape >> 5 & 3 {
         0 => Pods::Disabled,
@@ -114,7 +117,15 @@ fn a_worker_answers_on_the_terms_in_force() {
         let query = [0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1];
         let mut out = Vec::new();
         let peer = Ipv4Addr::LOCALHOST.into();
-        respond(&query, peer, Transport::Udp, &engine.view, worker, 0, &mut out);
+        respond(
+            &query,
+            peer,
+            Transport::Udp,
+            &engine.view,
+            worker,
+            0,
+            &mut out,
+        );
         out[3] & 0x80 != 0
     };
     assert!(!recurses(&engine, &mut worker));
