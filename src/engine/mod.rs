@@ -68,7 +68,7 @@ use targets::Targets;
 
 pub use configure::ConfigureError;
 pub use drains::Drain;
-pub use history::{DURATION_BOUNDS, Durations, ResultCount, Took};
+pub use history::{DURATION_BOUNDS, Durations, Flips, ResultCount, Took};
 pub use intents::{Acted, Intent, IntentError};
 pub use programming::Programming;
 pub use reports::{Notice, Occasion, Report, Revision, Standing, Status, TrackStatus};
@@ -149,6 +149,7 @@ pub struct Engine {
     /// Services that were evaluated while the source was lost: what was seen then is told when it is back.
     untold: BTreeSet<ServiceKey>,
     durations: Durations,
+    flips: Flips,
     programming: Programming,
     /// When the changes of the last batch had happened.
     triggered: Vec<Timestamp>,
@@ -238,6 +239,7 @@ impl Engine {
             reports: Vec::new(),
             untold: BTreeSet::new(),
             durations: Durations::default(),
+            flips: Flips::default(),
             programming: Programming::default(),
             triggered: Vec::new(),
         };
@@ -549,6 +551,7 @@ impl Engine {
             objects: self.index.counts(),
             problems: self.problems.count(),
             durations: self.durations.clone(),
+            flips: self.flips.clone(),
             programming: self.programming,
         }
     }

@@ -263,6 +263,7 @@ impl Engine {
         for transition in &transitions {
             service.history.add(transition);
             self.durations.add(transition);
+            self.flips.add(transition);
             if !history::is_first_sight_at_rest(transition) {
                 self.happened.push(Happened {
                     service: view.key.clone(),
