@@ -254,6 +254,17 @@ impl Snapshot {
         page.family(name, help, Some(&Unit::Bytes), MetricType::Gauge)?
             .0
             .encode_gauge(&self.smallest_buffer)?;
+        if cfg!(feature = "dnstap") {
+            let help =
+                "Queries, each with its answer, for a receiver of dnstap, by whether it took them";
+            let mut copies = page.counters("shiftdns_dnstap_messages", help)?;
+            for (result, count) in [
+                ("written", counts.tap_written),
+                ("dropped", counts.tap_dropped),
+            ] {
+                copies.counter(&[("result", result)], count)?;
+            }
+        }
         page.counter(
             "shiftdns_panics",
             "Queries that made the answering code panic",

@@ -144,7 +144,7 @@ pub fn source(config: &Config) -> Source {
 /// # Errors
 /// See [`StartError`].
 pub async fn start(config: &Config, source: Source) -> Result<Running, StartError> {
-    let bound = server::bind(&settings::server(config))
+    let mut bound = server::bind(&settings::server(config))
         .await
         .map_err(StartError::Dns)?;
     let admin = admin::bind(&settings::admin(config)?)
@@ -198,6 +198,9 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
     let threads = tokio::runtime::Handle::current().metrics().num_workers();
     let streams: Vec<Worker> = (0..threads.max(1)).map(|_| worker()).collect();
     let counts = workers.iter().chain(&streams).map(Worker::counts).collect();
+    if let Some(settings) = settings::tap(config) {
+        bound.copy_to(settings).map_err(StartError::Thread)?;
+    }
     let (counters, tcp) = (bound.counters(), bound.tcp_limits());
     let server = bound
         .start(Arc::clone(&view), workers, streams)

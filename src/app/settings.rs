@@ -111,6 +111,17 @@ pub(super) fn terms(config: &Config) -> Result<answer::Terms, NameError> {
     })
 }
 
+/// `None`: nothing is copied.
+pub(super) fn tap(config: &Config) -> Option<server::TapSettings> {
+    let socket = config.dnstap.socket.clone()?;
+    let named = config.dnstap.identity.clone();
+    Some(server::TapSettings {
+        socket,
+        identity: named.unwrap_or_else(|| instance(config)),
+        version: concat!("shiftdns ", env!("CARGO_PKG_VERSION")).to_owned(),
+    })
+}
+
 pub(super) fn identity(config: &Config) -> answer::Identity {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     answer::Identity::new(&text(&config.identity.id), &text(&config.identity.version))

@@ -99,6 +99,8 @@ const KEYS: &[Key] = &[
     key!(AtOnce "addressDeny" address_deny),
     key!(AtOnce "identity.id" identity.id),
     key!(AtOnce "identity.version" identity.version),
+    key!(AfterRestart "dnstap.socket" dnstap.socket),
+    key!(AfterRestart "dnstap.identity" dnstap.identity),
 ];
 
 /// Every key with its effect, in the order of the template.
@@ -137,6 +139,7 @@ pub fn without_restart(running: &Config, wanted: &Config) -> Config {
         kubernetes: running.kubernetes.clone(),
         state: running.state.clone(),
         upstream: running.upstream.clone(),
+        dnstap: running.dnstap.clone(),
         ..wanted.clone()
     };
     config.api.listen = running.api.listen;

@@ -29,6 +29,9 @@ mod limits;
 mod places;
 mod tcp;
 
+// Copies for who listens.
+mod tap;
+
 mod backoff;
 #[cfg(test)]
 mod tests;
@@ -49,6 +52,7 @@ use crate::answer::{Verdict, View, Worker};
 pub use bind::{BindError, listen};
 pub use counters::{Counters, Counts};
 pub use limits::TcpLimits;
+pub use tap::{Tap, TapSettings};
 pub use udp::{Path, Processors, UdpSettings};
 
 /// Where to listen, and how much a stranger may hold.
@@ -121,6 +125,7 @@ pub async fn bind(settings: &Settings) -> Result<Bound, BindError> {
         doors,
         sockets,
         tcp: Arc::new(TcpLimits::new(&settings.tcp)),
+        tap: Tap::default(),
         counters,
     })
 }
@@ -131,6 +136,7 @@ pub struct Bound {
     doors: Vec<bind::Door>,
     sockets: udp::Sockets,
     tcp: Arc<TcpLimits>,
+    tap: Tap,
     counters: Arc<Counters>,
 }
 
@@ -148,6 +154,15 @@ impl Bound {
     /// What the server counts, before and after its start.
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
+    }
+
+    /// Copies what is asked and answered to the receiver of `settings`.
+    ///
+    /// # Errors
+    /// The system gave no thread.
+    pub fn copy_to(&mut self, settings: TapSettings) -> io::Result<()> {
+        self.tap = Tap::start(settings, &self.counters)?;
+        Ok(())
     }
 
     /// The limits of connections, to be set anew at any time.
@@ -175,9 +190,14 @@ impl Bound {
         assert!(!streams.is_empty(), "a worker for connections");
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let threads = self
-            .sockets
-            .start(&view, workers, &self.counters, &stopping, &mut tasks)?;
+        let threads = self.sockets.start(
+            &view,
+            workers,
+            &self.counters,
+            &self.tap,
+            &stopping,
+            &mut tasks,
+        )?;
         let streams = Arc::new(tcp::Streams {
             view,
             desks: streams
@@ -190,6 +210,7 @@ impl Bound {
                 Arc::clone(&self.counters),
             )),
             limits: self.tcp,
+            tap: self.tap,
             counters: self.counters,
         });
         for door in self.doors {

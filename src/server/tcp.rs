@@ -11,7 +11,7 @@
 
 use std::convert::Infallible;
 use std::io::{self, Read};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
@@ -27,7 +27,7 @@ use tracing::warn;
 
 use super::backoff::Backoff;
 use super::places::{Place, Places};
-use super::{Counters, TcpLimits, guarded, now_secs, stopped};
+use super::{Counters, Tap, TcpLimits, guarded, now_secs, stopped};
 use crate::answer::{Transport, Verdict, View, Worker, respond};
 
 /// What a waiting connection keeps for reading: some 80 queries as resolvers send them.
@@ -52,6 +52,7 @@ pub(super) struct Streams {
     pub(super) desks: Box<[Mutex<Desk>]>,
     pub(super) places: Arc<Places>,
     pub(super) limits: Arc<TcpLimits>,
+    pub(super) tap: Tap,
     pub(super) counters: Arc<Counters>,
 }
 
@@ -77,6 +78,9 @@ pub(super) async fn accept(
     streams: Arc<Streams>,
     stop: watch::Receiver<bool>,
 ) {
+    // It was bound to one; a socket that cannot tell it any more accepts nothing either.
+    let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+    let local = listener.local_addr().unwrap_or(nowhere);
     let mut connections = JoinSet::new();
     // Without file descriptors every accept fails and the listener stays ready: the pause is what keeps the processor
     // free for UDP, which needs none.
@@ -92,9 +96,10 @@ pub(super) async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let peer = peer.ip().to_canonical();
+                let (port, peer) = (peer.port(), peer.ip().to_canonical());
                 if let Some(place) = streams.places.take(peer) {
-                    let connection = Connection::new(stream, peer, place, Arc::clone(&streams));
+                    let ends = Ends { peer, port, local };
+                    let connection = Connection::new(stream, ends, place, Arc::clone(&streams));
                     connections.spawn(connection.serve(stop.clone()));
                 }
             }
@@ -138,9 +143,18 @@ enum End {
     Lifetime,
 }
 
+/// Who is at the two ends of a connection.
+#[derive(Clone, Copy)]
+struct Ends {
+    peer: IpAddr,
+    port: u16,
+    /// The address that is listened on.
+    local: SocketAddr,
+}
+
 struct Connection {
     stream: TcpStream,
-    peer: IpAddr,
+    ends: Ends,
     streams: Arc<Streams>,
     end_of_life: Instant,
     /// Octets read and not yet answered: between two reads, the part of a message.
@@ -151,10 +165,10 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(stream: TcpStream, peer: IpAddr, place: Place, streams: Arc<Streams>) -> Self {
+    fn new(stream: TcpStream, ends: Ends, place: Place, streams: Arc<Streams>) -> Self {
         Self {
             stream,
-            peer,
+            ends,
             end_of_life: Instant::now() + streams.limits.lifetime(),
             streams,
             input: Vec::with_capacity(INPUT),
@@ -250,7 +264,7 @@ impl Connection {
             let input = self.input.get(taken..).unwrap_or_default();
             let run = self
                 .streams
-                .respond(input, self.peer, now, &mut self.output);
+                .respond(input, self.ends, now, &mut self.output);
             taken += run.taken;
             answered += run.answered;
             match run.then {
@@ -318,7 +332,7 @@ impl Streams {
     }
 
     /// Puts the answers to the messages of `input` behind `output`, each with its length.
-    fn respond(&self, input: &[u8], peer: IpAddr, now: u64, output: &mut Vec<u8>) -> Run {
+    fn respond(&self, input: &[u8], ends: Ends, now: u64, output: &mut Vec<u8>) -> Run {
         let mut run = Run {
             taken: 0,
             answered: 0,
@@ -336,8 +350,13 @@ impl Streams {
             };
             let verdict = guarded(&self.counters, || {
                 let transport = Transport::Tcp;
-                respond(message, peer, transport, &self.view, worker, now, reply)
+                let view = &self.view;
+                respond(message, ends.peer, transport, view, worker, now, reply)
             });
+            let answer = (verdict == Verdict::Reply).then_some(reply.as_slice());
+            let peer = (ends.peer, ends.port);
+            self.tap
+                .answered(Transport::Tcp, peer, ends.local, message, answer);
             // `respond` keeps to the limit of its transport; what does not fit a length cannot be sent at all.
             let (Verdict::Reply, Ok(length)) = (verdict, u16::try_from(reply.len())) else {
                 break Then::Close;

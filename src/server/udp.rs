@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::bind::{self, BindError, Opened};
-use super::{Counters, Settings};
+use super::{Counters, Settings, Tap};
 use crate::answer::{View, Worker};
 
 /// How datagrams are moved, and where.
@@ -142,6 +142,7 @@ impl Sockets {
         view: &Arc<View>,
         workers: Vec<Worker>,
         counters: &Arc<Counters>,
+        tap: &Tap,
         stopping: &watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
     ) -> io::Result<Threads> {
@@ -149,16 +150,18 @@ impl Sockets {
             #[cfg(target_os = "linux")]
             Self::Batched(of_workers, processors) => {
                 let workers = of_workers.into_iter().zip(workers);
-                batched::Threads::start(workers, &processors, view, counters)
+                batched::Threads::start(workers, &processors, view, counters, tap)
             }
             Self::Portable(sockets) => {
                 for (socket, worker) in sockets.into_iter().zip(workers) {
                     let (view, counters) = (Arc::clone(view), Arc::clone(counters));
+                    let tap = tap.clone();
                     tasks.spawn(portable::serve(
                         socket,
                         view,
                         worker,
                         counters,
+                        tap,
                         stopping.clone(),
                     ));
                 }
