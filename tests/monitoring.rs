@@ -219,6 +219,29 @@ fn rules_and_dashboard_ask_for_what_is_told() {
     }
 }
 
+/// Whatever of ours is named in words for people is told as well; a name that ends in `_*` stands for several.
+#[test]
+fn what_the_documents_name_is_told() {
+    let told = told_by_the_code();
+    for file in [
+        "README.md",
+        "deploy/README.md",
+        "CHANGELOG.md",
+        "deploy/prometheus/rules.yaml",
+    ] {
+        let text = text(file);
+        let words =
+            text.split(|c: char| !c.is_ascii_alphanumeric() && !['_', '*', ':'].contains(&c));
+        for word in words.filter(|word| word.starts_with("shiftdns_") && !word.contains(':')) {
+            let known = match word.strip_suffix('*') {
+                Some(front) => told.iter().any(|name| name.starts_with(front)),
+                None => is_of(&told, word),
+            };
+            assert!(known, "{file}: nobody tells `{word}`");
+        }
+    }
+}
+
 #[test]
 fn an_alert_says_what_it_means_what_to_do_and_how_grave_it_is() {
     let tested = text("deploy/prometheus/rules_test.yaml");

@@ -16,7 +16,7 @@ use super::answered::Answered;
 use super::params::{BadParam, Given};
 use super::resolve::{NoAnswer, Question, Resolved, Resolver};
 use super::waits::Waits;
-use super::{now_secs, shapes};
+use super::{InForce, now_secs, shapes};
 use crate::answer::View;
 use crate::engine::control::{Handle, Request as Asked, Stopped};
 use crate::engine::{Intent, IntentError};
@@ -29,8 +29,8 @@ pub(super) struct Api {
     pub(super) view: Arc<View>,
     pub(super) resolver: Resolver,
     pub(super) answered: Arc<Answered>,
-    /// Whether anything may be changed.
-    pub(super) actions: bool,
+    /// Who may ask, and whether anything may be changed.
+    pub(super) rules: InForce,
     /// How the watches of a cluster fare; `None`: none is followed.
     pub(super) watches: Option<Arc<kubernetes::Status>>,
     /// Those who wait for a change.
@@ -113,7 +113,7 @@ pub(super) async fn act(
     let body = body.map_err(|rejection| Failure(rejection.status(), rejection.body_text()))?;
     let ask = read_ask(&headers, &body)?;
     let asked = asked(ServiceKey::new(&namespace, &name), &action, ask).await?;
-    if !api.actions {
+    if !api.rules.get().actions {
         let text = "actions are off; set `api.actions: true` in the configuration";
         return Err(Failure(StatusCode::FORBIDDEN, text.to_owned()));
     }

@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 
 /// Who may ask.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Guard {
     token: Option<Box<[u8]>>,
 }

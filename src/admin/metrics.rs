@@ -3,14 +3,17 @@
 //! Nothing is kept here: a series exists as long as what it tells of does. Series a scrape, at most:
 //!
 //! - queries: 2 transports * 10 types * 8 codes = 160, of which only those that are not zero are written;
-//! - sockets, store, engine and look-ups upstream: some 45, and a histogram of 21 buckets;
+//! - sockets, store, engine, configuration and look-ups upstream: some 50, and a histogram of 21 buckets;
 //! - zones: one each; kinds of object: 11, and of a cluster that is followed, 11 more for each;
+//! - reasons of shares: 9; causes of shifting back: 6;
 //! - one for each service (its state), and three for each version of a service (share, targets, answers);
-//! - of services that roll out or are weighted, ten for each track (its states, a digest) and two for each version;
+//! - of services that roll out or are weighted, one each (TTL), ten for each track (its states, a digest) and three for each
+//!   version;
 //! - one for each kind and result of roll-outs that a service has had, at most 28, and a histogram for each of these.
 //!
-//! So they grow with the cluster (1000 services of two versions: some 7200, and 14 more for each that rolls) and never with
-//! what clients ask: no name of a question is a label, and no address of a client is.
+//! So they grow with the cluster (1000 services of two versions: some 7200, and 17 more for each that rolls) and never with
+//! what clients ask: no name of a question is a label, and no address of a client is. `tests/metrics.rs` holds them to
+//! Prometheus' conventions and to a list of labels.
 
 mod services;
 mod watches;
@@ -31,7 +34,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio::task;
 use tokio::time;
 
-use super::now_secs;
+use super::{Reloads, now_secs, reloads};
 use crate::answer::{Counts, TYPES, Transport, View};
 use crate::engine::control::{Handle, Stopped};
 use crate::engine::{CountedVersions, Programming, Summary, Totals};
@@ -62,6 +65,7 @@ pub(super) struct Meters {
     pub(super) watches: Option<Arc<kubernetes::Status>>,
     /// `None`: no snapshot is kept.
     pub(super) snapshot: Option<Arc<snapshot::Counters>>,
+    pub(super) reloads: Arc<Reloads>,
 }
 
 /// The text of one scrape; `None` if it could not be written.
@@ -76,6 +80,7 @@ pub(super) async fn scrape(meters: &Meters) -> Option<String> {
         upstream: meters.upstream.as_ref().map(|counters| counters.read()),
         watches: meters.watches.clone(),
         snapshot: meters.snapshot.as_ref().map(|counters| counters.read()),
+        reloads: meters.reloads.read(),
         facts: facts.ok().and_then(Result::ok),
         now_secs: now_secs(),
     };
@@ -110,6 +115,7 @@ struct Snapshot {
     upstream: Option<upstream::Counts>,
     watches: Option<Arc<kubernetes::Status>>,
     snapshot: Option<snapshot::Counts>,
+    reloads: reloads::Read,
     facts: Option<Facts>,
     now_secs: u64,
 }
@@ -131,6 +137,7 @@ impl Collector for Snapshot {
         self.answers(&mut page)?;
         self.sockets(&mut page)?;
         self.published(&mut page)?;
+        read_anew(self.reloads, &mut page)?;
         if let Some(counts) = &self.upstream {
             looked_up(counts, self.now_secs, &mut page)?;
         }
@@ -255,6 +262,17 @@ impl Snapshot {
         page.family(name, help, Some(&Unit::Bytes), MetricType::Gauge)?
             .0
             .encode_gauge(&self.smallest_buffer)?;
+        if cfg!(feature = "dnstap") {
+            let help =
+                "Queries, each with its answer, for a receiver of dnstap, by whether it took them";
+            let mut copies = page.counters("shiftdns_dnstap_messages", help)?;
+            for (result, count) in [
+                ("written", counts.tap_written),
+                ("dropped", counts.tap_dropped),
+            ] {
+                copies.counter(&[("result", result)], count)?;
+            }
+        }
         page.counter(
             "shiftdns_panics",
             "Queries that made the answering code panic",
@@ -291,7 +309,7 @@ impl Snapshot {
             u64::from(self.facts.is_some()),
         )?;
         let mut serials = page.gauges("shiftdns_zone_serial", "The serial in the zone's SOA")?;
-        for zone in view.zones.iter() {
+        for zone in view.terms().zones.iter() {
             let name = zone.name.to_string();
             serials.gauge(&[("zone", &name)], zone.serial())?;
         }
@@ -302,6 +320,31 @@ impl Snapshot {
                 .encode_descriptor("shiftdns_build", help, None, MetricType::Info)?,
         )
     }
+}
+
+/// How the configuration fares.
+fn read_anew(counts: reloads::Read, page: &mut Page<'_>) -> fmt::Result {
+    let mut reloads = page.counters(
+        "shiftdns_config_reloads",
+        "How often the configuration was read anew, by what came of it",
+    )?;
+    reloads.counter(&[("result", "success")], counts.succeeded)?;
+    reloads.counter(&[("result", "failure")], counts.failed)?;
+    page.gauge(
+        "shiftdns_config_last_reload_successful",
+        "1 if the configuration that was read last is in force, 0 if it could not be obeyed",
+        u64::from(counts.last_succeeded),
+    )?;
+    page.gauge(
+        "shiftdns_config_keys_waiting",
+        "Keys of the configuration that take effect after a restart",
+        counts.waiting,
+    )?;
+    let name = "shiftdns_config_last_reload_success_timestamp";
+    let help = "When the configuration in force was read, in seconds since the epoch";
+    page.family(name, help, Some(&Unit::Seconds), MetricType::Gauge)?
+        .0
+        .encode_gauge(&counts.in_force_since)
 }
 
 /// Only where names are looked up: no series tells of what is off.

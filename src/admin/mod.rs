@@ -29,10 +29,12 @@
 // Getting in: sockets, limits, tokens.
 mod door;
 mod guard;
+mod rules;
 
 // What `--http` tells.
 mod metrics;
 mod probes;
+mod reloads;
 
 // What `--api` tells, and does: the table of its routes, what stands in a request, and the document of both.
 mod openapi;
@@ -55,7 +57,6 @@ mod waits;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -78,9 +79,11 @@ use crate::{kubernetes, server, upstream};
 
 use answered::Answered;
 use door::{Door, Stay};
-use guard::Guard;
 use resolve::Resolver;
 use waits::Waits;
+
+pub use reloads::Reloads;
+pub use rules::{InForce, Rules};
 
 /// How long requests that have begun may go on at a shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -89,32 +92,14 @@ const DRAIN: Duration = Duration::from_secs(5);
 const LISTS_MAX: usize = 2;
 
 /// Where to listen, and who may ask.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Probes and metrics. With port 0 the system chooses one.
     pub http: SocketAddr,
     /// The API. With port 0 the system chooses one.
     pub api: SocketAddr,
-    /// What a request to the API must bear. Without one, only requests that name the server by `localhost` or an
-    /// address are answered. An empty token is borne by nobody.
-    pub token: Option<String>,
-    /// Whether the API does what people ask of roll-outs.
-    pub actions: bool,
-    /// The age of data from which this process is not ready; zero: it stays ready.
-    pub unready_after: Duration,
-}
-
-/// The token is a secret: it is told that there is one, not which.
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
-            .field("http", &self.http)
-            .field("api", &self.api)
-            .field("token", &self.token.as_ref().map(|_| "(secret)"))
-            .field("actions", &self.actions)
-            .field("unready_after", &self.unready_after)
-            .finish()
-    }
+    /// Who is answered, and what is done for them.
+    pub rules: Rules,
 }
 
 /// Where what is told comes from.
@@ -138,6 +123,8 @@ pub struct Sources {
     pub watches: Option<Arc<kubernetes::Status>>,
     /// What comes of snapshots; `None`: none is kept.
     pub snapshot: Option<Arc<snapshot::Counters>>,
+    /// How the configuration fares that is read anew.
+    pub reloads: Arc<Reloads>,
 }
 
 /// Opens both listeners; nothing is accepted yet.
@@ -163,9 +150,7 @@ pub async fn bind_or_take(
     Ok(Bound {
         http: Door::open(settings.http, inherited, "http")?,
         api: Door::open(settings.api, inherited, "api")?,
-        guard: Guard::new(settings.token.as_deref()),
-        actions: settings.actions,
-        unready_after: settings.unready_after,
+        rules: InForce::new(settings.rules.clone()),
     })
 }
 
@@ -174,9 +159,7 @@ pub async fn bind_or_take(
 pub struct Bound {
     http: Door,
     api: Door,
-    guard: Guard,
-    actions: bool,
-    unready_after: Duration,
+    rules: InForce,
 }
 
 impl Bound {
@@ -198,10 +181,15 @@ impl Bound {
         Ok([self.http.share()?, self.api.share()?])
     }
 
+    /// The rules in force, to be set anew at any time.
+    pub fn rules(&self) -> InForce {
+        self.rules.clone()
+    }
+
     /// Begins to answer, on the runtime that calls it.
     pub fn start(self, sources: Sources) -> Admin {
         let address = self.api();
-        if !self.guard.wants_token() && !address.ip().is_loopback() {
+        if !self.rules.get().wants_token() && !address.ip().is_loopback() {
             warn!(
                 %address,
                 "the api tells who runs what to everyone who reaches it; configure a token, or listen on loopback"
@@ -217,13 +205,14 @@ impl Bound {
             resolver,
             watches,
             snapshot,
+            reloads,
         } = sources;
         let leaving = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(Answered::new(workers.clone(), Arc::clone(&versions)));
         let probes = probes::router(probes::Probes {
             view: Arc::clone(&view),
             leaving: Arc::clone(&leaving),
-            unready_after: self.unready_after,
+            rules: self.rules.clone(),
             meters: metrics::Meters {
                 engine: engine.clone(),
                 view: Arc::clone(&view),
@@ -233,6 +222,7 @@ impl Bound {
                 upstream,
                 watches: watches.clone(),
                 snapshot,
+                reloads,
             },
         });
         let (stop, stopping) = watch::channel(false);
@@ -242,13 +232,13 @@ impl Bound {
             view,
             resolver: Resolver::new(resolver),
             answered: Arc::clone(&answered),
-            actions: self.actions,
+            rules: self.rules.clone(),
             watches,
             waits: Waits::new(SystemTime::now(), stopping.clone()),
             lists: Semaphore::new(LISTS_MAX),
             document: Bytes::new(),
         };
-        let api = routes::router(api, self.guard);
+        let api = routes::router(api, self.rules);
 
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(self.http, probes, stopping.clone()));
@@ -324,7 +314,8 @@ fn now_secs() -> u64 {
 
 /// The first zone, in the letters that Consul allows for a datacenter.
 fn datacenter(view: &View) -> String {
-    let zone = view.zones.clusters().next();
+    let terms = view.terms();
+    let zone = terms.zones.clusters().next();
     let name = zone.map_or_else(String::new, |zone| zone.name.to_string());
     name.trim_end_matches('.').replace('.', "-")
 }

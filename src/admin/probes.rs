@@ -13,14 +13,13 @@ use axum::routing::get;
 use tokio::time;
 
 use super::metrics::{self, Meters};
-use super::{door, now_secs};
+use super::{InForce, door, now_secs};
 use crate::answer::View;
 
 pub(super) struct Probes {
     pub(super) view: Arc<View>,
     pub(super) leaving: Arc<AtomicBool>,
-    /// Zero: whatever the age of the data, it stays ready.
-    pub(super) unready_after: Duration,
+    pub(super) rules: InForce,
     pub(super) meters: Meters,
 }
 
@@ -56,7 +55,7 @@ async fn health() -> &'static str {
 async fn ready(State(probes): State<Arc<Probes>>) -> (StatusCode, String) {
     let unready = |text: String| (StatusCode::SERVICE_UNAVAILABLE, text);
     let age = probes.view.data_age_secs(now_secs());
-    let limit = probes.unready_after;
+    let limit = probes.rules.get().unready_after;
     if probes.leaving.load(Ordering::Relaxed) {
         unready("shutting down".to_owned())
     } else if !probes.view.is_synced() {

@@ -14,8 +14,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use tokio::time;
 
+use super::InForce;
 use super::api::{Api, Failure};
-use super::guard::{Guard, Refusal};
+use super::guard::Refusal;
 use super::openapi::{self, Operation};
 use super::params::{BadParam, Given};
 use super::{api, consul, discovery, doh, door, prometheus, resolve, shapes};
@@ -169,7 +170,7 @@ pub(super) fn table() -> Vec<Route> {
 }
 
 /// The router; `/openapi.json` is made here.
-pub(super) fn router(mut api: Api, guard: Guard) -> Router {
+pub(super) fn router(mut api: Api, rules: InForce) -> Router {
     let table = table();
     api.document = openapi::document(table.iter().map(|route| &route.operation));
     let mut router = Router::new();
@@ -188,7 +189,7 @@ pub(super) fn router(mut api: Api, guard: Guard) -> Router {
         .method_not_allowed_fallback(api::not_allowed)
         .with_state(Arc::new(api))
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(middleware::from_fn_with_state(guard, admit))
+        .layer(middleware::from_fn_with_state(rules, admit))
         .layer(middleware::map_response(door::sign))
 }
 
@@ -214,8 +215,8 @@ async fn read_params(
 }
 
 /// Before anything else is told, also which paths there are.
-async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    match guard.check(request.method(), request.headers()) {
+async fn admit(State(rules): State<InForce>, request: Request, next: Next) -> Response {
+    match rules.get().guard.check(request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(Refusal::Token) => {
             let text = "a token is wanted: `authorization: Bearer <token>`";

@@ -479,9 +479,7 @@ async fn an_address_in_use_is_told_with_the_flag_to_change() {
     let free = Settings {
         http: any,
         api: any,
-        token: Some("s3cret".to_owned()),
-        actions: false,
-        unready_after: Duration::ZERO,
+        rules: Rules::new(Some("s3cret"), false, Duration::ZERO),
     };
     assert!(!format!("{free:?}").contains("s3cret"));
     let held = bind(&free).await.unwrap();

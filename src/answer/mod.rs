@@ -1,7 +1,7 @@
 //! The one request path: bytes in, bytes out, for every transport.
 //!
 //! [`respond`] is given a message, who sent it and how, the [`View`] of what is published, the caller's
-//! [`Worker`] (its chance and its counts) and the time; it writes the answer into the caller's buffer. It reads
+//! [`Worker`] (the terms it answers on, its chance and its counts) and the time; it writes the answer into the caller's buffer. It reads
 //! no clock, makes no chance, does no I/O, does not log, and on the common path allocates nothing and takes no
 //! lock but that of one shard of the store.
 //!
@@ -39,7 +39,8 @@ use crate::wire::{
 use crate::zone::{Alias, Found, Kept, Node, Place, PortSet, Set, Sets, Zone};
 
 use client::Client;
-pub use view::{Identity, Limits, View};
+pub use view::{Identity, Limits, Terms, View};
+use worker::Tally;
 pub use worker::{Counts, TYPES, Worker};
 
 /// How many links of a CNAME chain are followed.
@@ -97,17 +98,18 @@ pub fn respond(
     now: u64,
     out: &mut Vec<u8>,
 ) -> Verdict {
+    let (terms, tally) = worker.begin(view);
     let mut name = QueryName::default();
     let query = match Query::parse(packet, &mut name) {
         Ok(query) => query,
         Err(Rejection::Silence) => {
             out.clear();
-            worker.count_dropped(transport);
+            tally.count_dropped(transport);
             return Verdict::Silence;
         }
         Err(Rejection::HeaderOnly(header, rcode)) => {
             header_only(out, header, rcode);
-            worker.count_query(transport, None, rcode);
+            tally.count_query(transport, None, rcode);
             return Verdict::Reply;
         }
     };
@@ -115,25 +117,30 @@ pub fn respond(
         (Transport::Tcp, _) => STREAM_SIZE_MAX,
         (Transport::Udp, None) => UDP_SIZE_MIN,
         (Transport::Udp, Some(edns)) => {
-            usize::from(edns.udp_size.min(view.limits.udp_size)).max(UDP_SIZE_MIN)
+            usize::from(edns.udp_size.min(terms.limits.udp_size)).max(UDP_SIZE_MIN)
         }
     };
     let wants_nsid = query.edns.is_some_and(|edns| edns.nsid);
-    let nsid = if wants_nsid { view.nsid() } else { None };
+    let nsid = if wants_nsid {
+        terms.identity.nsid(view.generation())
+    } else {
+        None
+    };
     let nsid = nsid.as_ref().map(|text| text.as_bytes());
-    let mut reply = Reply::begin(out, &query, limit, view.limits.udp_size, nsid);
-    if view.limits.recursion_available {
+    let mut reply = Reply::begin(out, &query, limit, terms.limits.udp_size, nsid);
+    if terms.limits.recursion_available {
         reply.set_recursion_available();
     }
     Responder {
         query: &query,
         peer,
         view,
+        terms,
         now,
     }
-    .answer(worker, &mut reply);
+    .answer(tally, &mut reply);
     let (rcode, _) = reply.finish();
-    worker.count_query(transport, Some(query.qtype), rcode);
+    tally.count_query(transport, Some(query.qtype), rcode);
     Verdict::Reply
 }
 
@@ -141,6 +148,7 @@ struct Responder<'q> {
     query: &'q Query<'q>,
     peer: IpAddr,
     view: &'q View,
+    terms: &'q Terms,
     now: u64,
 }
 
@@ -157,7 +165,7 @@ enum Step {
 }
 
 impl Responder<'_> {
-    fn answer(&self, worker: &mut Worker, reply: &mut Reply<'_>) {
+    fn answer(&self, tally: &mut Tally, reply: &mut Reply<'_>) {
         let query = self.query;
         if query.edns.is_some_and(|edns| edns.version > 0) {
             return reply.set_rcode(Rcode::BadVers);
@@ -172,7 +180,7 @@ impl Responder<'_> {
             _ => return reply.set_rcode(Rcode::Refused),
         }
         let transfer = matches!(query.qtype, rtype::AXFR | rtype::IXFR);
-        let place = self.view.zones.locate(query.name).filter(|_| !transfer);
+        let place = self.terms.zones.locate(query.name).filter(|_| !transfer);
         let Some(place) = place else {
             reply.set_rcode(Rcode::Refused);
             if !transfer {
@@ -184,16 +192,19 @@ impl Responder<'_> {
             reply.set_rcode(Rcode::ServFail);
             return reply.set_ede(Ede::NotReady);
         }
-        if self.view.is_stale(self.now) {
+        if self
+            .view
+            .is_stale(self.now, self.terms.limits.stale_after_secs)
+        {
             reply.set_ede(Ede::StaleAnswer);
         }
         reply.set_authoritative();
-        self.follow(place, worker, reply);
+        self.follow(place, tally, reply);
     }
 
     /// `version.bind`, `id.server`, `hostname.bind`, where configured (RFC 4892).
     fn answer_chaos(&self, reply: &mut Reply<'_>) {
-        let text = self.view.identity.chaos(self.query.name);
+        let text = self.terms.identity.chaos(self.query.name);
         match text.filter(|_| matches!(self.query.qtype, rtype::TXT | rtype::ANY)) {
             Some(body) => {
                 reply.set_authoritative();
@@ -205,7 +216,7 @@ impl Responder<'_> {
 
     /// Looks the question up, then the targets of CNAMEs that lie in our zones; a circle is left before it closes,
     /// since no record may be there twice (RFC 2181, section 5).
-    fn follow(&self, place: Place<'_>, worker: &mut Worker, reply: &mut Reply<'_>) {
+    fn follow(&self, place: Place<'_>, tally: &mut Tally, reply: &mut Reply<'_>) {
         let mut targets: [Option<(Arc<Alias>, usize)>; LINKS_MAX] = Default::default();
         let mut place = place;
         for link in 0..=LINKS_MAX {
@@ -214,7 +225,7 @@ impl Responder<'_> {
                 None => (self.query.name, QUESTION_AT, Owner::Question),
                 Some((alias, at)) => (&alias.target, *at, Owner::At(*at)),
             };
-            match self.look_up(name, &place, owner, worker, reply) {
+            match self.look_up(name, &place, owner, tally, reply) {
                 Step::Done => return,
                 Step::NoData => return negative(place.zone, name, at, reply),
                 Step::Missing => {
@@ -227,7 +238,7 @@ impl Responder<'_> {
                     if next.target == *self.query.name || targets.iter().flatten().any(is_next) {
                         return;
                     }
-                    let next_place = self.view.zones.locate(&next.target);
+                    let next_place = self.terms.zones.locate(&next.target);
                     let (Some(next_place), Some(target)) = (next_place, targets.get_mut(link))
                     else {
                         return;
@@ -244,7 +255,7 @@ impl Responder<'_> {
         name: &QueryName,
         place: &Place<'_>,
         owner: Owner,
-        worker: &mut Worker,
+        tally: &mut Tally,
         reply: &mut Reply<'_>,
     ) -> Step {
         let labels = name.label_count();
@@ -260,7 +271,7 @@ impl Responder<'_> {
         let read = |node: &Node| {
             let (from, found) = (reply.offset(), node.find(name, prefix));
             let step = match found {
-                Found::Sets(sets) | Found::Host(sets) => self.add_set(sets, owner, worker, reply),
+                Found::Sets(sets) | Found::Host(sets) => self.add_set(sets, owner, tally, reply),
                 Found::Address { address, ttl } => match self.query.qtype {
                     rtype::A | rtype::ANY => {
                         let record = AddressRecord::new(ttl, address.into());
@@ -272,7 +283,7 @@ impl Responder<'_> {
                 Found::Srv(set) if matches!(self.query.qtype, rtype::SRV | rtype::ANY) => {
                     match set {
                         PortSet::All(srv) => add_srv(srv, owner, reply),
-                        PortSet::Kept(kept) => self.add_kept(kept, owner, worker, reply),
+                        PortSet::Kept(kept) => self.add_kept(kept, owner, tally, reply),
                     }
                     Step::Done
                 }
@@ -294,13 +305,7 @@ impl Responder<'_> {
         }
     }
 
-    fn add_set(
-        &self,
-        sets: &Sets,
-        owner: Owner,
-        worker: &mut Worker,
-        reply: &mut Reply<'_>,
-    ) -> Step {
+    fn add_set(&self, sets: &Sets, owner: Owner, tally: &mut Tally, reply: &mut Reply<'_>) -> Step {
         let qtype = self.query.qtype;
         let set = match qtype {
             rtype::ANY => sets.any(),
@@ -312,21 +317,21 @@ impl Responder<'_> {
             Some(Set::Fixed(body)) => reply.answer(body, 0, body.count(), owner),
             Some(Set::Srv(srv)) => add_srv(srv, owner, reply),
             Some(Set::Drawn(drawn)) => {
-                let picks = drawn.sampler.select(worker.draw(drawn.slot));
+                let picks = drawn.sampler.select(tally.draw(drawn.slot));
                 if let Some(first) = picks.first() {
-                    worker.count_answer(drawn.counts.get(first as usize).copied());
+                    tally.count_answer(drawn.counts.get(first as usize).copied());
                 }
                 for run in picks.runs() {
                     reply.answer(&drawn.body, run.start as usize, run.count as usize, owner);
                 }
             }
-            Some(Set::Kept(kept)) => self.add_kept(kept, owner, worker, reply),
+            Some(Set::Kept(kept)) => self.add_kept(kept, owner, tally, reply),
             Some(Set::Alias(alias)) => {
                 let at = reply.offset() + RDATA_AT;
                 reply.answer(&alias.body, 0, 1, owner);
                 if alias.addresses.get(qtype).is_some() {
                     // They are known only of a target that is not ours; there is nothing to follow.
-                    return self.add_set(&alias.addresses, Owner::At(at), worker, reply);
+                    return self.add_set(&alias.addresses, Owner::At(at), tally, reply);
                 }
                 if qtype != rtype::CNAME && qtype != rtype::ANY {
                     return Step::Follow(Arc::clone(alias), at);
@@ -337,7 +342,7 @@ impl Responder<'_> {
     }
 
     /// The records that this client keeps.
-    fn add_kept(&self, kept: &Kept, owner: Owner, worker: &mut Worker, reply: &mut Reply<'_>) {
+    fn add_kept(&self, kept: &Kept, owner: Owner, tally: &mut Tally, reply: &mut Reply<'_>) {
         let client = match Client::of(kept.sticky.by(), self.peer, self.query.edns.as_ref()) {
             Ok(client) => client,
             Err(MalformedSubnet) => return reply.reject(Rcode::FormErr),
@@ -346,7 +351,7 @@ impl Responder<'_> {
             reply.set_subnet(subnet);
         }
         if let Some(keeps) = kept.sticky.select(client.number) {
-            worker.count_answer(keeps.count);
+            tally.count_answer(keeps.count);
             let (first, count) = (keeps.run.start as usize, keeps.run.count as usize);
             reply.answer_srv(&kept.records, first, count, owner);
         }
@@ -362,7 +367,7 @@ impl Responder<'_> {
     ) -> Step {
         let namespace = name.suffix(place.zone.label_count() + 2);
         let known =
-            self.view.limits.pods_unverified && self.view.store.find(namespace, |_| ()).is_some();
+            self.terms.limits.pods_unverified && self.view.store.find(namespace, |_| ()).is_some();
         let Some(address) = address_of_label(name.label(0)).filter(|_| known) else {
             return Step::Missing;
         };

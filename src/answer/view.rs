@@ -1,29 +1,42 @@
 //! What a query may see.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use crate::store::Store;
 use crate::wire::{Body, BodyBuilder, QueryName};
 use crate::zone::Zones;
 
-/// Store, zones, identity and limits; shared by all workers, written by the engine alone.
+/// The published names, and the terms in force; shared by all workers, written by the engine alone.
 #[derive(Debug)]
 pub struct View {
     /// The published names.
     pub store: Store,
-    /// The names that are ours.
-    pub zones: Zones,
-    /// What is told of this server.
-    pub identity: Identity,
-    /// What an answer may be.
-    pub limits: Limits,
+    /// Where the terms in force stand, to be compared with and never looked into: a worker that holds others takes
+    /// these. Terms are not freed while a worker holds them, so no other terms stand where its own do.
+    in_force: AtomicPtr<Terms>,
+    /// The terms in force. Taken by the engine when it sets others, and by a worker when it takes them, once each; an
+    /// answer takes no lock.
+    terms: Mutex<Arc<Terms>>,
     synced: AtomicBool,
     /// Seconds since the epoch at which the source was lost; 0 while it is not.
     lost_at: AtomicU64,
     /// What is answered was known to an earlier process, and has not been read since.
     restored: AtomicBool,
     generation: AtomicU64,
+}
+
+/// On what terms answers are made. They never change: a configuration that is read anew puts others in their place, and
+/// each answer is made on those of one configuration.
+#[derive(Debug)]
+pub struct Terms {
+    /// The names that are ours.
+    pub zones: Zones,
+    /// What is told of this server.
+    pub identity: Identity,
+    /// What an answer may be.
+    pub limits: Limits,
 }
 
 /// Limits and options of answers.
@@ -75,6 +88,16 @@ impl Identity {
         }
     }
 
+    /// `<replica>/<generation>`; `None` where no id is configured. Made for those who ask: rare.
+    pub(super) fn nsid(&self, generation: u64) -> Option<String> {
+        if self.id.is_empty() {
+            return None;
+        }
+        let mut text = self.id.clone();
+        let _ = write!(text, "/{generation}");
+        Some(text)
+    }
+
     pub(super) fn chaos(&self, name: &QueryName) -> Option<&Body> {
         match name.as_wire() {
             b"\x07version\x04bind\x00" => self.chaos_version.as_ref(),
@@ -87,15 +110,53 @@ impl Identity {
 impl View {
     /// A view of `store` and `zones`: not synced, generation 0.
     pub fn new(store: Store, zones: Zones, identity: Identity, limits: Limits) -> Self {
-        Self {
-            store,
+        let terms = Arc::new(Terms {
             zones,
             identity,
             limits,
+        });
+        Self {
+            store,
+            in_force: AtomicPtr::new(Arc::as_ptr(&terms).cast_mut()),
+            terms: Mutex::new(terms),
             synced: AtomicBool::new(false),
             lost_at: AtomicU64::new(0),
             restored: AtomicBool::new(false),
             generation: AtomicU64::new(0),
+        }
+    }
+
+    /// The terms in force.
+    pub fn terms(&self) -> Arc<Terms> {
+        // Whoever panicked holding it had not begun to write, or was done: one pointer is written.
+        Arc::clone(&self.terms.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts these terms in force, for every answer that begins after this.
+    pub fn set_terms(&self, terms: Arc<Terms>) {
+        let place = Arc::as_ptr(&terms).cast_mut();
+        *self.terms.lock().unwrap_or_else(PoisonError::into_inner) = terms;
+        self.in_force.store(place, Ordering::Release);
+    }
+
+    /// The terms in force, for a worker that holds `known`: it keeps them in one comparison as long as nothing changed.
+    pub(super) fn renew<'w>(&self, known: &'w mut Option<Arc<Terms>>) -> &'w Terms {
+        let place = known.as_ref().map_or(std::ptr::null(), Arc::as_ptr);
+        if place != self.in_force.load(Ordering::Acquire).cast_const() {
+            self.take_terms(known);
+        }
+        known.get_or_insert_with(|| self.terms())
+    }
+
+    /// Who has terms does not wait for the engine, which is setting others: for one more answer the old ones are in force.
+    #[cold]
+    fn take_terms(&self, known: &mut Option<Arc<Terms>>) {
+        match self.terms.try_lock() {
+            Ok(terms) => *known = Some(Arc::clone(&terms)),
+            Err(TryLockError::Poisoned(poisoned)) => {
+                *known = Some(Arc::clone(&poisoned.into_inner()))
+            }
+            Err(TryLockError::WouldBlock) => {}
         }
     }
 
@@ -109,12 +170,10 @@ impl View {
         self.synced.store(true, Ordering::Release);
     }
 
-    /// Whether the source has been lost for longer than the limit, or has not been read by this process at all.
-    pub fn is_stale(&self, now_secs: u64) -> bool {
+    /// Whether the source has been lost for at least `after_secs`, or has not been read by this process at all.
+    pub fn is_stale(&self, now_secs: u64, after_secs: u64) -> bool {
         let lost_at = self.lost_at.load(Ordering::Relaxed);
-        lost_at != 0
-            && (now_secs.saturating_sub(lost_at) >= self.limits.stale_after_secs
-                || self.is_restored())
+        lost_at != 0 && (now_secs.saturating_sub(lost_at) >= after_secs || self.is_restored())
     }
 
     /// Seconds since the source was lost; 0 while it is not.
@@ -157,15 +216,5 @@ impl View {
     /// One more publication.
     pub fn set_generation(&self, generation: u64) {
         self.generation.store(generation, Ordering::Relaxed);
-    }
-
-    /// `<replica>/<generation>`; `None` where no id is configured. Made for those who ask: rare.
-    pub(super) fn nsid(&self) -> Option<String> {
-        if self.identity.id.is_empty() {
-            return None;
-        }
-        let mut text = self.identity.id.clone();
-        let _ = write!(text, "/{}", self.generation());
-        Some(text)
     }
 }

@@ -1,9 +1,9 @@
-//! Chance and counts of one caller.
+//! What one caller keeps: the terms it answers on, chance and counts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::Transport;
+use super::{Terms, Transport, View};
 use crate::wire::{Rcode, rtype};
 use crate::zone::draw::{draw, mix64, seed_of};
 
@@ -27,9 +27,17 @@ pub const TYPES: [(u16, &str); 10] = [
 const CHUNK: usize = 1024;
 const CHUNKS_MAX: usize = 4096;
 
-/// Chance and counts of one caller of [`super::respond`].
+/// What one caller of [`super::respond`] keeps from answer to answer.
 #[derive(Debug)]
 pub struct Worker {
+    /// Those its last answer was made on.
+    terms: Option<Arc<Terms>>,
+    tally: Tally,
+}
+
+/// Chance and counts.
+#[derive(Debug)]
+pub(super) struct Tally {
     seed: u64,
     /// By slot: how many draws were made. Grows when a slot is drawn for the first time.
     draws: Vec<u64>,
@@ -142,18 +150,28 @@ impl Worker {
     /// A worker whose draws follow from `seed`, which should differ from worker to worker.
     pub fn new(seed: u64) -> Self {
         Self {
-            seed,
-            draws: Vec::new(),
-            common: 0,
-            counts: Arc::default(),
+            terms: None,
+            tally: Tally {
+                seed,
+                draws: Vec::new(),
+                common: 0,
+                counts: Arc::default(),
+            },
         }
     }
 
     /// Its counts, to be read by others.
     pub fn counts(&self) -> Arc<Counts> {
-        Arc::clone(&self.counts)
+        Arc::clone(&self.tally.counts)
     }
 
+    /// What an answer is made with: the terms in force, chance and counts.
+    pub(super) fn begin(&mut self, view: &View) -> (&Terms, &mut Tally) {
+        (view.renew(&mut self.terms), &mut self.tally)
+    }
+}
+
+impl Tally {
     /// The next draw of a slot, or of the common sequence.
     pub(super) fn draw(&mut self, slot: Option<u32>) -> u64 {
         let Some(slot) = slot else {

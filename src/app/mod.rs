@@ -4,6 +4,7 @@
 //! Integration tests start the same thing on port 0. Nothing is decided here: each module gets its own settings
 //! (made in `settings`) and the ends of the channels that join it to its neighbours.
 
+mod reload;
 mod replace;
 mod reports;
 mod settings;
@@ -33,6 +34,7 @@ use crate::store;
 use crate::upstream::{self, Upstream, Wanted};
 use crate::wire::NameError;
 
+pub use reload::{Live, ReloadError};
 pub use replace::{Predecessor, ReplaceError};
 
 /// Where objects come from.
@@ -66,6 +68,7 @@ pub struct Running {
     state: Option<Keeper>,
     snapshot: Option<snapshot::Kept>,
     offer: Option<replace::Offer>,
+    live: Option<Live>,
 }
 
 /// What lets the source feed the engine; it stops when this is dropped.
@@ -178,11 +181,10 @@ pub async fn start_as(
         mut inherited,
         predecessor,
     } = birth;
-    let bound = server::bind_or_take(&settings::server(config), &mut inherited)
+    let mut bound = server::bind_or_take(&settings::server(config), &mut inherited)
         .await
         .map_err(StartError::Dns)?;
-    let token = settings::token(config)?;
-    let admin = admin::bind_or_take(&settings::admin(config, token), &mut inherited)
+    let admin = admin::bind_or_take(&settings::admin(config)?, &mut inherited)
         .await
         .map_err(StartError::Http)?;
     let dns = bound.addresses();
@@ -245,7 +247,10 @@ pub async fn start_as(
     let threads = tokio::runtime::Handle::current().metrics().num_workers();
     let streams: Vec<Worker> = (0..threads.max(1)).map(|_| worker()).collect();
     let counts = workers.iter().chain(&streams).map(Worker::counts).collect();
-    let counters = bound.counters();
+    if let Some(settings) = settings::tap(config) {
+        bound.copy_to(settings).map_err(StartError::Thread)?;
+    }
+    let (counters, tcp) = (bound.counters(), bound.tcp_limits());
     let of_server = Arc::clone(&view);
     let mut server = Begin::of(move || {
         let server = bound.start(of_server, workers, streams);
@@ -254,7 +259,7 @@ pub async fn start_as(
     if predecessor.is_none() {
         server.begin()?;
     }
-    let (http, api) = (admin.http(), admin.api());
+    let (http, api, rules) = (admin.http(), admin.api(), admin.rules());
     // Begun before HTTP is answered, which tells how it fares; manifests are read after, and sockets are bound by then.
     let (watches, source) = match source {
         Source::Kubernetes(settings) => {
@@ -266,6 +271,16 @@ pub async fn start_as(
             (None, source)
         }
     };
+    let live = Live::new(
+        config.clone(),
+        reload::Ends {
+            engine: engine.clone(),
+            dns: dns.clone(),
+            tcp,
+            rules,
+            deny: upstream.as_ref().map(Upstream::deny),
+        },
+    );
     let sources = admin::Sources {
         engine: engine.clone(),
         view: Arc::clone(&view),
@@ -276,6 +291,7 @@ pub async fn start_as(
         resolver: worker(),
         watches: watches.as_ref().map(|watches| Arc::clone(&watches.status)),
         snapshot: snapshot.as_ref().map(snapshot::Keeping::counters),
+        reloads: live.reloads(),
     };
     let mut admin = Begin::of(move || Ok(admin.start(sources)));
     if predecessor.is_none() {
@@ -319,6 +335,7 @@ pub async fn start_as(
         state,
         snapshot,
         offer,
+        live: Some(live),
     })
 }
 
@@ -334,6 +351,11 @@ impl Running {
             Some(offer) => offer.replaced().await,
             None => std::future::pending().await,
         }
+    }
+
+    /// What puts another configuration in force, for the one who does; `None` when it was taken before.
+    pub fn take_live(&mut self) -> Option<Live> {
+        self.live.take()
     }
 
     /// Stops politely: what has arrived is answered, for `drain` at the most.

@@ -13,7 +13,6 @@ use crate::{admin, answer, engine, kubernetes, objects, server, upstream};
 
 pub(super) fn server(config: &Config) -> server::Settings {
     let cores = || thread::available_parallelism().map_or(1, usize::from);
-    let connections = config.limits.tcp_connections;
     server::Settings {
         listen: config.listen.clone(),
         workers: config.workers.map_or_else(cores, usize::from),
@@ -25,28 +24,43 @@ pub(super) fn server(config: &Config) -> server::Settings {
             },
             ..server::UdpSettings::default()
         },
-        tcp: server::TcpSettings {
-            connections,
-            // One network may take half: the rest of the cluster still gets in.
-            connections_per_prefix: connections.div_ceil(2),
-            idle: config.limits.tcp_idle,
-            message: config.limits.tcp_message,
-            ..server::TcpSettings::default()
-        },
+        tcp: tcp(config),
     }
 }
 
-pub(super) fn admin(config: &Config, token: Option<String>) -> admin::Settings {
-    admin::Settings {
+pub(super) fn tcp(config: &Config) -> server::TcpSettings {
+    let connections = config.limits.tcp_connections;
+    server::TcpSettings {
+        connections,
+        // One network may take half: the rest of the cluster still gets in.
+        connections_per_prefix: connections.div_ceil(2),
+        idle: config.limits.tcp_idle,
+        message: config.limits.tcp_message,
+        ..server::TcpSettings::default()
+    }
+}
+
+pub(super) fn admin(config: &Config) -> Result<admin::Settings, StartError> {
+    Ok(admin::Settings {
         http: config.http,
         api: config.api.listen,
-        token,
-        actions: config.api.actions,
-        unready_after: config.unready_after,
-    }
+        rules: rules(config)?,
+    })
 }
 
-pub(super) fn token(config: &Config) -> Result<Option<String>, StartError> {
+pub(super) fn rules(config: &Config) -> Result<admin::Rules, StartError> {
+    let token = token(config)?;
+    let Config {
+        api, unready_after, ..
+    } = config;
+    Ok(admin::Rules::new(
+        token.as_deref(),
+        api.actions,
+        *unready_after,
+    ))
+}
+
+fn token(config: &Config) -> Result<Option<String>, StartError> {
     let Some(path) = &config.api.token_file else {
         return Ok(None);
     };
@@ -87,6 +101,25 @@ fn instance(config: &Config) -> String {
         true => "shiftdns".to_owned(),
         false => name,
     }
+}
+
+pub(super) fn terms(config: &Config) -> Result<answer::Terms, NameError> {
+    Ok(answer::Terms {
+        zones: zones(config)?,
+        identity: identity(config),
+        limits: limits(config),
+    })
+}
+
+/// `None`: nothing is copied.
+pub(super) fn tap(config: &Config) -> Option<server::TapSettings> {
+    let socket = config.dnstap.socket.clone()?;
+    let named = config.dnstap.identity.clone();
+    Some(server::TapSettings {
+        socket,
+        identity: named.unwrap_or_else(|| instance(config)),
+        version: concat!("shiftdns ", env!("CARGO_PKG_VERSION")).to_owned(),
+    })
 }
 
 pub(super) fn identity(config: &Config) -> answer::Identity {

@@ -32,6 +32,8 @@ pub(super) fn serve(flags: &Flags) -> anyhow::Result<()> {
     let runtime = runtime(&config)?;
     let served = runtime.block_on(async {
         let mut stop = Stop::new()?;
+        // From the beginning: unheard, it would end the process.
+        let hangup = unix::signal(SignalKind::hangup()).context("cannot listen for signals")?;
         if flags.replace {
             take_over(&config, &mut birth).await?;
         }
@@ -47,8 +49,15 @@ pub(super) fn serve(flags: &Flags) -> anyhow::Result<()> {
             Arc::clone(&supervisor).attend(running.engine.clone(), Arc::clone(&running.view));
         let attending = tokio::spawn(attend);
         let engine = running.engine.clone();
+        let live = running
+            .take_live()
+            .context("the configuration is followed once")?;
         let signal = tokio::select! {
             signal = stop.wait() => Some(signal),
+            followed = live.follow(flags.clone(), hangup) => {
+                followed.context("cannot watch the configuration")?;
+                bail!("the configuration is not followed any more")
+            }
             () = engine.ended() => bail!("the engine has ended; names can no longer change"),
             () = running.replaced() => None,
         };

@@ -12,8 +12,8 @@ use serde_saphyr::Spanned;
 
 use super::file::{self, Defaults, File, List, Source};
 use super::{
-    Api, Config, ConfigError, CpuAffinity, EmptyService, Flags, Identity, Kubernetes, Limits, Pods,
-    Soa, Ttl, text,
+    Api, Config, ConfigError, CpuAffinity, Dnstap, EmptyService, Flags, Identity, Kubernetes,
+    Limits, Pods, Soa, Ttl, text,
 };
 use crate::model::{
     AnswerMode, DURATION_WORDS, OnFailure, Origin, Policy, Problem, RollbackMode, Strategy,
@@ -275,6 +275,7 @@ impl Check {
                     .identity(&asked(&file.identity.version, "identity.version"))
                     .filter(|version| version != "refused"),
             },
+            dnstap: self.dnstap(&file.dnstap),
         }
     }
 
@@ -578,6 +579,18 @@ impl Check {
             );
         }
         Some(from.value.clone()).filter(|text| !text.is_empty())
+    }
+
+    fn dnstap(&mut self, asked_for: &file::Dnstap) -> Dnstap {
+        let socket = asked(&asked_for.socket, "dnstap.socket");
+        if !socket.value.is_empty() && !cfg!(feature = "dnstap") {
+            let text = "this program was built without it; build it with `--features dnstap`";
+            self.refuse(socket.line, socket.key, text.to_owned());
+        }
+        Dnstap {
+            socket: path(&socket.value),
+            identity: Some(asked_for.identity.clone()).filter(|name| !name.is_empty()),
+        }
     }
 
     fn policy(&mut self, defaults: &Defaults) -> Policy {

@@ -52,6 +52,7 @@ pub struct File {
     pub reserved_namespaces: List,
     pub address_deny: List,
     pub identity: Identity,
+    pub dnstap: Dnstap,
 }
 
 /// `api`
@@ -167,6 +168,23 @@ pub struct Identity {
     pub version: Spanned<String>,
 }
 
+/// `dnstap`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+pub struct Dnstap {
+    pub socket: Spanned<String>,
+    pub identity: String,
+}
+
+impl Default for Dnstap {
+    fn default() -> Self {
+        Self {
+            socket: said(""),
+            identity: String::new(),
+        }
+    }
+}
+
 impl Default for File {
     fn default() -> Self {
         Self {
@@ -201,6 +219,7 @@ impl Default for File {
             reserved_namespaces: list(&["svc", "pod"]),
             address_deny: list(&["127.0.0.0/8", "169.254.0.0/16", "::1/128"]),
             identity: Identity::default(),
+            dnstap: Dnstap::default(),
         }
     }
 }

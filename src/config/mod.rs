@@ -20,12 +20,14 @@ use thiserror::Error;
 use crate::model::{Policy, Problem};
 use crate::objects::LabelSelector;
 
+mod changed;
 mod check;
 mod file;
 mod flags;
 mod render;
 mod text;
 
+pub use changed::{Changes, Effect, changes, keys, without_restart};
 pub use file::File;
 pub use flags::Flags;
 pub use render::render;
@@ -91,6 +93,17 @@ pub struct Config {
     pub address_deny: Vec<IpNet>,
     /// What the server tells about itself.
     pub identity: Identity,
+    /// Who gets a copy of what is asked and answered.
+    pub dnstap: Dnstap,
+}
+
+/// Copies of queries and answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dnstap {
+    /// The Unix socket of the receiver; `None`: nothing is copied.
+    pub socket: Option<PathBuf>,
+    /// What this server is called there; `None`: by its id, else by its host.
+    pub identity: Option<String>,
 }
 
 /// The listener that tells who runs what.

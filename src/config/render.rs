@@ -19,6 +19,7 @@ pub fn render(config: &Config) -> String {
         defaults,
         limits,
         identity,
+        dnstap,
         ..
     } = config;
     let source = match &config.manifests {
@@ -41,6 +42,7 @@ pub fn render(config: &Config) -> String {
         .version
         .as_deref()
         .map_or("refused".to_owned(), quoted);
+    let tap_socket = dnstap.socket.as_deref().map(shown).unwrap_or_default();
     let selector = config.namespace_selector.as_ref();
     let selector = selector.map(ToString::to_string).unwrap_or_default();
     let lines = [
@@ -111,6 +113,12 @@ pub fn render(config: &Config) -> String {
             quoted(identity.id.as_deref().unwrap_or_default())
         ),
         format!("  version: {version}"),
+        "dnstap:".to_owned(),
+        format!("  socket: {}", quoted(&tap_socket)),
+        format!(
+            "  identity: {}",
+            quoted(dnstap.identity.as_deref().unwrap_or_default())
+        ),
     ];
     lines.join("\n") + "\n"
 }

@@ -119,6 +119,7 @@ limits: {endpointsPerService: 1, endpointsPerNamespace: 2, tcpConnections: 3, tc
 reservedNamespaces: [com]
 addressDeny: []
 identity: {id: dns-1, version: \"1.0\"}
+dnstap: {identity: dns-1}
 ";
     let expected = Config {
         zones: vec!["example.com".into(), "cluster.local".into()],
@@ -196,6 +197,10 @@ identity: {id: dns-1, version: \"1.0\"}
         identity: Identity {
             id: Some("dns-1".into()),
             version: Some("1.0".into()),
+        },
+        dnstap: Dnstap {
+            socket: None,
+            identity: Some("dns-1".into()),
         },
     };
     assert_eq!(loaded(text, ""), Ok(expected.clone()));
@@ -482,6 +487,21 @@ fn what_is_not_built_is_refused_and_never_ignored() {
 }
 
 #[test]
+fn dnstap_is_refused_where_it_is_not_built_in() {
+    let text = "dnstap: {socket: /run/tap.sock}";
+    if cfg!(feature = "dnstap") {
+        let config = loaded(&format!("{HEADER}{text}"), "").expect("it is built in");
+        assert_eq!(config.dnstap.socket, Some("/run/tap.sock".into()));
+        assert_eq!(loaded(&render(&config), ""), Ok(config));
+    } else {
+        refused(
+            text,
+            "shiftdns.yaml:3: dnstap.socket: this program was built without it; build it with `--features dnstap`",
+        );
+    }
+}
+
+#[test]
 fn a_default_strategy_is_one_that_every_service_can_have() {
     for (strategy, why) in [
         (
@@ -734,6 +754,7 @@ prop_compose! {
             reserved_namespaces: namespaces.into_iter().collect(),
             address_deny: nets.into_iter().collect(),
             identity: Identity { id: text(&texts.0), version: text(&texts.2) },
+            dnstap: Dnstap { socket: None, identity: text(&texts.1) },
         }
     }
 }

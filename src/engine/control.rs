@@ -24,9 +24,10 @@ use tracing::{debug, error, info, warn};
 use super::history::Happened;
 use super::waiting::Waiting;
 use super::{
-    Acted, Applied, Detail, Engine, Intent, IntentError, Known, Plan, Report, Subject, Summary,
-    Totals,
+    Acted, Applied, ConfigureError, Detail, Engine, Intent, IntentError, Known, Plan, Report,
+    Settings, Subject, Summary, Totals,
 };
+use crate::answer::Terms;
 use crate::model::{Problem, Resolved, ServiceKey};
 use crate::objects::Change;
 use crate::rollout::{Memory, Transition};
@@ -76,6 +77,13 @@ pub enum Event {
     SourceBack,
     /// What was learned of names outside our zones: of each, all that is known of it.
     Resolved(Vec<(Name, Resolved)>),
+    /// The configuration was read anew; answered when all of it is published.
+    Configure(
+        Box<(Settings, Terms)>,
+        oneshot::Sender<Result<(), ConfigureError>>,
+    ),
+    /// What of the configuration is not in force, all of it at this moment.
+    ConfigProblems(Vec<Problem>),
     /// All services.
     List(oneshot::Sender<Vec<Arc<Summary>>>),
     /// One service.
@@ -133,6 +141,19 @@ impl Handle {
     /// When the engine has stopped.
     pub async fn send(&self, event: Event) -> Result<(), Stopped> {
         self.0.send(event).await.map_err(|_| Stopped)
+    }
+
+    /// Puts other settings and terms in force; answered when every name is as they want it.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn configure(
+        &self,
+        settings: Settings,
+        terms: Terms,
+    ) -> Result<Result<(), ConfigureError>, Stopped> {
+        let configured = Box::new((settings, terms));
+        self.ask(|reply| Event::Configure(configured, reply)).await
     }
 
     /// All services.
@@ -361,6 +382,13 @@ impl Loop {
                 let started = Instant::now();
                 log_published(&self.engine.learn(learned, now()), started);
             }
+            Event::Configure(configured, reply) => {
+                let started = Instant::now();
+                let (settings, terms) = *configured;
+                let applied = self.engine.configure(settings, terms, now());
+                drop(reply.send(applied.map(|applied| log_published(&applied, started))));
+            }
+            Event::ConfigProblems(problems) => self.engine.set_config_problems(problems),
             // Who asked may have gone; then the answer goes nowhere.
             Event::List(reply) => drop(reply.send(self.engine.list())),
             Event::Detail(key, reply) => {

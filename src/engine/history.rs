@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 
 use crate::model::ServiceKey;
-use crate::rollout::{ChangeKind, RolloutResult, State, Transition};
+use crate::rollout::{Cause, ChangeKind, RolloutResult, State, Transition};
 
 /// Transitions kept of a service: some five roll-outs, at about six each.
 const TRANSITIONS_MAX: usize = 32;
@@ -98,6 +98,25 @@ impl Durations {
     pub fn iter(&self) -> impl Iterator<Item = (ChangeKind, RolloutResult, &Took)> {
         let all = self.0.iter();
         all.map(|((kind, result), duration)| (*kind, *result, duration))
+    }
+}
+
+/// How often traffic was shifted back from a revision that failed or was given up, by cause.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flips(BTreeMap<Cause, u64>);
+
+impl Flips {
+    /// Counts the transition if traffic is shifted back by it. What had failed before this process began is not counted.
+    pub(super) fn add(&mut self, transition: &Transition) {
+        let is_one = transition.to == State::Aborted && transition.from.is_some();
+        if let Some(cause) = transition.cause.filter(|_| is_one) {
+            *self.0.entry(cause).or_default() += 1;
+        }
+    }
+
+    /// How often for this cause.
+    pub fn of(&self, cause: Cause) -> u64 {
+        self.0.get(&cause).copied().unwrap_or_default()
     }
 }
 

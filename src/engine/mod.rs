@@ -31,6 +31,9 @@ mod hold;
 mod restore;
 mod schedule;
 
+// A configuration that is read anew.
+mod configure;
+
 // People: what they ask, and what they are told.
 mod history;
 mod intents;
@@ -48,7 +51,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::answer::View;
+use crate::answer::{Terms, View};
 use crate::model::{Policy, Problem, ServiceKey, ServiceView};
 use crate::objects::{self, Change, Dirty, Index, Kind};
 use crate::records::{self, Records, Shape};
@@ -68,8 +71,9 @@ use schedule::Schedule;
 use slots::ServiceSlots;
 use targets::Targets;
 
+pub use configure::ConfigureError;
 pub use drains::Drain;
-pub use history::{DURATION_BOUNDS, Durations, ResultCount, Took};
+pub use history::{DURATION_BOUNDS, Durations, Flips, ResultCount, Took};
 pub use intents::{Acted, Intent, IntentError};
 pub use moves::Subject;
 pub use plan::{Edit, Place, Plan};
@@ -91,7 +95,7 @@ pub enum Pods {
     Verified,
 }
 
-/// What the engine is told once.
+/// What the engine is told at its beginning, and when the configuration is read anew.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// What of the cluster is served.
@@ -119,6 +123,8 @@ pub struct Engine {
     settings: Settings,
     index: Index,
     view: Arc<View>,
+    /// Those that are in force there.
+    terms: Arc<Terms>,
     publisher: Publisher,
     services: BTreeMap<ServiceKey, Box<Service>>,
     reverse: ReverseNames,
@@ -130,6 +136,8 @@ pub struct Engine {
     /// Those of the index and of the source, as they were last counted among `problems`.
     index_problems: Vec<Problem>,
     source_problems: Vec<Problem>,
+    /// What of the configuration is not in force, and why.
+    config_problems: Vec<Problem>,
     /// Kinds of which no whole list has been read.
     missing_kinds: BTreeSet<Kind>,
     generation: u64,
@@ -154,6 +162,7 @@ pub struct Engine {
     /// Services that were evaluated while the source was lost: what was seen then is told when it is back.
     untold: BTreeSet<ServiceKey>,
     durations: Durations,
+    flips: Flips,
     programming: Programming,
     /// When the changes of the last batch had happened.
     triggered: Vec<Timestamp>,
@@ -216,11 +225,13 @@ impl Engine {
         publisher: Publisher,
     ) -> Result<Self, NameError> {
         let is_reverse = |zone: &Zone| zone.kind != ZoneKind::Cluster;
-        let has_reverse = view.zones.iter().any(is_reverse);
+        let terms = view.terms();
+        let has_reverse = terms.zones.iter().any(is_reverse);
         let mut engine = Self {
             index: Index::new(settings.objects.clone()),
             settings,
             view,
+            terms,
             publisher,
             services: BTreeMap::new(),
             has_reverse,
@@ -230,6 +241,7 @@ impl Engine {
             problems: Problems::default(),
             index_problems: Vec::new(),
             source_problems: Vec::new(),
+            config_problems: Vec::new(),
             missing_kinds: Kind::ALL.into_iter().collect(),
             generation: 0,
             schedule: Schedule::default(),
@@ -245,11 +257,12 @@ impl Engine {
             moves: Moves::default(),
             untold: BTreeSet::new(),
             durations: Durations::default(),
+            flips: Flips::default(),
             programming: Programming::default(),
             triggered: Vec::new(),
         };
         let addresses = &engine.settings.name_server;
-        for zone in engine.view.zones.iter() {
+        for zone in engine.terms.zones.iter() {
             for (name, node) in zone.own_nodes(addresses)? {
                 engine.publisher.publish(&name, &zone.name, Some(node));
             }
@@ -410,7 +423,7 @@ impl Engine {
         if changed.any() {
             self.generation = generation;
             self.view.set_generation(generation);
-            self.view.zones.bump_serials(secs(now));
+            self.terms.zones.bump_serials(secs(now));
         }
         Applied {
             generation: self.generation,
@@ -631,6 +644,7 @@ impl Engine {
             objects: self.index.counts(),
             problems: self.problems.count(),
             durations: self.durations.clone(),
+            flips: self.flips.clone(),
             programming: self.programming,
         }
     }

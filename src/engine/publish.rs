@@ -123,7 +123,7 @@ impl Engine {
         let records = self.compiled(view, outcome);
         let target = self.outside(&records);
         self.targets.want(&view.key, target);
-        let zones = self.view.zones.clusters().count();
+        let zones = self.terms.zones.clusters().count();
         let slots = match &records.content {
             Content::Names(names) if !names.versions.is_empty() => {
                 let from = &mut self.slots;
@@ -153,10 +153,10 @@ impl Engine {
         records: &Records,
         generation: u64,
     ) -> Changed {
-        let view = Arc::clone(&self.view);
+        let terms = Arc::clone(&self.terms);
         service.generation = generation;
         let mut changed = Changed::default();
-        for zone in view.zones.clusters() {
+        for zone in terms.zones.clusters() {
             let Some(name) = zone::service_name(&records.key, &zone.name) else {
                 continue;
             };
@@ -264,6 +264,7 @@ impl Engine {
         for transition in &transitions {
             service.history.add(transition);
             self.durations.add(transition);
+            self.flips.add(transition);
             if !history::is_first_sight_at_rest(transition) {
                 self.happened.push(Happened {
                     service: view.key.clone(),
@@ -312,9 +313,9 @@ impl Engine {
         generation: u64,
         problems: &mut Vec<Problem>,
     ) -> Changed {
-        let view = Arc::clone(&self.view);
+        let terms = Arc::clone(&self.terms);
         let mut nodes = Vec::with_capacity(1);
-        for (zone, slots) in view.zones.clusters().zip(slots) {
+        for (zone, slots) in terms.zones.clusters().zip(slots) {
             let encoded = zone::encode(records, &zone.name, slots, service.generation);
             match encoded {
                 Some(encoded) => {
@@ -353,8 +354,8 @@ impl Engine {
         self.targets.want(key, None);
         self.memory_news.insert(key.clone());
         let mut changed = Changed::default();
-        let view = Arc::clone(&self.view);
-        for zone in view.zones.clusters() {
+        let terms = Arc::clone(&self.terms);
+        for zone in terms.zones.clusters() {
             if let Some(name) = zone::service_name(key, &zone.name) {
                 changed.add(self.publisher.publish(&name, &zone.name, None));
             }
@@ -367,7 +368,7 @@ impl Engine {
         changed
     }
 
-    fn publish_reverse(&mut self, touched: &[IpAddr]) -> Changed {
+    pub(super) fn publish_reverse(&mut self, touched: &[IpAddr]) -> Changed {
         let mut changed = Changed::default();
         for address in touched {
             if let Some((name, apex, node)) = self.reverse_node(&self.reverse, *address) {
@@ -384,9 +385,9 @@ impl Engine {
         address: IpAddr,
     ) -> Option<(Name, Name, Option<Node>)> {
         let name = zone::reverse_name(address)?;
-        let place = self.view.zones.locate(&(&name).into())?;
+        let place = self.terms.zones.locate(&(&name).into())?;
         let apex = place.zone.name.clone();
-        let origin = &self.view.zones.clusters().next()?.name;
+        let origin = &self.terms.zones.clusters().next()?.name;
         let node = reverse.node(address, origin, self.settings.records.ttl_cluster_ip);
         Some((name, apex, node))
     }
@@ -397,8 +398,8 @@ impl Engine {
             return changed;
         }
         let existing: BTreeSet<&str> = self.index.namespaces().collect();
-        let view = Arc::clone(&self.view);
-        for zone in view.zones.clusters() {
+        let terms = Arc::clone(&self.terms);
+        for zone in terms.zones.clusters() {
             for namespace in dirty {
                 let exists = existing.contains(&**namespace);
                 for (name, node) in self.namespace_names(zone, namespace) {
@@ -438,8 +439,8 @@ impl Engine {
     pub(super) fn publish_pod(&mut self, namespace: &str, address: IpAddr) -> Changed {
         let mut changed = Changed::default();
         let exists = self.index.pod_exists(namespace, address);
-        let view = Arc::clone(&self.view);
-        for zone in view.zones.clusters() {
+        let terms = Arc::clone(&self.terms);
+        for zone in terms.zones.clusters() {
             if let Some(name) = self.pod_name(zone, namespace, address) {
                 let node = exists.then(|| self.pod_node(address));
                 changed.add(self.publisher.publish(&name, &zone.name, node));

@@ -18,7 +18,7 @@ impl Engine {
         let mut nodes = BTreeMap::new();
         let mut reverse = ReverseNames::default();
         let addresses = &self.settings.name_server;
-        for zone in self.view.zones.iter() {
+        for zone in self.terms.zones.iter() {
             nodes.extend(zone.own_nodes(addresses).unwrap_or_default());
             for namespace in self.index.namespaces() {
                 for (name, node) in self.namespace_names(zone, namespace) {
@@ -51,8 +51,8 @@ impl Engine {
             reverse.replace(key, &Claims::default(), &claims);
             let slots = service
                 .slots
-                .known(&outcome, self.view.zones.clusters().count());
-            for (zone, slots) in self.view.zones.clusters().zip(&slots) {
+                .known(&outcome, self.terms.zones.clusters().count());
+            for (zone, slots) in self.terms.zones.clusters().zip(&slots) {
                 let encoded = zone::encode(&records, &zone.name, slots, service.generation);
                 nodes.extend(encoded.and_then(|e| Some((e.name, e.node?))));
             }
@@ -67,7 +67,7 @@ impl Engine {
     }
 
     fn published_nodes(&self, key: &ServiceKey) -> Vec<(Name, Node)> {
-        let names = self.view.zones.clusters();
+        let names = self.terms.zones.clusters();
         let names = names.filter_map(|zone| zone::service_name(key, &zone.name));
         names
             .filter_map(|name| {

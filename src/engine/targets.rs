@@ -5,6 +5,7 @@
 //! into the records of a service both when a change is published and when everything is compiled from scratch.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 
@@ -101,7 +102,11 @@ impl Engine {
         } = &mut records.content
         {
             if let Some(known) = known {
+                // They were looked up when other addresses may have been denied.
+                let deny = &self.settings.objects.address_deny;
+                let is_denied = |address: &IpAddr| deny.iter().any(|net| net.contains(address));
                 addresses.clone_from(&known.addresses);
+                addresses.retain(|address| !is_denied(address));
             }
             if addresses.is_empty() {
                 // Caches take it for all there is, and it may be more in a moment.
@@ -127,7 +132,7 @@ impl Engine {
         let name = Name::parse(target)
             .ok()
             .filter(|_| self.settings.upstream)?;
-        let is_ours = self.view.zones.locate(&QueryName::from(&name)).is_some();
+        let is_ours = self.terms.zones.locate(&QueryName::from(&name)).is_some();
         (!is_ours).then_some(name)
     }
 

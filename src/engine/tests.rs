@@ -2,6 +2,7 @@
 
 mod acting;
 mod backends;
+mod configure;
 mod reports;
 mod restore;
 mod shop;
@@ -31,23 +32,29 @@ fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
-/// An engine that knows nothing: two cluster zones, reverse names, names of pods that exist.
-fn engine() -> Engine {
+/// The terms of two cluster zones and reverse names.
+fn terms(ttl: u32, limits: Limits) -> Terms {
     let names = Authority {
         server: name("ns.dns.z"),
         mname: name("ns.dns.z"),
         rname: name("hostmaster.z"),
     };
-    let zone = |name, kind| Zone::new(name, kind, &names, 30, 5);
+    let zone = |name, kind| Zone::new(name, kind, &names, ttl, 5);
     let reverse = reverse_zones(&["10.0.0.0/8".parse().unwrap()]);
     let reverse = reverse
         .into_iter()
         .map(|reverse| zone(reverse.name, ZoneKind::Reverse(reverse.ranges)));
     let clusters = ["z", "far.away"].map(|text| zone(name(text), ZoneKind::Cluster));
-    let zones = Zones::new(clusters.into_iter().chain(reverse).collect());
-    let (store, publisher) = store::new();
-    let view = View::new(store, zones, Identity::default(), Limits::default());
-    let settings = Settings {
+    Terms {
+        zones: Zones::new(clusters.into_iter().chain(reverse).collect()),
+        identity: Identity::default(),
+        limits,
+    }
+}
+
+/// Names of pods that exist, few endpoints.
+fn settings() -> Settings {
+    Settings {
         objects: objects::Settings {
             namespaces: Vec::new(),
             namespace_selector: None,
@@ -64,7 +71,22 @@ fn engine() -> Engine {
         cache_floor: 5,
         in_cluster: false,
         upstream: true,
-    };
+    }
+}
+
+/// An engine that knows nothing.
+fn engine() -> Engine {
+    engine_of(settings(), terms(30, Limits::default()))
+}
+
+fn engine_of(settings: Settings, terms: Terms) -> Engine {
+    let (store, publisher) = store::new();
+    let Terms {
+        zones,
+        identity,
+        limits,
+    } = terms;
+    let view = View::new(store, zones, identity, limits);
     Engine::new(settings, Arc::new(view), publisher).unwrap()
 }
 
@@ -326,7 +348,7 @@ impl Cluster {
 fn with_ancestors(engine: &Engine, nodes: BTreeMap<Name, Node>) -> BTreeMap<Name, Node> {
     let mut all = nodes.clone();
     for name in nodes.into_keys() {
-        let zones = engine.view.zones.iter();
+        let zones = engine.terms.zones.iter();
         let apex = zones
             .map(|zone| &zone.name)
             .find(|apex| name.is_within(apex));
@@ -365,7 +387,10 @@ fn from_scratch(engine: &Engine, now: Timestamp) -> BTreeMap<Vec<u8>, Node> {
 
 /// An engine that is told the whole cluster at once and remembers what `of` remembers.
 fn retold(of: &Engine, cluster: &Cluster, now: Timestamp) -> Engine {
-    let mut fresh = engine();
+    retold_to(engine(), of, cluster, now)
+}
+
+fn retold_to(mut fresh: Engine, of: &Engine, cluster: &Cluster, now: Timestamp) -> Engine {
     let services = of.services.iter();
     let memories = services.map(|(key, service)| (key.clone(), service.memory.clone()));
     fresh.remember(memories.collect());
@@ -426,7 +451,7 @@ proptest! {
         prop_assert_eq!(differences(&found, &from_scratch(&fresh, now)), [""; 0], "told at once");
         prop_assert_eq!(engine.problems(), fresh.problems());
 
-        let serials = |engine: &Engine| engine.view.zones.iter().map(Zone::serial).collect::<Vec<_>>();
+        let serials = |engine: &Engine| engine.terms.zones.iter().map(Zone::serial).collect::<Vec<_>>();
         let before = (engine.generation, serials(&engine));
         let again = cluster.0.values().rev().cloned().map(Change::Apply).collect();
         for changes in [again, cluster.lists()] {

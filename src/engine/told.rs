@@ -5,9 +5,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::drains::Drain;
-use super::history::{Durations, ResultCount};
+use super::history::{Durations, Flips, ResultCount};
 use super::programming::Programming;
-use crate::model::{Problem, Resolved, ServiceKey, ServiceKind, ServiceView, Share, WorkloadKey};
+use crate::model::{
+    Problem, Reason, Resolved, ServiceKey, ServiceKind, ServiceView, Share, WorkloadKey,
+};
 use crate::objects::Kind;
 use crate::rollout::{Outcome, Role, State};
 
@@ -55,6 +57,10 @@ pub struct VersionSummary {
     pub capacity: Option<Share>,
     /// Ready targets.
     pub ready: u32,
+    /// Those that have been ready for as long as the policy wants.
+    pub soaked: u32,
+    /// Why it has what it has.
+    pub reason: Reason,
     /// Stable or canary.
     pub role: Option<Role>,
 }
@@ -102,6 +108,8 @@ pub struct Totals {
     pub problems: usize,
     /// How long roll-outs took that have ended.
     pub durations: Durations,
+    /// How often traffic was shifted back.
+    pub flips: Flips,
     /// How long changes of endpoints took to be published.
     pub programming: Programming,
 }
@@ -129,6 +137,8 @@ pub(super) fn summary(
         policy: version.policy,
         capacity: version.capacity,
         ready: version.ready,
+        soaked: version.soaked,
+        reason: version.reason,
         role: version.role,
     });
     let tracks = outcome.tracks.iter().map(|track| TrackSummary {

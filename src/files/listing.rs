@@ -130,7 +130,7 @@ fn is_manifest(path: &Path) -> bool {
     matches!(extension, Some("yaml" | "yml" | "json"))
 }
 
-fn stamp(path: PathBuf, metadata: &fs::Metadata) -> Stamp {
+pub(super) fn stamp(path: PathBuf, metadata: &fs::Metadata) -> Stamp {
     #[cfg(unix)]
     let inode = std::os::unix::fs::MetadataExt::ino(metadata);
     #[cfg(not(unix))]

@@ -3,6 +3,7 @@
 //! Given a directory of Kubernetes YAML or JSON, as `kubectl get -o yaml` prints it, [`Manifests::load`] gives the
 //! objects in it as changes for the index, and [`watch()`] gives what differs whenever the directory changes. A file
 //! that does not parse, or is emptied, keeps its last good objects and is told as a Problem with file and line.
+//! [`watch_named`] tells when single files are others.
 //! Kinds of object that nobody here reads are passed over unparsed, and no manifest is ever written: the only files that
 //! are, are those in which [`state`] keeps what is remembered, and [`snapshot`] the objects of a cluster.
 
@@ -11,6 +12,7 @@ mod given;
 mod json;
 mod listing;
 mod manifests;
+mod named;
 mod parse;
 pub mod snapshot;
 mod split;
@@ -22,5 +24,6 @@ mod tests;
 
 pub use listing::paths;
 pub use manifests::{LoadError, Loaded, Manifests};
+pub use named::{NamedWatch, watch_named};
 pub use parse::parse;
 pub use watch::{Watch, WatchError, watch};

@@ -28,12 +28,12 @@ pub struct Watch {
 #[derive(Debug, Error)]
 pub enum WatchError {
     /// The operating system gives no thread.
-    #[error("cannot start the thread that watches the manifests")]
+    #[error("cannot start the thread that watches files")]
     Thread(#[source] std::io::Error),
 }
 
 #[derive(Debug)]
-enum Signal {
+pub(super) enum Signal {
     Touched,
     Stop,
 }
@@ -45,7 +45,7 @@ const QUIET: Duration = Duration::from_millis(200);
 const QUIET_LATEST: Duration = Duration::from_secs(2);
 
 /// How often stamps are compared without an event.
-const POLL: Duration = Duration::from_secs(2);
+pub(super) const POLL: Duration = Duration::from_secs(2);
 
 /// Calls `on_load` from a thread of its own whenever the manifests in `dir` say something new; `first` is what was
 /// loaded before. An error is told once, and again when it is another.
@@ -63,7 +63,7 @@ pub fn watch(
     builder
         .spawn(move || {
             // Dropped with the thread, which ends the events.
-            let _events = subscribe(&dir, touched);
+            let _events = subscribe(&dir, RecursiveMode::Recursive, touched);
             run(first, &received, on_load);
         })
         .map_err(WatchError::Thread)?;
@@ -77,7 +77,11 @@ impl Drop for Watch {
     }
 }
 
-fn subscribe(dir: &Path, touched: Sender<Signal>) -> Option<notify::RecommendedWatcher> {
+pub(super) fn subscribe(
+    dir: &Path,
+    mode: RecursiveMode,
+    touched: Sender<Signal>,
+) -> Option<notify::RecommendedWatcher> {
     let handler = move |event: notify::Result<notify::Event>| {
         // Reading files is an event too, and ours would wake us for ever.
         let is_read = event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_)));
@@ -86,7 +90,7 @@ fn subscribe(dir: &Path, touched: Sender<Signal>) -> Option<notify::RecommendedW
         }
     };
     let watcher = notify::recommended_watcher(handler).and_then(|mut watcher| {
-        watcher.watch(dir, RecursiveMode::Recursive)?;
+        watcher.watch(dir, mode)?;
         Ok(watcher)
     });
     watcher
@@ -137,7 +141,7 @@ fn run(
     }
 }
 
-struct Stopped;
+pub(super) struct Stopped;
 
 /// Waits until two looks at the stamps, some time apart, see the same: where there are no events, this is how a
 /// writer is noticed who has not finished.
@@ -159,7 +163,7 @@ fn settle_stamps(manifests: &Manifests, signals: &Receiver<Signal>) -> Result<()
 }
 
 /// Waits until nothing has been touched for a while.
-fn settle(signals: &Receiver<Signal>) -> Result<(), Stopped> {
+pub(super) fn settle(signals: &Receiver<Signal>) -> Result<(), Stopped> {
     let latest = Instant::now() + QUIET_LATEST;
     while Instant::now() < latest {
         match signals.recv_timeout(QUIET) {

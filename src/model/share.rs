@@ -58,6 +58,19 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason, for tables.
+    pub const ALL: [Self; 9] = [
+        Self::Follow,
+        Self::Policy,
+        Self::CapacityCapped,
+        Self::FillsIn,
+        Self::QuarantineOverflow,
+        Self::OverloadShared,
+        Self::Quarantined,
+        Self::Excluded,
+        Self::NoEndpoints,
+    ];
+
     /// The reason's word in output and in metrics, such as `capacity-capped`.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -386,7 +386,7 @@ impl Index {
         is_kept
     }
 
-    fn count_address(&mut self, namespace: &Arc<str>, address: IpAddr, is_new: bool) {
+    pub(super) fn count_address(&mut self, namespace: &Arc<str>, address: IpAddr, is_new: bool) {
         let addresses = self.pods_at.entry(Arc::clone(namespace)).or_default();
         let count = addresses.entry(address).or_insert(0);
         let before = *count;

@@ -35,6 +35,7 @@ mod join;
 mod kin;
 mod links;
 mod marks;
+mod refilter;
 mod settings;
 
 // Keeping them for the next process.

@@ -232,6 +232,28 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Every cause, for tables of counters.
+    pub const ALL: [Self; 6] = [
+        Self::CrashLoop,
+        Self::Restarts,
+        Self::BadExits,
+        Self::ReadinessLost,
+        Self::ProgressDeadline,
+        Self::Aborted,
+    ];
+
+    /// The cause in one word, for metrics.
+    pub fn as_word(self) -> &'static str {
+        match self {
+            Self::CrashLoop => "crash-loop",
+            Self::Restarts => "restarts",
+            Self::BadExits => "bad-exits",
+            Self::ReadinessLost => "readiness-lost",
+            Self::ProgressDeadline => "progress-deadline",
+            Self::Aborted => "aborted",
+        }
+    }
+
     /// The cause in words, for people.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -17,6 +17,8 @@ pub struct Counters {
     pub(super) port_zero: Count,
     pub(super) panics: Count,
     pub(super) overflowed: Count,
+    pub(super) tap_written: Count,
+    pub(super) tap_dropped: Count,
     /// 0 before the first socket.
     smallest_buffer: AtomicU64,
 }
@@ -48,6 +50,10 @@ pub struct Counts {
     pub panics: u64,
     /// Datagrams that the kernel dropped, most often because a receive buffer was full; looked at once a second.
     pub overflowed: u64,
+    /// Queries, each with its answer, that a receiver of dnstap took.
+    pub tap_written: u64,
+    /// Those that it did not take, or that did not fit into the queue in front of it.
+    pub tap_dropped: u64,
 }
 
 impl Counters {
@@ -66,6 +72,8 @@ impl Counters {
             port_zero: self.port_zero.get(),
             panics: self.panics.get(),
             overflowed: self.overflowed.get(),
+            tap_written: self.tap_written.get(),
+            tap_dropped: self.tap_dropped.get(),
         }
     }
 
@@ -86,7 +94,7 @@ impl Counters {
 
 /// A number that orders nothing else, hence relaxed.
 #[derive(Debug, Default)]
-pub(super) struct Count(AtomicU64);
+pub(in crate::server) struct Count(AtomicU64);
 
 impl Count {
     pub(super) fn add(&self, more: u64) {

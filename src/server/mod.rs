@@ -26,8 +26,12 @@ mod inherited;
 mod udp;
 
 // Streams: who may connect, and what is said then.
+mod limits;
 mod places;
 mod tcp;
+
+// Copies for who listens.
+mod tap;
 
 mod backoff;
 #[cfg(test)]
@@ -51,6 +55,8 @@ use crate::answer::{Verdict, View, Worker};
 pub use bind::{BindError, listen};
 pub use counters::{Counters, Counts};
 pub use inherited::Inherited;
+pub use limits::TcpLimits;
+pub use tap::{Tap, TapSettings};
 pub use udp::{Path, Processors, UdpSettings, wake_promptly};
 
 /// Where to listen, and how much a stranger may hold.
@@ -102,19 +108,6 @@ impl Default for TcpSettings {
     }
 }
 
-impl TcpSettings {
-    /// The same with limits that can be added to a clock: "never" is a year.
-    fn in_bounds(self) -> Self {
-        const YEAR: Duration = Duration::from_secs(365 * 86_400);
-        Self {
-            idle: self.idle.min(YEAR),
-            message: self.message.min(YEAR),
-            lifetime: self.lifetime.min(YEAR),
-            ..self
-        }
-    }
-}
-
 /// Opens all sockets; nothing is read from them yet.
 ///
 /// It waits for nothing; it is async because sockets are registered with the runtime that polls it.
@@ -147,7 +140,8 @@ pub async fn bind_or_take(
     Ok(Bound {
         doors,
         sockets,
-        tcp: settings.tcp.clone(),
+        tcp: Arc::new(TcpLimits::new(&settings.tcp)),
+        tap: Tap::default(),
         counters,
     })
 }
@@ -157,7 +151,8 @@ pub async fn bind_or_take(
 pub struct Bound {
     doors: Vec<bind::Door>,
     sockets: udp::Sockets,
-    tcp: TcpSettings,
+    tcp: Arc<TcpLimits>,
+    tap: Tap,
     counters: Arc<Counters>,
 }
 
@@ -188,6 +183,20 @@ impl Bound {
         Arc::clone(&self.counters)
     }
 
+    /// Copies what is asked and answered to the receiver of `settings`.
+    ///
+    /// # Errors
+    /// The system gave no thread.
+    pub fn copy_to(&mut self, settings: TapSettings) -> io::Result<()> {
+        self.tap = Tap::start(settings, &self.counters)?;
+        Ok(())
+    }
+
+    /// The limits of connections, to be set anew at any time.
+    pub fn tcp_limits(&self) -> Arc<TcpLimits> {
+        Arc::clone(&self.tcp)
+    }
+
     /// Begins to answer, on the runtime that calls it and on threads of its own. `workers` are for UDP; all connections
     /// share `streams`, of which there should be as many as the runtime has threads: then none waits for another.
     ///
@@ -208,9 +217,14 @@ impl Bound {
         assert!(!streams.is_empty(), "a worker for connections");
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let threads = self
-            .sockets
-            .start(&view, workers, &self.counters, &stopping, &mut tasks)?;
+        let threads = self.sockets.start(
+            &view,
+            workers,
+            &self.counters,
+            &self.tap,
+            &stopping,
+            &mut tasks,
+        )?;
         let streams = Arc::new(tcp::Streams {
             view,
             desks: streams
@@ -218,8 +232,12 @@ impl Bound {
                 .map(tcp::Desk::new)
                 .map(Mutex::new)
                 .collect(),
-            places: Arc::new(places::Places::new(&self.tcp, Arc::clone(&self.counters))),
-            settings: self.tcp.in_bounds(),
+            places: Arc::new(places::Places::new(
+                Arc::clone(&self.tcp),
+                Arc::clone(&self.counters),
+            )),
+            limits: self.tcp,
+            tap: self.tap,
             counters: self.counters,
             is_handed_over: AtomicBool::new(false),
         });

@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Counters, TcpSettings};
+use super::{Counters, TcpLimits};
 
 /// The places of all listen addresses together.
 #[derive(Debug)]
 pub(super) struct Places {
-    connections: usize,
-    connections_per_prefix: usize,
+    limits: Arc<TcpLimits>,
     counters: Arc<Counters>,
     /// Taken for a few instructions when a connection begins and when it ends.
     taken: Mutex<Taken>,
@@ -42,10 +41,9 @@ impl Prefix {
 }
 
 impl Places {
-    pub(super) fn new(settings: &TcpSettings, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(limits: Arc<TcpLimits>, counters: Arc<Counters>) -> Self {
         Self {
-            connections: settings.connections,
-            connections_per_prefix: settings.connections_per_prefix,
+            limits,
             counters,
             taken: Mutex::default(),
         }
@@ -56,7 +54,8 @@ impl Places {
         let prefix = Prefix::of(peer);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let of_prefix = taken.by_prefix.get(&prefix).copied().unwrap_or_default();
-        if taken.all >= self.connections || of_prefix >= self.connections_per_prefix {
+        let (connections, connections_per_prefix) = self.limits.places();
+        if taken.all >= connections || of_prefix >= connections_per_prefix {
             self.counters.connections_refused.add(1);
             return None;
         }
@@ -95,6 +94,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::TcpSettings;
 
     /// Which of `peers`, connecting one after another and staying, find a place.
     fn check(all: usize, per_prefix: usize, peers: &[&str], expected: &[bool]) {
@@ -104,7 +104,10 @@ mod tests {
             ..TcpSettings::default()
         };
         let counters = Arc::<Counters>::default();
-        let places = Arc::new(Places::new(&settings, Arc::clone(&counters)));
+        let places = Arc::new(Places::new(
+            Arc::new(TcpLimits::new(&settings)),
+            Arc::clone(&counters),
+        ));
         let taken: Vec<Option<Place>> = peers
             .iter()
             .map(|peer| places.take(peer.parse().expect("an address")))

@@ -11,7 +11,7 @@
 
 use std::convert::Infallible;
 use std::io::{self, Read};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -28,7 +28,7 @@ use tracing::warn;
 
 use super::backoff::Backoff;
 use super::places::{Place, Places};
-use super::{Counters, TcpSettings, guarded, now_secs, stopped};
+use super::{Counters, Tap, TcpLimits, guarded, now_secs, stopped};
 use crate::answer::{Transport, Verdict, View, Worker, respond};
 
 /// What a waiting connection keeps for reading: some 80 queries as resolvers send them.
@@ -59,7 +59,8 @@ pub(super) struct Streams {
     /// threads one is always free.
     pub(super) desks: Box<[Mutex<Desk>]>,
     pub(super) places: Arc<Places>,
-    pub(super) settings: TcpSettings,
+    pub(super) limits: Arc<TcpLimits>,
+    pub(super) tap: Tap,
     pub(super) counters: Arc<Counters>,
     /// The listeners are another process's too, and connections of this one may ask once more when it stops.
     pub(super) is_handed_over: AtomicBool,
@@ -87,6 +88,9 @@ pub(super) async fn accept(
     streams: Arc<Streams>,
     stop: watch::Receiver<bool>,
 ) {
+    // It was bound to one; a socket that cannot tell it any more accepts nothing either.
+    let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+    let local = listener.local_addr().unwrap_or(nowhere);
     let mut connections = JoinSet::new();
     // Without file descriptors every accept fails and the listener stays ready: the pause is what keeps the processor
     // free for UDP, which needs none.
@@ -102,9 +106,10 @@ pub(super) async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let peer = peer.ip().to_canonical();
+                let (port, peer) = (peer.port(), peer.ip().to_canonical());
                 if let Some(place) = streams.places.take(peer) {
-                    let connection = Connection::new(stream, peer, place, Arc::clone(&streams));
+                    let ends = Ends { peer, port, local };
+                    let connection = Connection::new(stream, ends, place, Arc::clone(&streams));
                     connections.spawn(connection.serve(stop.clone()));
                 }
             }
@@ -148,9 +153,18 @@ enum End {
     Lifetime,
 }
 
+/// Who is at the two ends of a connection.
+#[derive(Clone, Copy)]
+struct Ends {
+    peer: IpAddr,
+    port: u16,
+    /// The address that is listened on.
+    local: SocketAddr,
+}
+
 struct Connection {
     stream: TcpStream,
-    peer: IpAddr,
+    ends: Ends,
     streams: Arc<Streams>,
     end_of_life: Instant,
     /// Octets read and not yet answered: between two reads, the part of a message.
@@ -161,11 +175,11 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(stream: TcpStream, peer: IpAddr, place: Place, streams: Arc<Streams>) -> Self {
+    fn new(stream: TcpStream, ends: Ends, place: Place, streams: Arc<Streams>) -> Self {
         Self {
             stream,
-            peer,
-            end_of_life: Instant::now() + streams.settings.lifetime,
+            ends,
+            end_of_life: Instant::now() + streams.limits.lifetime(),
             streams,
             input: Vec::with_capacity(INPUT),
             output: Vec::new(),
@@ -193,16 +207,16 @@ impl Connection {
 
     /// Reads and answers until the end; there is no other way out.
     async fn converse(&mut self, mut stop: watch::Receiver<bool>) -> Result<Infallible, End> {
-        let TcpSettings { idle, message, .. } = self.streams.settings;
         let mut idle_since = Instant::now();
         // When the first octet of the message in `input` was read.
         let mut begun: Option<Instant> = None;
         // Since when it waits only for what may be under way.
         let mut parting: Option<Instant> = None;
         loop {
+            let limits = &self.streams.limits;
             let (limit, due) = match (begun, parting) {
-                (Some(begun), _) => (End::Message, begun + message),
-                (None, None) => (End::Idle, idle_since + idle),
+                (Some(begun), _) => (End::Message, begun + limits.message()),
+                (None, None) => (End::Idle, idle_since + limits.idle()),
                 (None, Some(since)) => (End::Stopped, idle_since.max(since) + PARTING),
             };
             select! {
@@ -276,7 +290,7 @@ impl Connection {
             let input = self.input.get(taken..).unwrap_or_default();
             let run = self
                 .streams
-                .respond(input, self.peer, now, &mut self.output);
+                .respond(input, self.ends, now, &mut self.output);
             taken += run.taken;
             answered += run.answered;
             match run.then {
@@ -295,7 +309,7 @@ impl Connection {
     async fn write(&mut self) -> Result<(), End> {
         let mut rest = self.output.as_slice();
         while !rest.is_empty() {
-            let due = Instant::now() + self.streams.settings.message;
+            let due = Instant::now() + self.streams.limits.message();
             match time::timeout_at(due.min(self.end_of_life), self.stream.write(rest)).await {
                 Ok(Ok(0) | Err(_)) => return Err(End::Gone),
                 Ok(Ok(written)) => rest = rest.get(written..).unwrap_or_default(),
@@ -344,7 +358,7 @@ impl Streams {
     }
 
     /// Puts the answers to the messages of `input` behind `output`, each with its length.
-    fn respond(&self, input: &[u8], peer: IpAddr, now: u64, output: &mut Vec<u8>) -> Run {
+    fn respond(&self, input: &[u8], ends: Ends, now: u64, output: &mut Vec<u8>) -> Run {
         let mut run = Run {
             taken: 0,
             answered: 0,
@@ -362,8 +376,13 @@ impl Streams {
             };
             let verdict = guarded(&self.counters, || {
                 let transport = Transport::Tcp;
-                respond(message, peer, transport, &self.view, worker, now, reply)
+                let view = &self.view;
+                respond(message, ends.peer, transport, view, worker, now, reply)
             });
+            let answer = (verdict == Verdict::Reply).then_some(reply.as_slice());
+            let peer = (ends.peer, ends.port);
+            self.tap
+                .answered(Transport::Tcp, peer, ends.local, message, answer);
             // `respond` keeps to the limit of its transport; what does not fit a length cannot be sent at all.
             let (Verdict::Reply, Ok(length)) = (verdict, u16::try_from(reply.len())) else {
                 break Then::Close;

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::bind::{self, BindError, Opened};
-use super::{Counters, Inherited, Settings};
+use super::{Counters, Inherited, Settings, Tap};
 use crate::answer::{View, Worker};
 
 /// How long a turn on the processor is asked to be, in nanoseconds: the least that Linux gives. What a query or a change of the
@@ -181,6 +181,7 @@ impl Sockets {
         view: &Arc<View>,
         workers: Vec<Worker>,
         counters: &Arc<Counters>,
+        tap: &Tap,
         stopping: &watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
     ) -> io::Result<Threads> {
@@ -188,16 +189,18 @@ impl Sockets {
             #[cfg(target_os = "linux")]
             Self::Batched(of_workers, processors) => {
                 let workers = of_workers.into_iter().zip(workers);
-                batched::Threads::start(workers, &processors, view, counters)
+                batched::Threads::start(workers, &processors, view, counters, tap)
             }
             Self::Portable(sockets) => {
                 for (socket, worker) in sockets.into_iter().zip(workers) {
                     let (view, counters) = (Arc::clone(view), Arc::clone(counters));
+                    let tap = tap.clone();
                     tasks.spawn(portable::serve(
                         socket,
                         view,
                         worker,
                         counters,
+                        tap,
                         stopping.clone(),
                     ));
                 }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use ipnet::IpNet;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time;
 
@@ -62,9 +62,16 @@ pub type Wanted = mpsc::UnboundedReceiver<Vec<(Name, bool)>>;
 pub struct Upstream {
     task: AbortHandle,
     counters: Arc<Counters>,
+    deny: watch::Sender<Vec<IpNet>>,
 }
 
 impl Upstream {
+    /// Where to set anew which addresses are never given; a target has it from its next look-up on, which is when the TTL
+    /// of the last one has run out.
+    pub fn deny(&self) -> watch::Sender<Vec<IpNet>> {
+        self.deny.clone()
+    }
+
     /// What the look-ups come to.
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
@@ -93,23 +100,30 @@ where
         limits,
     } = settings;
     let counters = Arc::<Counters>::default();
+    let (sender, denied) = watch::channel(deny.clone());
     let work = Work {
         resolvers: Resolvers::new(&servers, limits.patience)?,
         schedule: Schedule::new(limits, deny),
         counters: Arc::clone(&counters),
+        denied,
         open: JoinSet::new(),
         asked: HashMap::new(),
         chance: RandomState::new(),
         answers: 0,
     };
     let task = tokio::spawn(work.run(wanted, give)).abort_handle();
-    Ok(Upstream { task, counters })
+    Ok(Upstream {
+        task,
+        counters,
+        deny: sender,
+    })
 }
 
 struct Work {
     schedule: Schedule,
     resolvers: Resolvers,
     counters: Arc<Counters>,
+    denied: watch::Receiver<Vec<IpNet>>,
     open: JoinSet<Told>,
     asked: HashMap<Id, (Name, Family)>,
     /// Keyed by the system's randomness; with the count of answers, a number nobody foresees.
@@ -188,6 +202,9 @@ impl Work {
             Err(error) => (error.id(), Told::Failed("the look-up broke off".into())),
         };
         let (name, family) = self.asked.remove(&id)?;
+        if self.denied.has_changed().unwrap_or(false) {
+            self.schedule.deny(self.denied.borrow_and_update().clone());
+        }
         let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         self.counters
             .count(&told, epoch.map_or(0, |since| since.as_secs()));

@@ -132,6 +132,11 @@ enum Known {
 }
 
 impl Schedule {
+    /// Addresses in `deny` are not given from here on; what was given stays until it is looked up again.
+    pub(super) fn deny(&mut self, deny: Vec<IpNet>) {
+        self.deny = deny;
+    }
+
     /// Nothing is wanted yet. Addresses in `deny` are never given.
     pub(super) fn new(limits: Limits, deny: Vec<IpNet>) -> Self {
         Self {

@@ -263,6 +263,16 @@ impl Zones {
         }
     }
 
+    /// Goes on from the serials of `before` where the apexes are the same.
+    pub fn continue_serials(&self, before: &Self) {
+        for zone in &self.list {
+            let same = before.by_apex.get(zone.name.as_wire());
+            if let Some(same) = same.and_then(|place| before.list.get(*place)) {
+                zone.soa.serial.store(same.serial(), Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Moves every serial on.
     pub fn bump_serials(&self, now_secs: u64) {
         for zone in &self.list {

@@ -29,7 +29,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::BinDecodable as _;
 use jiff::Timestamp;
 use shiftdns::answer::{Transport, Verdict, View, Worker, respond};
-use shiftdns::app::{self, Running, Source};
+use shiftdns::app::{self, Live, Running, Source};
 use shiftdns::config::{self, Config, Flags};
 use shiftdns::engine::Engine;
 use shiftdns::engine::control::Event;
@@ -131,6 +131,17 @@ impl Rig {
     /// The running server.
     pub fn running(&self) -> &Running {
         self.running.as_ref().expect("it runs until it is dropped")
+    }
+
+    /// What puts another configuration in force, once.
+    pub fn take_live(&mut self) -> Live {
+        let live = self.running.as_mut().and_then(Running::take_live);
+        live.expect("nobody else took it")
+    }
+
+    /// Runs what waits on the server's own threads.
+    pub fn wait<T>(&self, what: impl Future<Output = T>) -> T {
+        self.runtime.block_on(what)
     }
 
     /// Replaces all objects as one batch and waits until it is published.

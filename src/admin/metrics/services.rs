@@ -8,11 +8,23 @@ use prometheus_client::registry::Unit;
 
 use super::{Facts, Page};
 use crate::engine::{DURATION_BOUNDS, Summary, TrackSummary, VersionSummary};
-use crate::model::Share;
-use crate::rollout::State;
+use crate::model::{Reason, Share};
+use crate::rollout::{Cause, State};
 
 /// A number of a time series is exact up to 2^53.
 const DIGEST_MASK: u64 = (1 << 48) - 1;
+
+fn labels_of<'s>(
+    service: &'s Summary,
+    version: &'s VersionSummary,
+) -> [(&'static str, &'s str); 4] {
+    [
+        ("namespace", &*service.key.namespace),
+        ("service", &*service.key.name),
+        ("version", &*version.alias),
+        ("revision", &*version.hash),
+    ]
+}
 
 /// Kind and name of the workload; its namespace is the service's.
 fn workload_name(track: &TrackSummary) -> String {
@@ -27,6 +39,8 @@ impl Facts {
     pub(super) fn services(&self, page: &mut Page<'_>) -> fmt::Result {
         self.states(page)?;
         self.shares(page)?;
+        self.reasons(page)?;
+        self.ttls(page)?;
         self.rollouts(page)?;
         self.tracks(page)?;
         self.limits(page)
@@ -71,6 +85,41 @@ impl Facts {
         Ok(())
     }
 
+    /// How many versions have their share for which reason: all of them, also those of services at rest.
+    fn reasons(&self, page: &mut Page<'_>) -> fmt::Result {
+        let help = "Versions by the reason of their share";
+        let mut reasons = page.gauges("shiftdns_weight_reason", help)?;
+        let versions = self.services.iter().flat_map(|service| &service.versions);
+        let mut counts = Reason::ALL.map(|reason| (reason, 0_u64));
+        for version in versions {
+            let known = counts
+                .iter_mut()
+                .find(|(known, _)| *known == version.reason);
+            if let Some((_, count)) = known {
+                *count += 1;
+            }
+        }
+        for (reason, count) in counts {
+            reasons.gauge(&[("reason", reason.as_str())], count)?;
+        }
+        Ok(())
+    }
+
+    fn ttls(&self, page: &mut Page<'_>) -> fmt::Result {
+        let seconds = Unit::Seconds;
+        let help = "The time to live of a service's endpoint records; only of services with a weighted policy or a \
+                    track that is not Healthy";
+        let mut ttls = page.family("shiftdns_ttl", help, Some(&seconds), MetricType::Gauge)?;
+        for service in self.busy() {
+            let labels = [
+                ("namespace", &*service.key.namespace),
+                ("service", &*service.key.name),
+            ];
+            ttls.gauge(&labels, service.ttl)?;
+        }
+        Ok(())
+    }
+
     /// How roll-outs ended, and how long they took.
     fn rollouts(&self, page: &mut Page<'_>) -> fmt::Result {
         let help = "Roll-outs that have ended since this process began";
@@ -85,6 +134,12 @@ impl Facts {
                 ];
                 counts.counter(&labels, ended.count)?;
             }
+        }
+        let help = "How often traffic was shifted back from a revision that failed or was given up, by what it failed by";
+        let mut flips = page.counters("shiftdns_flips", help)?;
+        for cause in Cause::ALL {
+            let count = self.totals.flips.of(cause);
+            flips.counter(&[("reason", cause.as_word())], count)?;
         }
         let help = "How long roll-outs took that have ended since this process began, all services together";
         let seconds = Unit::Seconds;
@@ -152,6 +207,18 @@ impl Facts {
     }
 
     fn limits(&self, page: &mut Page<'_>) -> fmt::Result {
+        let mut soaked: BTreeMap<[(&'static str, &str); 4], u32> = BTreeMap::new();
+        for service in self.busy() {
+            for version in &service.versions {
+                *soaked.entry(labels_of(service, version)).or_default() += version.soaked;
+            }
+        }
+        let help = "Ready targets of a version that have been ready for as long as the policy wants; only of services \
+                    with a weighted policy or a track that is not Healthy";
+        let mut series = page.gauges("shiftdns_version_endpoints_soaked", help)?;
+        for (labels, count) in soaked {
+            series.gauge(&labels, count)?;
+        }
         let ratio = Unit::Other("ratio".to_owned());
         for (name, help, of) in [
             (
@@ -170,14 +237,9 @@ impl Facts {
             let mut all: BTreeMap<[(&'static str, &str); 4], u32> = BTreeMap::new();
             for service in self.busy() {
                 for version in &service.versions {
-                    let labels = [
-                        ("namespace", &*service.key.namespace),
-                        ("service", &*service.key.name),
-                        ("version", &*version.alias),
-                        ("revision", &*version.hash),
-                    ];
                     if let Some(share) = of(version) {
-                        *all.entry(labels).or_default() += u32::from(share.basis_points());
+                        *all.entry(labels_of(service, version)).or_default() +=
+                            u32::from(share.basis_points());
                     }
                 }
             }
@@ -221,7 +283,7 @@ mod tests {
     use prometheus_client::registry::Registry;
 
     use super::*;
-    use crate::engine::{Durations, Programming, ResultCount, Totals};
+    use crate::engine::{Durations, Flips, Programming, ResultCount, Totals};
     use crate::model::{ServiceKey, WorkloadKey, WorkloadKind};
     use crate::rollout::{ChangeKind, RolloutResult};
 
@@ -251,6 +313,8 @@ mod tests {
             policy: None,
             capacity: None,
             ready,
+            soaked: ready,
+            reason: Reason::Policy,
             role: None,
         }
     }
@@ -271,6 +335,7 @@ mod tests {
                 objects: crate::objects::Kind::ALL.map(|kind| (kind, 0)),
                 problems: 0,
                 durations: Durations::default(),
+                flips: Flips::default(),
                 programming: Programming::default(),
             },
         })));
@@ -337,15 +402,20 @@ mod tests {
             )
         };
         let states = State::ALL.map(|state| of(state.as_str(), u8::from(state == State::Paused)));
-        let mut expected: Vec<&str> = states.iter().map(String::as_str).collect();
+        let ttl = r#"shiftdns_ttl_seconds{namespace="ns",service="s"} 5"#;
+        let mut expected = vec![ttl];
+        expected.extend(states.iter().map(String::as_str));
         expected.extend([
             r#"shiftdns_state_digest{namespace="ns",service="s",workload="Deployment/w"} 7"#,
+            r#"shiftdns_version_endpoints_soaked{namespace="ns",service="s",version="v2",revision="b"} 1"#,
             r#"shiftdns_version_policy_ratio{namespace="ns",service="s",version="v2",revision="b"} 0.05"#,
             r#"shiftdns_version_capacity_ratio{namespace="ns",service="s",version="v2",revision="b"} 1.0"#,
         ]);
         let names = [
             "shiftdns_track",
+            "shiftdns_ttl",
             "shiftdns_state_digest",
+            "shiftdns_version_endpoints_soaked",
             "shiftdns_version_policy",
             "shiftdns_version_capacity",
         ];

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::super::{Admin, Settings, Sources, bind};
+use super::super::{Admin, Reloads, Rules, Settings, Sources, bind};
 use super::schema;
 use crate::answer::{Identity, Limits, Transport, View, Worker, respond};
 use crate::engine::control::{self, Event, Handle};
@@ -131,9 +131,7 @@ impl Site {
         let settings = Settings {
             http: any,
             api: any,
-            token: token.map(str::to_owned),
-            actions,
-            unready_after,
+            rules: Rules::new(token, actions, unready_after),
         };
         let bound = bind(&settings).await.unwrap();
         let (http, api) = (bound.http(), bound.api());
@@ -145,6 +143,7 @@ impl Site {
             versions,
             upstream: None,
             resolver: Worker::new(2),
+            reloads: Arc::new(Reloads::new(0)),
             watches,
             snapshot: None,
         });

@@ -27,8 +27,9 @@ fn names_are_answered_at_once_and_said_to_be_stale() {
     assert_eq!(code(&engine), 0);
     let now = u64::try_from(NOW).unwrap();
     // Long before the data is so old that it would be said of a source that was lost.
-    assert!(engine.view.limits.stale_after_secs > 3);
-    assert!(engine.view.is_stale(now) && engine.view.is_restored());
+    let after = engine.view.terms().limits.stale_after_secs;
+    assert!(after > 3);
+    assert!(engine.view.is_stale(now, after) && engine.view.is_restored());
     assert_eq!(engine.view.data_age_secs(now), 3);
     let problems: Vec<String> = engine.problems().iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -62,11 +63,11 @@ fn what_was_read_replaces_it_when_all_was_read_and_not_before() {
         // Not even one that says so makes the data fresh.
         engine.set_back();
         assert_eq!(published(&engine), before);
-        assert!(engine.view.is_stale(u64::try_from(NOW).unwrap()));
+        assert!(engine.view.is_stale(u64::try_from(NOW).unwrap(), 60));
     }
     engine.apply(vec![last], at(2));
     assert_eq!(code(&engine), 3, "it is gone");
-    assert!(!engine.view.is_stale(u64::MAX) && !engine.view.is_restored());
+    assert!(!engine.view.is_stale(u64::MAX, 60) && !engine.view.is_restored());
     assert_eq!(engine.problems(), []);
     let known = engine.known(0, at(2)).unwrap();
     assert_eq!(known.objects, objects(&now));
@@ -82,7 +83,7 @@ fn a_source_that_is_lost_when_all_was_read_stays_lost() {
     engine.apply(shop().lists(), at(2));
     let now = u64::try_from(NOW).unwrap();
     assert_eq!(engine.view.data_age_secs(now + 3), 2);
-    assert!(!engine.view.is_stale(now + 3));
+    assert!(!engine.view.is_stale(now + 3, 60));
     assert_eq!(engine.known(0, at(9)).unwrap().at, at(1));
     assert!(engine.set_back());
     assert_eq!(engine.view.data_age_secs(now + 3), 0);

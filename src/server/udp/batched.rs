@@ -27,7 +27,7 @@ use super::kernel::{self, BATCH, Batch, Readiness, ReplyFrom, Wait};
 use super::{Buffer, Processors};
 use crate::answer::{Transport, Verdict, View, Worker, respond};
 use crate::server::backoff::Backoff;
-use crate::server::{Counters, guarded, now_secs};
+use crate::server::{Counters, Tap, guarded, now_secs};
 
 /// How long a thread waits before it looks whether it shall stop, should nothing have woken it.
 const LOOK_UP: Duration = Duration::from_secs(1);
@@ -40,6 +40,7 @@ const SEND_PATIENCE: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(in crate::server) struct Socket {
     io: Arc<UdpSocket>,
+    address: SocketAddr,
     from: ReplyFrom,
     /// The kernel's count of drops when it was last looked at, and the second of that.
     dropped: u32,
@@ -67,6 +68,7 @@ impl Socket {
         socket.set_write_timeout(Some(SEND_PATIENCE))?;
         Ok(Self {
             io: Arc::new(socket),
+            address,
             from,
             dropped: 0,
             looked_at: 0,
@@ -122,6 +124,7 @@ impl Threads {
         processors: &Processors,
         view: &Arc<View>,
         counters: &Arc<Counters>,
+        tap: &Tap,
     ) -> io::Result<Self> {
         let (running, ended) = mpsc::channel(1);
         let mut threads = Self::default();
@@ -135,6 +138,7 @@ impl Threads {
                 worker,
                 view: Arc::clone(view),
                 counters: Arc::clone(counters),
+                tap: tap.clone(),
                 stage: Arc::clone(&threads.stage),
                 processor: processors.next(),
             };
@@ -209,6 +213,7 @@ struct DeskParts {
     worker: Worker,
     view: Arc<View>,
     counters: Arc<Counters>,
+    tap: Tap,
     stage: Arc<Stage>,
     processor: Option<usize>,
 }
@@ -228,6 +233,7 @@ impl DeskParts {
             worker: self.worker,
             view: &self.view,
             counters: &self.counters,
+            tap: &self.tap,
             stage: &self.stage,
             backoff: Backoff::new(Duration::from_millis(1), Duration::from_millis(100)),
         };
@@ -248,6 +254,7 @@ struct Desk<'a> {
     worker: Worker,
     view: &'a View,
     counters: &'a Counters,
+    tap: &'a Tap,
     stage: &'a Stage,
     backoff: Backoff,
 }
@@ -321,7 +328,12 @@ impl Desk<'_> {
                     reply,
                 )
             });
-            verdict == Verdict::Reply
+            let is_answered = verdict == Verdict::Reply;
+            let peer = (source.address, source.port);
+            let answer = is_answered.then_some(reply.as_slice());
+            self.tap
+                .answered(Transport::Udp, peer, socket.address, query, answer);
+            is_answered
         });
         let failed = self.batch.send(&socket.io);
         if failed > 0 {

@@ -19,7 +19,7 @@ use tracing::warn;
 use super::Buffer as ReceiveBuffer;
 use crate::answer::{Transport, Verdict, View, Worker, respond};
 use crate::server::backoff::Backoff;
-use crate::server::{Counters, guarded, now_secs, stopped};
+use crate::server::{Counters, Tap, guarded, now_secs, stopped};
 
 /// Room for one receive. The kernel may join datagrams of one flow (GRO), up to 64 KiB of them; what does not fit
 /// would be lost.
@@ -33,6 +33,7 @@ const BUFFER: usize = 64 << 10;
 pub(in crate::server) struct Socket {
     io: UdpSocket,
     state: UdpSocketState,
+    address: SocketAddr,
     /// Bound to all addresses: an answer must then say which one it leaves from, else the kernel chooses by route and
     /// the client discards what comes from an address that it did not ask.
     is_wildcard: bool,
@@ -52,6 +53,7 @@ impl Socket {
         Ok(Self {
             io: UdpSocket::from_std(socket)?,
             state,
+            address,
             is_wildcard: address.ip().is_unspecified(),
         })
     }
@@ -69,6 +71,7 @@ pub(super) async fn serve(
     view: Arc<View>,
     worker: Worker,
     counters: Arc<Counters>,
+    tap: Tap,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut batch = Batch::new();
@@ -77,6 +80,7 @@ pub(super) async fn serve(
         view: &view,
         worker,
         counters: &counters,
+        tap: &tap,
         reply: Vec::new(),
     };
     let mut backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(100));
@@ -120,6 +124,7 @@ struct Desk<'a> {
     view: &'a View,
     worker: Worker,
     counters: &'a Counters,
+    tap: &'a Tap,
     reply: Vec<u8>,
 }
 
@@ -144,7 +149,13 @@ impl Desk<'_> {
                     &mut self.reply,
                 )
             });
-            if verdict == Verdict::Reply {
+            let is_answered = verdict == Verdict::Reply;
+            let from = (peer, meta.addr.port());
+            let answer = is_answered.then_some(self.reply.as_slice());
+            let local = self.socket.address;
+            self.tap
+                .answered(Transport::Udp, from, local, datagram, answer);
+            if is_answered {
                 self.send(meta);
             }
         }
