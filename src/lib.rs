@@ -35,7 +35,7 @@
 //! 11 cli           subcommands
 //! 10 app           composition root, used by main and by integration tests
 //!  9 config        the file format -> each module's own settings
-//!  8 admin         HTTP for people and probes       telemetry     logs
+//!  8 admin         HTTP: people, probes, discovery  telemetry     logs
 //!  7 engine        the control loop, the only writer of the store
 //!    server        DNS on sockets                    files         manifests from disk
 //!    upstream      addresses of names outside our zones, kept fresh in the background

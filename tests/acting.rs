@@ -46,13 +46,13 @@ fn check(rig: &Rig, line: &str, code: i32, expected: &str) {
     assert_eq!((got, told.trim_end()), (Some(code), expected), "{line}");
 }
 
-/// The state of a service in the list, and the share of v2.
+/// The state of a service in the list, and the share of v2, which it rolls to.
 fn stands(rig: &Rig) -> String {
     let (_, list) = run(rig, "get");
     let line = list.lines().find(|line| line.contains(" web "));
     let line = line.expect("the service is listed").to_owned();
     let words: Vec<&str> = line.split_whitespace().collect();
-    format!("{} {}", words[3], words.last().expect("shares"))
+    format!("{} {}", words[3], words[12])
 }
 
 #[test]

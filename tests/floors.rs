@@ -55,8 +55,13 @@ const ROOMS: &[(&str, Room)] = &[
     ("quinn_udp", Room::In(&["server"])),
     ("libc", Room::In(&["server"])),
     ("socket2", Room::In(&["server"])),
+    ("rustix", Room::In(&["app"])),
+    ("listenfd", Room::In(&["cli"])),
     ("notify", Room::In(&["files"])),
     ("ureq", Room::In(&["cli"])),
+    ("ratatui", Room::In(&["cli"])),
+    ("clap_complete", Room::In(&["cli"])),
+    ("clap_mangen", Room::In(&["cli"])),
     (
         "serde_saphyr",
         Room::In(&["objects", "files", "config", "cli"]),

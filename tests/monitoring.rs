@@ -6,10 +6,15 @@
 //! ```text
 //! cargo test --test monitoring -- --ignored
 //! ```
+//!
+//! Debian's Prometheus is built without its discovery by Consul; `PROMETHEUS=/path/to/prometheus` names another one, such as
+//! upstream's release, and then that is tried as well.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -404,6 +409,20 @@ impl Running {
         fs::read_to_string(&self.log).unwrap()
     }
 
+    /// Whether it comes to say something, before it ends.
+    fn knows(&mut self, said: &str) -> bool {
+        loop {
+            let ended = self.child.try_wait().unwrap().is_some();
+            if self.log().contains(said) {
+                return true;
+            }
+            if ended {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Looks until there is something, while it runs.
     fn eventually<T>(&mut self, what: &str, mut look: impl FnMut(&str) -> Option<T>) -> T {
         let begun = Instant::now();
@@ -426,8 +445,16 @@ impl Drop for Running {
     }
 }
 
-/// A server of ours: the process, where it answers DNS and where it tells its metrics.
-fn ours(home: &Path, name: &str, args: &[&str]) -> (Running, SocketAddr, SocketAddr) {
+/// A server of ours, and where it listens.
+struct Ours {
+    /// The process, for as long as it is to run.
+    _process: Running,
+    dns: SocketAddr,
+    http: SocketAddr,
+    api: SocketAddr,
+}
+
+fn ours(home: &Path, name: &str, args: &[&str]) -> Ours {
     const ANYWHERE: [&str; 6] = [
         "--listen",
         "127.0.0.1:0",
@@ -443,15 +470,69 @@ fn ours(home: &Path, name: &str, args: &[&str]) -> (Running, SocketAddr, SocketA
         .args(ANYWHERE)
         .env("NO_COLOR", "1");
     let mut server = Running::start(&mut command, home.join(format!("{name}.log")));
-    let (dns, http) = server.eventually("our server says where it listens", |log| {
+    let (dns, http, api) = server.eventually("our server says where it listens", |log| {
         let after = |mark: &str| -> Option<SocketAddr> {
             let (_, rest) = log.split_once(mark)?;
             let address = rest.split_once([' ', '\n'])?.0;
             Some(address.parse().unwrap())
         };
-        Some((after(" address=")?, after(" http=")?))
+        Some((after(" address=")?, after(" http=")?, after(" api=")?))
     });
-    (server, dns, http)
+    Ours {
+        _process: server,
+        dns,
+        http,
+        api,
+    }
+}
+
+/// The program; Debian's, unless another one is named.
+fn program() -> OsString {
+    env::var_os("PROMETHEUS").unwrap_or_else(|| "prometheus".into())
+}
+
+/// Whether it can find services by Consul: Debian's was built without.
+fn knows_consul() -> bool {
+    let directory = tempfile::tempdir().unwrap();
+    let configuration = json!({"scrape_configs": [{"job_name": "x",
+        "consul_sd_configs": [{"server": "127.0.0.1:1"}]}]});
+    let (mut prometheus, _) = prometheus(directory.path(), &configuration);
+    prometheus.knows("Server is ready to receive web requests")
+}
+
+/// A Prometheus with this configuration, and where it answers.
+fn prometheus(home: &Path, configuration: &Value) -> (Running, SocketAddr) {
+    let file = home.join("prometheus.yml");
+    fs::write(&file, configuration.to_string()).unwrap();
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut command = Command::new(program());
+    command
+        .arg(format!("--config.file={}", file.display()))
+        .arg(format!(
+            "--storage.tsdb.path={}",
+            home.join("data").display()
+        ))
+        .arg(format!("--web.listen-address={address}"));
+    let prometheus = Running::start(&mut command, home.join("prometheus.log"));
+    (prometheus, address)
+}
+
+/// A client of it.
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .proxy(None)
+        .build()
+        .new_agent()
+}
+
+/// What a path answers as JSON; `None` where nobody answers yet.
+fn page(agent: &ureq::Agent, address: SocketAddr, path: &str) -> Option<Value> {
+    let mut response = agent.get(format!("http://{address}{path}")).call().ok()?;
+    serde_json::from_str(&response.body_mut().read_to_string().ok()?).ok()
 }
 
 /// Asks for the A records of a name, and does not care for the answer.
@@ -483,11 +564,12 @@ fn a_real_prometheus_answers_every_expression() {
     ];
     let directory = tempfile::tempdir().unwrap();
     let home = directory.path();
-    let (_served, dns, http) = ours(
+    let served = ours(
         home,
         "served",
         &["--manifests", root("zones/examples").to_str().unwrap()],
     );
+    let (dns, http) = (served.dns, served.http);
     // A port where nobody listens, for as long as nobody takes it.
     let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -507,7 +589,7 @@ fn a_real_prometheus_answers_every_expression() {
         format!("apiVersion: shiftdns.io/v1alpha1\nkind: Config\nupstream: [\"{closed}\"]\n"),
     )
     .unwrap();
-    let (_lost, lost_dns, lost_http) = ours(
+    let lost = ours(
         home,
         "lost",
         &[
@@ -517,39 +599,16 @@ fn a_real_prometheus_answers_every_expression() {
             home.join("kubeconfig").to_str().unwrap(),
         ],
     );
+    let (lost_dns, lost_http) = (lost.dns, lost.http);
 
-    fs::write(
-        home.join("prometheus.yml"),
-        json!({
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-            "rule_files": [root("deploy/prometheus/rules.yaml")],
-            "scrape_configs": [{"job_name": "shiftdns", "honor_labels": true,
-                "static_configs": [{"targets": [http.to_string(), lost_http.to_string()]}]}],
-        })
-        .to_string(),
-    )
-    .unwrap();
-    let address = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let mut command = Command::new("prometheus");
-    command
-        .arg(format!(
-            "--config.file={}",
-            home.join("prometheus.yml").display()
-        ))
-        .arg(format!(
-            "--storage.tsdb.path={}",
-            home.join("data").display()
-        ))
-        .arg(format!("--web.listen-address={address}"));
-    let mut prometheus = Running::start(&mut command, home.join("prometheus.log"));
-    let agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .proxy(None)
-        .build()
-        .new_agent();
+    let configuration = json!({
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [root("deploy/prometheus/rules.yaml")],
+        "scrape_configs": [{"job_name": "shiftdns", "honor_labels": true,
+            "static_configs": [{"targets": [http.to_string(), lost_http.to_string()]}]}],
+    });
+    let (mut prometheus, address) = prometheus(home, &configuration);
+    let agent = agent();
     let query = |expression: &str| -> Option<Value> {
         let url = format!("http://{address}/api/v1/query");
         let mut response = agent.post(url).send_form([("query", expression)]).ok()?;
@@ -583,11 +642,11 @@ fn a_real_prometheus_answers_every_expression() {
             .then_some(())
     });
 
-    let page = |http: SocketAddr| {
+    let told = |http: SocketAddr| {
         let mut response = agent.get(format!("http://{http}/metrics")).call().unwrap();
         response.body_mut().read_to_string().unwrap()
     };
-    let pages = page(http) + &page(lost_http);
+    let pages = told(http) + &told(lost_http);
     for (title, expression) in asked() {
         let plain = ["job", "instance", "namespace", "service"].iter().fold(
             expression.replace("$__rate_interval", "1m"),
@@ -614,12 +673,7 @@ fn a_real_prometheus_answers_every_expression() {
         );
     }
 
-    let mut response = agent
-        .get(format!("http://{address}/api/v1/rules"))
-        .call()
-        .unwrap();
-    let answer: Value =
-        serde_json::from_str(&response.body_mut().read_to_string().unwrap()).unwrap();
+    let answer = page(&agent, address, "/api/v1/rules").unwrap();
     let mut evaluated = 0;
     for group in answer["data"]["groups"].as_array().unwrap() {
         for rule in group["rules"].as_array().unwrap() {
@@ -628,4 +682,129 @@ fn a_real_prometheus_answers_every_expression() {
         }
     }
     assert_eq!(evaluated, rules().len());
+}
+
+/// A service of which each pod, given by number and version, is ready.
+fn shop(pods: &[(u8, &str)]) -> String {
+    let slice = pods.iter().map(|(number, _)| {
+        json!({"addresses": [format!("10.0.0.{number}")], "conditions": {"ready": true}, "nodeName": "node-1",
+            "targetRef": {"kind": "Pod", "namespace": "shop", "name": format!("web-{number}"),
+                "uid": format!("p-{number}")}})
+    });
+    let slice: Vec<Value> = slice.collect();
+    let mut items = vec![
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}),
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "shop", "name": "web",
+            "annotations": {"shiftdns.io/weights": "v1=100,v2=0", "shiftdns.io/clamp": "off"}},
+            "spec": {"clusterIP": "None", "selector": {"app": "web"}, "ports": [{"name": "http", "port": 8080}]}}),
+        json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {"namespace": "shop",
+            "name": "web-1", "labels": {"kubernetes.io/service-name": "web"}}, "addressType": "IPv4",
+            "endpoints": slice, "ports": [{"name": "http", "port": 8080}]}),
+    ];
+    items.extend(pods.iter().map(|(number, version)| {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "shop", "name": format!("web-{number}"),
+            "uid": format!("p-{number}"), "labels": {"app": "web", "app.kubernetes.io/version": version}},
+            "status": {"podIP": format!("10.0.0.{number}")}})
+    }));
+    json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
+}
+
+/// A real Prometheus finds the same endpoints by both of its discoveries that are served, with a token, and is told of a change
+/// sooner than it would ask again.
+#[test]
+#[ignore = "runs prometheus: Debian's package of that name"]
+fn a_real_prometheus_finds_the_same_targets_by_http_and_by_consul() {
+    let jobs: &[&str] = match knows_consul() {
+        true => &["http", "consul"],
+        false => &["http"],
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path();
+    let manifests = home.join("manifests");
+    fs::create_dir(&manifests).unwrap();
+    let write = |pods: &[(u8, &str)]| {
+        // As an editor does: what is read is wholly old or wholly new.
+        fs::write(home.join("shop.json"), shop(pods)).unwrap();
+        fs::rename(home.join("shop.json"), manifests.join("shop.json")).unwrap();
+    };
+    write(&[(1, "v1"), (2, "v2")]);
+    let token = home.join("token");
+    fs::write(&token, "s3cret\n").unwrap();
+    fs::write(
+        home.join("config.yaml"),
+        json!({"apiVersion": "shiftdns.io/v1alpha1", "kind": "Config", "api": {"tokenFile": token}})
+            .to_string(),
+    )
+    .unwrap();
+    let served = ours(
+        home,
+        "served",
+        &[
+            "--config",
+            home.join("config.yaml").to_str().unwrap(),
+            "--manifests",
+            manifests.to_str().unwrap(),
+        ],
+    );
+    let api = served.api;
+    let keep = |from: &str, to: &str| json!({"source_labels": [from], "target_label": to});
+    // Nothing answers where the pods would be: what is found is looked at, and nobody is asked there.
+    let nowhere = json!({"target_label": "__address__", "replacement": "127.0.0.1:1"});
+    let mut configured = json!([
+        {"job_name": "http", "http_sd_configs": [{"url": format!("http://{api}/sd/prometheus?service=web"),
+            "refresh_interval": "1s", "authorization": {"type": "Bearer", "credentials": "s3cret"}}],
+            "relabel_configs": [keep("__address__", "instance"), nowhere,
+                keep("__meta_shiftdns_version", "version"), keep("__meta_shiftdns_share", "share")]},
+        // It waits for two minutes at a time, which is longer than this test does.
+        {"job_name": "consul", "consul_sd_configs": [{"server": api.to_string(), "token": "s3cret",
+            "refresh_interval": "1s"}],
+            "relabel_configs": [keep("__address__", "instance"), nowhere,
+                keep("__meta_consul_service_metadata_version", "version"),
+                keep("__meta_consul_health", "health"), keep("__meta_consul_dc", "dc")]},
+    ]);
+    configured.as_array_mut().unwrap().truncate(jobs.len());
+    let (mut prometheus, address) = prometheus(
+        home,
+        &json!({
+            "global": {"scrape_interval": "1h"},
+            "scrape_configs": configured,
+        }),
+    );
+    let agent = agent();
+    // Address, version and what else is kept, by job.
+    let found = |job: &str| -> Option<BTreeSet<String>> {
+        let answer = page(&agent, address, "/api/v1/targets?state=active")?;
+        let active = answer["data"]["activeTargets"].as_array()?.clone();
+        let of_job = active
+            .iter()
+            .filter(|target| target["labels"]["job"] == *job);
+        let line = |target: &Value| {
+            let labels = ["instance", "version", "share", "health", "dc"];
+            let texts = labels.map(|label| target["labels"][label].as_str().unwrap_or("-"));
+            texts.join(" ")
+        };
+        Some(of_job.map(line).collect())
+    };
+    let mut check = |expected: [&[&str]; 2]| {
+        for (job, expected) in jobs.iter().zip(expected) {
+            let expected: BTreeSet<String> =
+                expected.iter().map(|line| (*line).to_owned()).collect();
+            prometheus.eventually(job, |_| (found(job)? == expected).then_some(()));
+        }
+    };
+    check([
+        &["10.0.0.1:8080 v1 100.00 - -", "10.0.0.2:8080 v2 0.00 - -"],
+        &[
+            "10.0.0.1:8080 v1 - passing cluster-local",
+            "10.0.0.2:8080 v2 - critical cluster-local",
+        ],
+    ]);
+    write(&[(1, "v1"), (3, "v1")]);
+    check([
+        &["10.0.0.1:8080 v1 100.00 - -", "10.0.0.3:8080 v1 100.00 - -"],
+        &[
+            "10.0.0.1:8080 v1 - passing cluster-local",
+            "10.0.0.3:8080 v1 - passing cluster-local",
+        ],
+    ]);
 }

@@ -2,29 +2,26 @@
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::Extension;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use serde::Serialize;
-use tokio::{task, time};
+use tokio::sync::Semaphore;
+use tokio::task;
 
 use super::answered::Answered;
-use super::guard::Refusal;
-use super::resolve::{NoAnswer, Params, Question, Resolver};
-use super::{InForce, door, now_secs, shapes};
+use super::params::{BadParam, Given};
+use super::resolve::{NoAnswer, Question, Resolved, Resolver};
+use super::waits::Waits;
+use super::{InForce, now_secs, shapes};
 use crate::answer::View;
 use crate::engine::control::{Handle, Request as Asked, Stopped};
 use crate::engine::{Intent, IntentError};
 use crate::kubernetes;
 use crate::model::ServiceKey;
-
-/// The bodies that are read name a workload: names of objects have at most 253 octets.
-const BODY_MAX: usize = 4 * 1024;
 
 /// Whom to ask.
 pub(super) struct Api {
@@ -36,29 +33,19 @@ pub(super) struct Api {
     pub(super) rules: InForce,
     /// How the watches of a cluster fare; `None`: none is followed.
     pub(super) watches: Option<Arc<kubernetes::Status>>,
-}
-
-pub(super) fn router(api: Api, rules: InForce) -> Router {
-    Router::new()
-        .route("/api/v1/services", get(services))
-        .route("/api/v1/services/{namespace}/{name}", get(service))
-        .route("/api/v1/services/{namespace}/{name}/history", get(history))
-        .route("/api/v1/services/{namespace}/{name}/{action}", post(act))
-        .route("/api/v1/resolve", get(resolve))
-        .route("/api/v1/problems", get(problems))
-        .route("/api/v1/sources", get(sources))
-        .fallback(not_found)
-        .method_not_allowed_fallback(not_allowed)
-        .with_state(Arc::new(api))
-        .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(middleware::from_fn_with_state(rules, admit))
-        .layer(middleware::from_fn(limit))
-        .layer(middleware::map_response(door::sign))
+    /// Those who wait for a change.
+    pub(super) waits: Waits,
+    /// Lists of a whole cluster that are made at a time: one is some 30 MB.
+    pub(super) lists: Semaphore,
+    /// What this cluster is called where clients call it a datacenter.
+    pub(super) datacenter: Arc<str>,
+    /// `/openapi.json`
+    pub(super) document: Bytes,
 }
 
 /// A request that is not answered, and why.
 #[derive(Debug)]
-struct Failure(StatusCode, String);
+pub(super) struct Failure(pub(super) StatusCode, pub(super) String);
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
@@ -74,11 +61,11 @@ impl From<Stopped> for Failure {
     }
 }
 
-type Answer = Result<Response, Failure>;
+pub(super) type Answer = Result<Response, Failure>;
 
-const JSON: (header::HeaderName, &str) = (header::CONTENT_TYPE, "application/json");
+pub(super) const JSON: (header::HeaderName, &str) = (header::CONTENT_TYPE, "application/json");
 
-async fn services(State(api): State<Arc<Api>>) -> Answer {
+pub(super) async fn services(State(api): State<Arc<Api>>) -> Answer {
     let list = api.engine.list().await?;
     let (generation, synced) = (api.view.generation(), api.view.is_synced());
     json(move || shapes::ServiceList {
@@ -89,7 +76,7 @@ async fn services(State(api): State<Arc<Api>>) -> Answer {
     .await
 }
 
-async fn service(
+pub(super) async fn service(
     State(api): State<Arc<Api>>,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Answer {
@@ -103,7 +90,7 @@ async fn service(
     }
 }
 
-async fn history(
+pub(super) async fn history(
     State(api): State<Arc<Api>>,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Answer {
@@ -116,7 +103,7 @@ async fn history(
 }
 
 /// Does what somebody asks of a roll-out; answered when it is published.
-async fn act(
+pub(super) async fn act(
     State(api): State<Arc<Api>>,
     path: Result<Path<(String, String, String)>, PathRejection>,
     headers: HeaderMap,
@@ -125,7 +112,36 @@ async fn act(
     let Path((namespace, name, action)) = path.map_err(|rejection| bad(&rejection.body_text()))?;
     let body = body.map_err(|rejection| Failure(rejection.status(), rejection.body_text()))?;
     let ask = read_ask(&headers, &body)?;
-    let intent = match (&*action, ask.full) {
+    let asked = asked(ServiceKey::new(&namespace, &name), &action, ask).await?;
+    if !api.rules.get().actions {
+        let text = "actions are off; set `api.actions: true` in the configuration";
+        return Err(Failure(StatusCode::FORBIDDEN, text.to_owned()));
+    }
+    let service = asked.service.clone();
+    let acted = api.engine.act(asked).await?.map_err(refused)?;
+    json(move || shapes::Done::of(service, acted)).await
+}
+
+/// Tells what that would be, and where it is to be written; nothing is done, and so nobody needs to allow it.
+pub(super) async fn plan(
+    State(api): State<Arc<Api>>,
+    path: Result<Path<(String, String, String)>, PathRejection>,
+    Extension(given): Extension<Given>,
+) -> Answer {
+    let Path((namespace, name, action)) = path.map_err(|rejection| bad(&rejection.body_text()))?;
+    let flawed = |error: BadParam| bad(&error.to_string());
+    let ask = shapes::Ask {
+        full: given.flag("full").map_err(flawed)?,
+        workload: given.one("workload").map_err(flawed)?.map(str::to_owned),
+    };
+    let asked = asked(ServiceKey::new(&namespace, &name), &action, ask).await?;
+    let service = asked.service.clone();
+    let planned = api.engine.plan(asked).await?.map_err(refused)?;
+    json(move || shapes::Planned::of(service, planned)).await
+}
+
+async fn asked(service: ServiceKey, action: &str, ask: shapes::Ask) -> Result<Asked, Failure> {
+    let intent = match (action, ask.full) {
         ("promote", full) => Intent::Promote { full },
         ("abort", false) => Intent::Abort,
         ("pause", false) => Intent::Pause,
@@ -136,18 +152,11 @@ async fn act(
         }
         _ => return Err(not_found().await),
     };
-    if !api.rules.get().actions {
-        let text = "actions are off; set `api.actions: true` in the configuration";
-        return Err(Failure(StatusCode::FORBIDDEN, text.to_owned()));
-    }
-    let service = ServiceKey::new(&namespace, &name);
-    let asked = Asked {
-        service: service.clone(),
+    Ok(Asked {
+        service,
         workload: ask.workload,
         intent,
-    };
-    let acted = api.engine.act(asked).await?.map_err(refused)?;
-    json(move || shapes::Done::of(service, acted)).await
+    })
 }
 
 /// A form of a web page cannot say that it is JSON.
@@ -191,23 +200,30 @@ fn missing(key: &ServiceKey) -> Failure {
     )
 }
 
-async fn resolve(
-    State(api): State<Arc<Api>>,
-    params: Result<Query<Params>, QueryRejection>,
-) -> Answer {
-    let Query(params) = params.map_err(|rejection| bad(&rejection.body_text()))?;
-    let question = Question::read(params).map_err(|error| bad(&error.to_string()))?;
-    match api.resolver.resolve(&question, &api.view, now_secs()) {
-        Ok(resolved) => json(move || resolved).await,
-        Err(error @ NoAnswer::Silence) => Err(bad(&error.to_string())),
-        Err(error @ NoAnswer::Unreadable(_)) => Err(Failure(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            error.to_string(),
-        )),
+impl From<NoAnswer> for Failure {
+    fn from(error: NoAnswer) -> Self {
+        let status = match error {
+            NoAnswer::Silence => StatusCode::BAD_REQUEST,
+            NoAnswer::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self(status, error.to_string())
     }
 }
 
-async fn problems(State(api): State<Arc<Api>>) -> Answer {
+pub(super) async fn resolve(
+    State(api): State<Arc<Api>>,
+    Extension(given): Extension<Given>,
+) -> Answer {
+    let question = Question::read(&given).map_err(|error| bad(&error.to_string()))?;
+    let message = api.resolver.resolve(&question, &api.view, now_secs())?;
+    json(move || Resolved::read(&question, &message)).await
+}
+
+pub(super) async fn document(State(api): State<Arc<Api>>) -> Answer {
+    Ok(([JSON], api.document.clone()).into_response())
+}
+
+pub(super) async fn problems(State(api): State<Arc<Api>>) -> Answer {
     let problems = api.engine.problems().await?;
     json(move || shapes::ProblemList {
         problems: problems.iter().map(shapes::Problem::from).collect(),
@@ -215,29 +231,29 @@ async fn problems(State(api): State<Arc<Api>>) -> Answer {
     .await
 }
 
-async fn sources(State(api): State<Arc<Api>>) -> Answer {
+pub(super) async fn sources(State(api): State<Arc<Api>>) -> Answer {
     let synced = api.view.is_synced();
     let age = api.view.data_age_secs(now_secs());
     json(move || shapes::SourceList::of(synced, age, api.watches.as_deref())).await
 }
 
-async fn not_found() -> Failure {
+pub(super) async fn not_found() -> Failure {
     let text = "there is nothing here; see `/api/v1/services`";
     Failure(StatusCode::NOT_FOUND, text.to_owned())
 }
 
-async fn not_allowed() -> Failure {
+pub(super) async fn not_allowed() -> Failure {
     let text = "not with this method: what is read is asked for with GET, and actions with POST";
     Failure(StatusCode::METHOD_NOT_ALLOWED, text.to_owned())
 }
 
-fn bad(text: &str) -> Failure {
+pub(super) fn bad(text: &str) -> Failure {
     Failure(StatusCode::BAD_REQUEST, text.to_owned())
 }
 
 /// Makes the shape and writes it, off the threads that serve: a list of ten thousand services takes milliseconds, and
 /// somebody else's query may wait for this thread.
-async fn json<T: Serialize>(make: impl FnOnce() -> T + Send + 'static) -> Answer {
+pub(super) async fn json<T: Serialize>(make: impl FnOnce() -> T + Send + 'static) -> Answer {
     let written = task::spawn_blocking(move || serde_json::to_vec(&make())).await;
     match written {
         Ok(Ok(body)) => Ok(([JSON], body).into_response()),
@@ -246,36 +262,4 @@ async fn json<T: Serialize>(make: impl FnOnce() -> T + Send + 'static) -> Answer
             "the answer could not be written".to_owned(),
         )),
     }
-}
-
-/// Before anything else is told, also which paths there are.
-async fn admit(State(rules): State<InForce>, request: Request, next: Next) -> Response {
-    match rules.get().guard.check(request.method(), request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(Refusal::Token) => {
-            let text = "a token is wanted: `authorization: Bearer <token>`";
-            let mut response = Failure(StatusCode::UNAUTHORIZED, text.to_owned()).into_response();
-            let bearer = HeaderValue::from_static("Bearer");
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, bearer);
-            response
-        }
-        Err(Refusal::Host) => {
-            let text = "without a token, the api answers only under `localhost` or an address";
-            Failure(StatusCode::FORBIDDEN, text.to_owned()).into_response()
-        }
-        Err(Refusal::Origin) => {
-            let text = "a page of another origin may ask nothing here";
-            Failure(StatusCode::FORBIDDEN, text.to_owned()).into_response()
-        }
-    }
-}
-
-async fn limit(request: Request, next: Next) -> Response {
-    let answer = time::timeout(door::ANSWER, next.run(request)).await;
-    answer.unwrap_or_else(|_| {
-        let text = "no answer in time".to_owned();
-        Failure(StatusCode::SERVICE_UNAVAILABLE, text).into_response()
-    })
 }

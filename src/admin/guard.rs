@@ -1,6 +1,6 @@
 //! The guard of the API: who may ask.
 //!
-//! With a token, whoever bears it. Without one, whoever reaches the listener, unless the request names the server by
+//! With a token, whoever bears it, in the header of HTTP or in that of Consul's clients. Without one, whoever reaches the listener, unless the request names the server by
 //! something else than `localhost` or an address: a page on the web can make a browser connect here by pointing a name of
 //! its own at 127.0.0.1 (DNS rebinding), but then the browser sends that name as the Host. Reading the answer of a request
 //! to another origin is what browsers forbid by themselves, as long as no CORS header allows it; none is ever sent. Sending
@@ -49,7 +49,7 @@ impl Guard {
 
     pub(super) fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
         match &self.token {
-            Some(token) => match bearer(headers) {
+            Some(token) => match bearer(headers).or_else(|| consul(headers)) {
                 Some(borne) if !token.is_empty() && same(borne, token) => Ok(()),
                 _ => Err(Refusal::Token),
             },
@@ -84,6 +84,16 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     scheme
         .eq_ignore_ascii_case(b"Bearer ")
         .then_some(rest.trim_ascii_start())
+}
+
+/// The token of `x-consul-token: <token>`, which is all that most clients of Consul can send. Where an `authorization`
+/// stands as well, that decides.
+fn consul(headers: &HeaderMap) -> Option<&[u8]> {
+    if headers.contains_key(header::AUTHORIZATION) {
+        return None;
+    }
+    let value = sole(headers, header::HeaderName::from_static("x-consul-token"))?;
+    Some(value.as_bytes())
 }
 
 /// A header that stands once; of two, nobody knows which one somebody else has checked.
@@ -228,6 +238,15 @@ mod tests {
             check(Some("s3cret"), &headers, Err(Refusal::Token));
         }
         check(Some("s3cret"), &[], Err(Refusal::Token));
+        let consul = |token| ("x-consul-token", token);
+        check(Some("s3cret"), &[consul("s3cret")], Ok(()));
+        for headers in [
+            &[consul("s3cre")][..],
+            &[consul("s3cret"), consul("s3cret")],
+            &[consul("s3cret"), ("authorization", "Bearer x")],
+        ] {
+            check(Some("s3cret"), headers, Err(Refusal::Token));
+        }
         let twice = [
             ("authorization", "Bearer x"),
             ("authorization", "Bearer s3cret"),

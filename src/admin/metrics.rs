@@ -7,11 +7,11 @@
 //! - zones: one each; kinds of object: 11, and of a cluster that is followed, 11 more for each;
 //! - reasons of shares: 9; causes of shifting back: 6;
 //! - one for each service (its state), and three for each version of a service (share, targets, answers);
-//! - of services that roll out or are weighted, one each (TTL), ten for each track (its states, a digest) and three for each
+//! - of services that roll out or are weighted, one each (TTL), ten for each track (its states, a digest) and two for each
 //!   version;
 //! - one for each kind and result of roll-outs that a service has had, at most 28, and a histogram for each of these.
 //!
-//! So they grow with the cluster (1000 services of two versions: some 7200, and 17 more for each that rolls) and never with
+//! So they grow with the cluster (1000 services of two versions: some 7200, and 15 more for each that rolls) and never with
 //! what clients ask: no name of a question is a label, and no address of a client is. `tests/metrics.rs` holds them to
 //! Prometheus' conventions and to a list of labels.
 
@@ -38,6 +38,7 @@ use super::{Reloads, now_secs, reloads};
 use crate::answer::{Counts, TYPES, Transport, View};
 use crate::engine::control::{Handle, Stopped};
 use crate::engine::{CountedVersions, Programming, Summary, Totals};
+use crate::files::snapshot;
 use crate::kubernetes;
 use crate::model::ServiceKey;
 use crate::wire::Rcode;
@@ -63,6 +64,8 @@ pub(super) struct Meters {
     /// `None`: no cluster is followed.
     pub(super) watches: Option<Arc<kubernetes::Status>>,
     pub(super) reloads: Arc<Reloads>,
+    /// `None`: no snapshot is kept.
+    pub(super) snapshot: Option<Arc<snapshot::Counters>>,
 }
 
 /// The text of one scrape; `None` if it could not be written.
@@ -77,6 +80,7 @@ pub(super) async fn scrape(meters: &Meters) -> Option<String> {
         upstream: meters.upstream.as_ref().map(|counters| counters.read()),
         watches: meters.watches.clone(),
         reloads: meters.reloads.read(),
+        snapshot: meters.snapshot.as_ref().map(|counters| counters.read()),
         facts: facts.ok().and_then(Result::ok),
         now_secs: now_secs(),
     };
@@ -111,6 +115,7 @@ struct Snapshot {
     upstream: Option<upstream::Counts>,
     watches: Option<Arc<kubernetes::Status>>,
     reloads: reloads::Read,
+    snapshot: Option<snapshot::Counts>,
     facts: Option<Facts>,
     now_secs: u64,
 }
@@ -138,6 +143,9 @@ impl Collector for Snapshot {
         }
         if let Some(watches) = &self.watches {
             watched(watches, &mut page)?;
+        }
+        if let Some(counts) = &self.snapshot {
+            snapshots(counts, self.view.is_restored(), &mut page)?;
         }
         if let Some(facts) = &self.facts {
             facts.counted(&mut page)?;
@@ -366,6 +374,45 @@ fn looked_up(counts: &upstream::Counts, now_secs: u64, page: &mut Page<'_>) -> f
     page.family(name, help, Some(&Unit::Seconds), MetricType::Gauge)?
         .0
         .encode_gauge(&age)
+}
+
+/// Only where one is kept.
+fn snapshots(counts: &snapshot::Counts, is_restored: bool, page: &mut Page<'_>) -> fmt::Result {
+    page.gauge(
+        "shiftdns_snapshot_serving",
+        "1 while names are answered from a snapshot because the source has not been read yet, else 0",
+        u64::from(is_restored),
+    )?;
+    page.gauge(
+        "shiftdns_snapshot_used",
+        "1 if this process began with a snapshot, else 0",
+        u64::from(counts.used),
+    )?;
+    let help = "When the objects of the snapshot on disk were last all there was to know, in seconds since the epoch; 0 \
+                where none was saved or used";
+    let name = "shiftdns_snapshot_timestamp";
+    page.family(name, help, Some(&Unit::Seconds), MetricType::Gauge)?
+        .0
+        .encode_gauge(&counts.taken)?;
+    let help = "The size of the snapshot that was last saved";
+    page.family(
+        "shiftdns_snapshot_size",
+        help,
+        Some(&Unit::Bytes),
+        MetricType::Gauge,
+    )?
+    .0
+    .encode_gauge(&counts.octets)?;
+    page.counter(
+        "shiftdns_snapshot_saves",
+        "Snapshots that were saved",
+        counts.saved,
+    )?;
+    page.counter(
+        "shiftdns_snapshot_failures",
+        "Snapshots that could not be saved",
+        counts.failed,
+    )
 }
 
 impl Facts {

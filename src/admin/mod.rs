@@ -1,4 +1,4 @@
-//! HTTP for people and probes, on two listeners.
+//! HTTP for people, probes and discovery clients, on two listeners.
 //!
 //! Given the engine's [`Handle`], the published [`View`] and what the workers count, `--http` tells whether this process
 //! lives, whether it is ready, and its metrics: safe to expose in a cluster. `--api` tells who runs what, as JSON: off
@@ -8,8 +8,12 @@
 //! ```text
 //!  --http   /healthz /health   /readyz /ready   /metrics
 //!  --api    /api/v1/services   /api/v1/services/{namespace}/{name}   /api/v1/services/{namespace}/{name}/history
-//!           /api/v1/resolve    /api/v1/problems   /api/v1/sources
+//!           /api/v1/resolve    /api/v1/problems   /api/v1/sources   /openapi.json
+//!           /sd/prometheus     /resolve
+//!           /v1/catalog/services   /v1/catalog/datacenters   /v1/catalog/service/{name.namespace}
+//!           /v1/health/service/{name.namespace}   /v1/agent/self
 //!    POST   /api/v1/services/{namespace}/{name}/promote   .../abort   .../pause   .../resume   .../retry
+//!    GET    the same: what that would be, and where it is to be written
 //! ```
 //!
 //! [`bind`] opens both early, so that a port in use is told before anything else is done; [`Bound::start`] begins to
@@ -32,22 +36,37 @@ mod metrics;
 mod probes;
 mod reloads;
 
-// What `--api` tells, and does.
+// What `--api` tells, and does: the table of its routes, what stands in a request, and the document of both.
+mod openapi;
+mod params;
+mod routes;
+
+// In our own words.
 mod answered;
 mod api;
 mod resolve;
 mod shapes;
 
+// In the words of discovery clients.
+mod consul;
+mod discovery;
+mod doh;
+mod prometheus;
+mod waits;
+
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
-use tokio::sync::watch;
+use axum::body::Bytes;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time;
 use tracing::warn;
@@ -55,17 +74,22 @@ use tracing::warn;
 use crate::answer::{self, View};
 use crate::engine::CountedVersions;
 use crate::engine::control::Handle;
+use crate::files::snapshot;
 use crate::{kubernetes, server, upstream};
 
 use answered::Answered;
-use door::Door;
+use door::{Door, Stay};
 use resolve::Resolver;
+use waits::Waits;
 
 pub use reloads::Reloads;
 pub use rules::{InForce, Rules};
 
 /// How long requests that have begun may go on at a shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// Lists of a whole cluster that are made at a time.
+const LISTS_MAX: usize = 2;
 
 /// Where to listen, and who may ask.
 #[derive(Clone, Debug)]
@@ -99,6 +123,8 @@ pub struct Sources {
     pub watches: Option<Arc<kubernetes::Status>>,
     /// How the configuration fares that is read anew.
     pub reloads: Arc<Reloads>,
+    /// What comes of snapshots; `None`: none is kept.
+    pub snapshot: Option<Arc<snapshot::Counters>>,
 }
 
 /// Opens both listeners; nothing is accepted yet.
@@ -109,9 +135,21 @@ pub struct Sources {
 ///
 /// The first address that cannot be had.
 pub async fn bind(settings: &Settings) -> Result<Bound, server::BindError> {
+    bind_or_take(settings, &mut server::Inherited::default()).await
+}
+
+/// As [`bind()`], but takes listeners that were inherited where there are some.
+///
+/// # Errors
+///
+/// The first address that cannot be had.
+pub async fn bind_or_take(
+    settings: &Settings,
+    inherited: &mut server::Inherited,
+) -> Result<Bound, server::BindError> {
     Ok(Bound {
-        http: Door::open(settings.http, "http")?,
-        api: Door::open(settings.api, "api")?,
+        http: Door::open(settings.http, inherited, "http")?,
+        api: Door::open(settings.api, inherited, "api")?,
         rules: InForce::new(settings.rules.clone()),
     })
 }
@@ -140,6 +178,14 @@ impl Bound {
         self.rules.clone()
     }
 
+    /// The listeners once more, for another process.
+    ///
+    /// # Errors
+    /// There are no file descriptors left.
+    pub fn share(&self) -> io::Result<[OwnedFd; 2]> {
+        Ok([self.http.share()?, self.api.share()?])
+    }
+
     /// Begins to answer, on the runtime that calls it.
     pub fn start(self, sources: Sources) -> Admin {
         let address = self.api();
@@ -159,6 +205,7 @@ impl Bound {
             resolver,
             watches,
             reloads,
+            snapshot,
         } = sources;
         let leaving = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(Answered::new(workers.clone(), Arc::clone(&versions)));
@@ -175,19 +222,24 @@ impl Bound {
                 upstream,
                 watches: watches.clone(),
                 reloads,
+                snapshot,
             },
         });
+        let (stop, stopping) = watch::channel(false);
         let api = api::Api {
             engine,
+            datacenter: datacenter(&view).into(),
             view,
             resolver: Resolver::new(resolver),
             answered: Arc::clone(&answered),
             rules: self.rules.clone(),
             watches,
+            waits: Waits::new(SystemTime::now(), stopping.clone()),
+            lists: Semaphore::new(LISTS_MAX),
+            document: Bytes::new(),
         };
-        let api = api::router(api, self.rules);
+        let api = routes::router(api, self.rules);
 
-        let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(self.http, probes, stopping.clone()));
         tasks.spawn(serve(self.api, api, stopping.clone()));
@@ -230,7 +282,8 @@ async fn serve(door: Door, router: Router, mut stop: watch::Receiver<bool>) {
     // Also when no one is left to say so.
     let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
     // Its type has an error, for symmetry with other servers; it never gives one.
-    let _never = axum::serve(door, router)
+    let service = router.into_make_service_with_connect_info::<Stay>();
+    let _never = axum::serve(door, service)
         .with_graceful_shutdown(stopped)
         .await;
 }
@@ -257,4 +310,12 @@ fn now_secs() -> u64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
+}
+
+/// The first zone, in the letters that Consul allows for a datacenter.
+fn datacenter(view: &View) -> String {
+    let terms = view.terms();
+    let zone = terms.zones.clusters().next();
+    let name = zone.map_or_else(String::new, |zone| zone.name.to_string());
+    name.trim_end_matches('.').replace('.', "-")
 }

@@ -4,7 +4,7 @@
 //! nothing is cut off, and the answer is read back by a decoder that shares no code with the encoder. Chance and counts are
 //! a worker's of its own: asking here moves no client's rotation and is in no metric.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
@@ -12,19 +12,15 @@ use std::sync::{Mutex, PoisonError};
 use hickory_proto::op::{Message, MessageType};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::Serialize;
 
+use super::params::{BadParam, Given};
 use crate::answer::{Transport, Verdict, View, Worker, respond};
 use crate::wire::{self, Rcode, class, rtype};
 
-/// What to ask, as it stands in the request's query string.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Params {
-    name: Option<String>,
-    r#type: Option<String>,
-    client: Option<String>,
-}
+/// What is read.
+pub(super) const PARAMS: [&str; 3] = ["name", "type", "client"];
 
 /// What to ask.
 #[derive(Debug)]
@@ -32,11 +28,23 @@ pub(super) struct Question {
     name: wire::Name,
     rtype: u16,
     client: IpAddr,
+    flags: Flags,
+}
+
+/// What a query says beside its question.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Flags {
+    /// CD
+    pub(super) checking_disabled: bool,
+    /// DO
+    pub(super) dnssec: bool,
 }
 
 /// Why there is nothing to ask.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadQuestion {
+    #[error(transparent)]
+    Param(#[from] BadParam),
     #[error("`name` is missing; give one, as in `?name=web.shop.svc.cluster.local&type=A`")]
     NoName,
     #[error("`{name}` is not a name: {source}")]
@@ -60,7 +68,7 @@ pub(super) enum NoAnswer {
 }
 
 /// The answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Resolved {
     status: String,
@@ -75,25 +83,25 @@ pub(super) struct Resolved {
     text: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Asked {
     name: String,
     r#type: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Row {
-    name: String,
+pub(super) struct Row {
+    pub(super) name: String,
     r#type: String,
-    ttl: u32,
-    data: String,
+    pub(super) ttl: u32,
+    pub(super) data: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Extended {
+pub(super) struct Extended {
     code: u16,
     text: &'static str,
 }
@@ -116,7 +124,7 @@ impl Resolver {
         question: &Question,
         view: &View,
         now_secs: u64,
-    ) -> Result<Resolved, NoAnswer> {
+    ) -> Result<Message, NoAnswer> {
         let query = question.message();
         let mut answer = Vec::new();
         let verdict = {
@@ -135,9 +143,7 @@ impl Resolver {
         match verdict {
             Verdict::Silence => Err(NoAnswer::Silence),
             Verdict::Reply => {
-                let message = Message::from_vec(&answer)
-                    .map_err(|error| NoAnswer::Unreadable(error.to_string()))?;
-                Ok(Resolved::read(question, &message))
+                Message::from_vec(&answer).map_err(|error| NoAnswer::Unreadable(error.to_string()))
             }
         }
     }
@@ -145,27 +151,57 @@ impl Resolver {
 
 impl Question {
     /// Type A and a client on this host, unless the request says otherwise.
-    pub(super) fn read(params: Params) -> Result<Self, BadQuestion> {
-        let name = params.name.filter(|name| !name.is_empty());
-        let name = name.ok_or(BadQuestion::NoName)?;
-        let client = params.client.filter(|client| !client.is_empty());
+    pub(super) fn read(given: &Given) -> Result<Self, BadQuestion> {
+        let rtype = read_type(given.one("type")?.unwrap_or("A"))?;
+        let client = match given.one("client")? {
+            None => Ipv4Addr::LOCALHOST.into(),
+            Some(text) => text
+                .parse()
+                .map_err(|_| BadQuestion::Client(text.to_owned()))?,
+        };
+        Self::of(given.one("name")?.unwrap_or_default(), rtype, client)
+    }
+
+    pub(super) fn of(name: &str, rtype: u16, client: IpAddr) -> Result<Self, BadQuestion> {
+        if name.is_empty() {
+            return Err(BadQuestion::NoName);
+        }
+        let bad = |source| BadQuestion::Name {
+            name: name.to_owned(),
+            source,
+        };
         Ok(Self {
-            rtype: read_type(params.r#type.as_deref().unwrap_or("A"))?,
-            client: match client {
-                None => Ipv4Addr::LOCALHOST.into(),
-                Some(text) => text.parse().map_err(|_| BadQuestion::Client(text))?,
-            },
-            name: wire::Name::parse(&name).map_err(|source| BadQuestion::Name { name, source })?,
+            name: wire::Name::parse(name).map_err(bad)?,
+            rtype,
+            client,
+            flags: Flags::default(),
         })
+    }
+
+    pub(super) fn with(self, flags: Flags) -> Self {
+        Self { flags, ..self }
+    }
+
+    pub(super) fn name(&self) -> &wire::Name {
+        &self.name
+    }
+
+    pub(super) fn rtype(&self) -> u16 {
+        self.rtype
     }
 
     /// Header (RD, one question, one additional record), question, OPT.
     fn message(&self) -> Vec<u8> {
         const ID: u16 = 0;
         const RD: u16 = 0x0100;
+        const CD: u16 = 0x0010;
+        const DO: u16 = 0x8000;
         const UDP_SIZE: u16 = 1232;
         let mut message = Vec::with_capacity(12 + 255 + 4 + 11);
-        for number in [ID, RD, 1, 0, 0, 1] {
+        let only = |is_set: bool, bit: u16| if is_set { bit } else { 0 };
+        let bits = RD | only(self.flags.checking_disabled, CD);
+        let dnssec = only(self.flags.dnssec, DO);
+        for number in [ID, bits, 1, 0, 0, 1] {
             message.extend(number.to_be_bytes());
         }
         message.extend(self.name.as_wire());
@@ -173,7 +209,7 @@ impl Question {
             message.extend(number.to_be_bytes());
         }
         message.extend(wire::Name::root().as_wire());
-        for number in [rtype::OPT, UDP_SIZE, 0, 0, 0] {
+        for number in [rtype::OPT, UDP_SIZE, 0, dnssec, 0] {
             message.extend(number.to_be_bytes());
         }
         message
@@ -181,7 +217,7 @@ impl Question {
 }
 
 /// A mnemonic in any case, or `TYPE` and a number (RFC 3597, section 5).
-fn read_type(text: &str) -> Result<u16, BadQuestion> {
+pub(super) fn read_type(text: &str) -> Result<u16, BadQuestion> {
     let upper = text.to_ascii_uppercase();
     let number = upper.strip_prefix("TYPE");
     let number = number.filter(|digits| digits.bytes().all(|octet| octet.is_ascii_digit()));
@@ -193,7 +229,7 @@ fn read_type(text: &str) -> Result<u16, BadQuestion> {
 }
 
 impl Resolved {
-    fn read(question: &Question, message: &Message) -> Self {
+    pub(super) fn read(question: &Question, message: &Message) -> Self {
         let rows = |records: &[Record]| records.iter().map(Row::read).collect();
         let mut resolved = Self {
             status: status(u16::from(message.metadata.response_code)),
@@ -227,8 +263,8 @@ impl Resolved {
             self.additional.len() + usize::from(edns),
         );
         // Writing into a String does not fail.
-        for Extended { code, text: told } in &self.ede {
-            let _ = writeln!(text, ";; EDE: {code} ({told})");
+        for extended in &self.ede {
+            let _ = writeln!(text, ";; {extended}");
         }
         let Asked { name, r#type } = &self.question;
         let _ = write!(text, "\n;; QUESTION SECTION:\n;{name}\tIN\t{type}\n");
@@ -250,6 +286,12 @@ impl Resolved {
     }
 }
 
+impl fmt::Display for Extended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EDE: {} ({})", self.code, self.text)
+    }
+}
+
 fn status(code: u16) -> String {
     let known = Rcode::ALL.into_iter().find(|known| *known as u16 == code);
     known.map_or_else(|| format!("RCODE{code}"), |known| known.as_str().to_owned())
@@ -268,7 +310,7 @@ fn flags(message: &Message) -> Vec<&'static str> {
     set.map(|(flag, _)| flag).collect()
 }
 
-fn extended(message: &Message) -> Vec<Extended> {
+pub(super) fn extended(message: &Message) -> Vec<Extended> {
     /// INFO-CODE is the first two octets of the option (RFC 8914, section 2).
     const EDE: u16 = 15;
     let options = message.edns.iter();
@@ -304,7 +346,7 @@ fn name_text(name: &Name) -> String {
 }
 
 impl Row {
-    fn read(record: &Record) -> Self {
+    pub(super) fn read(record: &Record) -> Self {
         Self {
             name: name_text(&record.name),
             r#type: type_text(record.record_type()),

@@ -7,26 +7,41 @@ mod acts;
 mod detail;
 mod sources;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
 use crate::engine::{Summary, VersionSummary};
 use crate::{model, rollout};
 
-pub(super) use acts::{Ask, Done, History};
+pub(super) use acts::{Ask, Done, History, Planned};
 pub(super) use detail::Service;
 pub(super) use sources::SourceList;
 
+/// How a moment is written: RFC 3339, in UTC.
+enum Time {}
+
+impl JsonSchema for Time {
+    fn schema_name() -> Cow<'static, str> {
+        "Time".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": "date-time"})
+    }
+}
+
 /// Of every request that is not answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Error {
     pub(super) error: String,
 }
 
 /// `/api/v1/services`
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ServiceList {
     pub(super) generation: u64,
@@ -35,22 +50,27 @@ pub(super) struct ServiceList {
 }
 
 /// A service in the list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ListedService {
     #[serde(flatten)]
     head: Head,
+    /// Of endpoint records, in seconds.
+    ttl: u32,
+    /// Where its roll-out leads, or it is at; of several workloads, that of the first that is not at rest.
+    target: Option<VersionName>,
     versions: Vec<ListedVersion>,
 }
 
 /// What list and detail have in common.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Head {
     namespace: Arc<str>,
     name: Arc<str>,
     kind: &'static str,
     state: &'static str,
+    #[schemars(with = "Time")]
     since: Timestamp,
     strategy: &'static str,
     ready: usize,
@@ -58,7 +78,7 @@ struct Head {
     generation: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ListedVersion {
     alias: Arc<str>,
@@ -68,14 +88,21 @@ struct ListedVersion {
     role: Option<&'static str>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Share {
     basis_points: u16,
     text: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct VersionName {
+    alias: Arc<str>,
+    hash: Arc<str>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Origin {
     file: Arc<str>,
@@ -83,14 +110,14 @@ struct Origin {
 }
 
 /// `/api/v1/problems`
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ProblemList {
     pub(super) problems: Vec<Problem>,
 }
 
 /// Something that could not be obeyed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Problem {
     origin: Option<Origin>,
@@ -121,9 +148,22 @@ impl From<&Summary> for ListedService {
     fn from(summary: &Summary) -> Self {
         Self {
             head: summary.into(),
+            ttl: summary.ttl,
+            target: target(summary),
             versions: summary.versions.iter().map(ListedVersion::from).collect(),
         }
     }
+}
+
+fn target(summary: &Summary) -> Option<VersionName> {
+    let mut tracks = summary.tracks.iter();
+    let moves = tracks.find(|track| track.state != rollout::State::Healthy);
+    let track = moves.or(summary.tracks.first())?;
+    let version = summary.versions.get(track.target?)?;
+    Some(VersionName {
+        alias: Arc::clone(&version.alias),
+        hash: Arc::clone(&version.hash),
+    })
 }
 
 impl From<&VersionSummary> for ListedVersion {

@@ -1,7 +1,10 @@
 //! The manual of both listeners, over real sockets.
 
 mod acting;
-mod site;
+mod discovering;
+mod schema;
+pub(super) mod site;
+mod waiting;
 
 use std::net::Ipv4Addr;
 
@@ -204,6 +207,7 @@ async fn services_are_listed_with_their_versions() {
     let expected = json!({
         "namespace": "shop", "name": "web", "kind": "Headless", "state": "Progressing",
         "since": web["since"], "strategy": "manual", "ready": 4, "total": 4, "generation": 1,
+        "ttl": 5, "target": {"alias": "v2", "hash": "bbb"},
         "versions": [
             {"alias": "v1", "hash": "aaa", "share": {"basisPoints": 7500, "text": "75.00%"},
                 "ready": 3, "role": "stable"},
@@ -264,7 +268,8 @@ async fn a_service_is_told_in_full() {
         json!({
             "address": "10.0.0.4", "version": {"alias": "v2", "hash": "bbb"}, "answered": true,
             "ready": true, "serving": true, "terminating": false, "pod": "web-4",
-            "hostname": null, "zone": "zone-a", "node": "node-1", "readySince": null, "restarts": 0,
+            "hostname": null, "zone": "zone-a", "node": "node-1", "readySince": null, "soaked": true,
+            "restarts": 0,
         })
     );
     let explained = web["explain"].as_str().unwrap();
@@ -395,7 +400,7 @@ async fn what_cannot_be_answered_is_an_error_in_json() {
             "GET",
             "/api/v1/resolve?nam=a",
             400,
-            "Failed to deserialize query string",
+            "there is no parameter `nam` here; known are `name`, `type`, `client`",
         ),
         (
             "GET",

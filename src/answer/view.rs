@@ -22,6 +22,8 @@ pub struct View {
     synced: AtomicBool,
     /// Seconds since the epoch at which the source was lost; 0 while it is not.
     lost_at: AtomicU64,
+    /// What is answered was known to an earlier process, and has not been read since.
+    restored: AtomicBool,
     generation: AtomicU64,
 }
 
@@ -119,6 +121,7 @@ impl View {
             terms: Mutex::new(terms),
             synced: AtomicBool::new(false),
             lost_at: AtomicU64::new(0),
+            restored: AtomicBool::new(false),
             generation: AtomicU64::new(0),
         }
     }
@@ -167,10 +170,10 @@ impl View {
         self.synced.store(true, Ordering::Release);
     }
 
-    /// Whether the source has been lost for at least `after_secs`.
+    /// Whether the source has been lost for at least `after_secs`, or has not been read by this process at all.
     pub fn is_stale(&self, now_secs: u64, after_secs: u64) -> bool {
         let lost_at = self.lost_at.load(Ordering::Relaxed);
-        lost_at != 0 && now_secs.saturating_sub(lost_at) >= after_secs
+        lost_at != 0 && (now_secs.saturating_sub(lost_at) >= after_secs || self.is_restored())
     }
 
     /// Seconds since the source was lost; 0 while it is not.
@@ -188,8 +191,20 @@ impl View {
                 .compare_exchange(0, now_secs.max(1), Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// The source is back.
+    /// What is answered is what an earlier process knew at this moment, until [`View::set_fresh`].
+    pub fn set_restored(&self, taken_secs: u64) {
+        self.restored.store(true, Ordering::Relaxed);
+        self.set_lost(taken_secs);
+    }
+
+    /// Whether nothing but what an earlier process knew is answered.
+    pub fn is_restored(&self) -> bool {
+        self.restored.load(Ordering::Relaxed)
+    }
+
+    /// The source is back, or was read for the first time.
     pub fn set_fresh(&self) {
+        self.restored.store(false, Ordering::Relaxed);
         self.lost_at.store(0, Ordering::Relaxed);
     }
 

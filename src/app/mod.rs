@@ -5,18 +5,21 @@
 //! (made in `settings`) and the ends of the channels that join it to its neighbours.
 
 mod reload;
+mod replace;
 mod reports;
 mod settings;
+mod snapshot;
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::mpsc;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
 use crate::answer::{View, Worker};
@@ -26,12 +29,13 @@ use crate::engine::control::{self, Event, Handle, Keep, Loop, Sinks, Want};
 use crate::files::state::{Keeper, StateError};
 use crate::files::{self, Loaded, Manifests};
 use crate::kubernetes::{self, Outbox, Watches};
-use crate::server::{self, Server};
+use crate::server::{self, Inherited, Server};
 use crate::store;
 use crate::upstream::{self, Upstream, Wanted};
 use crate::wire::NameError;
 
 pub use reload::{Live, ReloadError};
+pub use replace::{Predecessor, ReplaceError};
 
 /// Where objects come from.
 #[derive(Clone, Debug)]
@@ -63,6 +67,8 @@ pub struct Running {
     feed: Feed,
     state: Option<Keeper>,
     live: Option<Live>,
+    snapshot: Option<snapshot::Kept>,
+    offer: Option<replace::Offer>,
 }
 
 /// What lets the source feed the engine; it stops when this is dropped.
@@ -122,6 +128,9 @@ pub enum StartError {
     /// The cluster cannot be followed.
     #[error(transparent)]
     Kubernetes(kubernetes::StartError),
+    /// The server that was to be replaced goes on in its place.
+    #[error("not everything has been read within {} s; the server that was to be replaced goes on", SYNC_MAX.as_secs())]
+    NotSynced,
     /// The system gave no thread.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
@@ -138,19 +147,52 @@ pub fn source(config: &Config) -> Source {
     }
 }
 
-/// Starts everything. Sockets are bound first, so that a taken port is known before anything is read; until the
-/// first batch is in, cluster names answer SERVFAIL.
+/// How a process comes to sockets that it does not bind itself.
+#[derive(Debug, Default)]
+pub struct Birth {
+    /// Sockets that are bound.
+    pub inherited: Inherited,
+    /// The server that answers from them until this one is synced.
+    pub predecessor: Option<Predecessor>,
+}
+
+/// How long a server that replaces another reads its source, at most.
+const SYNC_MAX: Duration = Duration::from_secs(60);
+
+/// As [`start_as`], with sockets of its own.
 ///
 /// # Errors
 /// See [`StartError`].
 pub async fn start(config: &Config, source: Source) -> Result<Running, StartError> {
-    let mut bound = server::bind(&settings::server(config))
+    start_as(config, source, Birth::default()).await
+}
+
+/// Starts everything. Sockets are bound first, so that a taken port is known before anything is read; until the
+/// first batch is in, cluster names answer SERVFAIL; a server that replaces another answers nothing before.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn start_as(
+    config: &Config,
+    source: Source,
+    birth: Birth,
+) -> Result<Running, StartError> {
+    let Birth {
+        mut inherited,
+        predecessor,
+    } = birth;
+    let mut bound = server::bind_or_take(&settings::server(config), &mut inherited)
         .await
         .map_err(StartError::Dns)?;
-    let admin = admin::bind(&settings::admin(config)?)
+    let admin = admin::bind_or_take(&settings::admin(config)?, &mut inherited)
         .await
         .map_err(StartError::Http)?;
     let dns = bound.addresses();
+    for address in inherited.addresses() {
+        warn!(%address, "a socket was handed to this server that its configuration does not listen on; closing it");
+    }
+    drop(inherited);
+    let offer = offer(&bound, &admin);
 
     let (store, publisher) = store::new();
     let zones = settings::zones(config).map_err(StartError::Zone)?;
@@ -172,6 +214,13 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         }
         None => None,
     };
+    let snapshot = snapshot::Keeping::of(config, &source).await;
+    if let Some(keeping) = &snapshot
+        && let Some(snapshot) = keeping.load().await
+    {
+        let now = jiff::Timestamp::now();
+        engine.restore(snapshot.objects, snapshot.taken, now);
+    }
     let keep = state.as_ref().map(|keeper| {
         let sink = keeper.sink();
         let keep: Keep = Box::new(move |memories, kept| sink.put(memories, kept));
@@ -202,9 +251,14 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         bound.copy_to(settings).map_err(StartError::Thread)?;
     }
     let (counters, tcp) = (bound.counters(), bound.tcp_limits());
-    let server = bound
-        .start(Arc::clone(&view), workers, streams)
-        .map_err(StartError::Thread)?;
+    let of_server = Arc::clone(&view);
+    let mut server = Begin::of(move || {
+        let server = bound.start(of_server, workers, streams);
+        server.map_err(StartError::Thread)
+    });
+    if predecessor.is_none() {
+        server.begin()?;
+    }
     let (http, api, rules) = (admin.http(), admin.api(), admin.rules());
     // Begun before HTTP is answered, which tells how it fares; manifests are read after, and sockets are bound by then.
     let (watches, source) = match source {
@@ -227,7 +281,7 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
             deny: upstream.as_ref().map(Upstream::deny),
         },
     );
-    let admin = admin.start(admin::Sources {
+    let sources = admin::Sources {
         engine: engine.clone(),
         view: Arc::clone(&view),
         workers: counts,
@@ -237,12 +291,33 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         resolver: worker(),
         watches: watches.as_ref().map(|watches| Arc::clone(&watches.status)),
         reloads: live.reloads(),
-    });
+        snapshot: snapshot.as_ref().map(snapshot::Keeping::counters),
+    };
+    let mut admin = Begin::of(move || Ok(admin.start(sources)));
+    if predecessor.is_none() {
+        admin.begin()?;
+    }
     let feed = match (source, watches) {
         (Source::Manifests(dir), _) => Feed::Manifests(feed(dir, engine.clone()).await?),
         (_, Some(watches)) => Feed::Kubernetes(watches),
         (_, None) => Feed::Caller,
     };
+    if predecessor.is_some() {
+        synced(&view).await?;
+    }
+    let (server, admin) = (server.begun()?, admin.begun()?);
+    if let Some(predecessor) = predecessor {
+        let relieved = predecessor.relieve().await;
+        if let Err(error) = relieved {
+            let error = crate::telemetry::chain(&error);
+            warn!(
+                error,
+                "answering; the server that was replaced may be answering too"
+            );
+        }
+    }
+    let snapshot = snapshot.map(|keeping| keeping.start(engine.clone()));
+    let offer = offer.map(|(address, sockets)| replace::Offer::start(address, sockets));
     for address in &dns {
         info!(%address, "answering DNS over UDP and TCP");
     }
@@ -259,6 +334,8 @@ pub async fn start(config: &Config, source: Source) -> Result<Running, StartErro
         feed,
         state,
         live: Some(live),
+        snapshot,
+        offer,
     })
 }
 
@@ -273,17 +350,103 @@ impl Running {
         self.live.take()
     }
 
+    /// Returns when another process answers in this one's place, and [`Running::hand_over`] is due.
+    pub async fn replaced(&mut self) {
+        match &mut self.offer {
+            Some(offer) => offer.replaced().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Stops politely: what has arrived is answered, for `drain` at the most.
-    pub async fn shutdown(self, drain: Duration) {
+    pub async fn shutdown(mut self, drain: Duration) {
+        // With it go its copies of the sockets, which would keep them open.
+        self.offer = None;
+        self.end(drain, false).await;
+    }
+
+    /// Leaves what arrives to the process that has the same sockets, and finishes what this one has begun, for `drain` at the
+    /// most.
+    pub async fn hand_over(self, drain: Duration) {
+        self.end(drain, true).await;
+    }
+
+    async fn end(self, drain: Duration, is_replaced: bool) {
         drop(self.upstream);
         drop(self.feed);
         self.admin.leave();
-        self.server.shutdown(drain).await;
+        match is_replaced {
+            true => self.server.hand_over(drain).await,
+            false => self.server.shutdown(drain).await,
+        }
         self.admin.shutdown().await;
+        if let Some(snapshot) = self.snapshot {
+            snapshot.finish().await;
+        }
         if let Some(keeper) = self.state {
             // Whether it could be written has been logged.
             let _ = tokio::task::spawn_blocking(move || keeper.finish()).await;
         }
+    }
+}
+
+/// Something that is to begin at once, or when this process takes another's place.
+enum Begin<T, F> {
+    Due(Option<F>),
+    Begun(T),
+}
+
+impl<T, F: FnOnce() -> Result<T, StartError>> Begin<T, F> {
+    fn of(begin: F) -> Self {
+        Self::Due(Some(begin))
+    }
+
+    fn begin(&mut self) -> Result<(), StartError> {
+        if let Self::Due(begin) = self
+            && let Some(begin) = begin.take()
+        {
+            *self = Self::Begun(begin()?);
+        }
+        Ok(())
+    }
+
+    fn begun(mut self) -> Result<T, StartError> {
+        self.begin()?;
+        match self {
+            Self::Begun(begun) => Ok(begun),
+            // It has failed, and that was told.
+            Self::Due(_) => Err(StartError::Stopped(control::Stopped)),
+        }
+    }
+}
+
+/// The sockets once more, for who replaces this server, and the address that it is found by.
+fn offer(bound: &server::Bound, admin: &admin::Bound) -> Option<(SocketAddr, Vec<OwnedFd>)> {
+    let address = *bound.addresses().first()?;
+    let shared = bound.share().and_then(|mut sockets| {
+        sockets.extend(admin.share()?);
+        Ok(sockets)
+    });
+    match shared {
+        Ok(sockets) => Some((address, sockets)),
+        Err(error) => {
+            warn!(%error, "this server cannot be replaced without a gap");
+            None
+        }
+    }
+}
+
+/// Waits until everything has been read by this process; where the source is away, what was restored will do.
+async fn synced(view: &View) -> Result<(), StartError> {
+    let read = async {
+        // It happens once in a life: nobody needs to be told at once.
+        while !view.is_synced() || view.is_restored() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    match tokio::time::timeout(SYNC_MAX, read).await {
+        Err(_) if !view.is_synced() => Err(StartError::NotSynced),
+        _ => Ok(()),
     }
 }
 

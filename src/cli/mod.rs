@@ -5,26 +5,36 @@
 //! output; what went wrong goes to standard error, with its causes, in one line.
 
 mod check;
-mod client;
 mod crd;
 mod demo;
 mod documents;
 mod lint;
 mod recipe;
-mod rollouts;
 mod serve;
 mod simulate;
 mod stage;
+mod systemd;
+
+// Asking a running server: where it is, what it says, how that is printed.
+mod asking;
+mod client;
+mod form;
+mod reach;
+mod rollouts;
+
+// The program itself: its name, completions, manual pages.
+mod program;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
 
 use crate::config::{self, Flags};
 use crate::telemetry;
+
+use program::Name;
 
 /// An authoritative DNS server for Kubernetes service discovery that knows versions.
 #[derive(Debug, Parser)]
@@ -59,26 +69,9 @@ enum Command {
     /// Print the definition of the resource ServiceRollout, for `kubectl apply -f -`.
     Crd,
     /// Ask a running server what it answers.
-    Query {
-        /// The name, such as web.shop.svc.cluster.local.
-        name: String,
-        /// The type, such as A, AAAA, SRV, TXT.
-        #[arg(default_value = "A")]
-        rtype: String,
-        /// The address of the client to answer for.
-        #[arg(long, value_name = "ADDR")]
-        client: Option<std::net::IpAddr>,
-        #[command(flatten)]
-        server: Server,
-    },
+    Query(asking::Query),
     /// Ask a running server why a service's shares are what they are.
-    Explain {
-        /// Namespace and name: shop/web.
-        #[arg(value_name = "NS/SERVICE", value_parser = service_key)]
-        service: crate::model::ServiceKey,
-        #[command(flatten)]
-        server: Server,
-    },
+    Explain(asking::Explain),
     /// Ask a running server where roll-outs stand: of one service, or of all in a list.
     Get(rollouts::Get),
     /// Wait until a roll-out is over; exit code 0 when it is Healthy, 1 when it failed, 2 when that took too long.
@@ -95,21 +88,16 @@ enum Command {
     Resume(rollouts::OfRollout),
     /// Try a revision again that failed or was aborted.
     Retry(rollouts::OfRollout),
-}
-
-/// Where the running server is.
-#[derive(Debug, Args)]
-struct Server {
-    /// The API of the server.
-    #[arg(
-        long = "server",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:9154"
-    )]
-    url: String,
-    /// A file that holds the API's token.
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    /// Print a script by which a shell completes the words of this program.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one for each command into a directory.
+    Man {
+        /// The directory; it is made where it is missing.
+        dir: Option<PathBuf>,
+    },
 }
 
 fn service_key(text: &str) -> Result<crate::model::ServiceKey, String> {
@@ -119,7 +107,10 @@ fn service_key(text: &str) -> Result<crate::model::ServiceKey, String> {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    let name = Name::of(std::env::args_os().next().as_deref());
+    let matches = program::command(name).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match run(cli, name) {
         Ok(code) => code,
         Err(error) => {
             let error: &(dyn std::error::Error + 'static) = error.as_ref();
@@ -130,7 +121,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+fn run(cli: Cli, name: Name) -> anyhow::Result<ExitCode> {
     let mut out = io::stdout().lock();
     match cli.command {
         Command::Serve(flags) => {
@@ -175,20 +166,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             write!(out, "{}", config::render(&config))?;
         }
         Command::Crd => write!(out, "{}", crd::text()?)?,
-        Command::Query {
-            name,
-            rtype,
-            client,
-            server,
-        } => {
-            let text = client::query(&server, &name, &rtype, client)?;
-            write!(out, "{text}")?;
+        Command::Query(asked) => write!(out, "{}", asking::query(&asked)?)?,
+        Command::Explain(asked) => write!(out, "{}", asking::explain(&asked)?)?,
+        Command::Get(asked) => {
+            // A screen is given back also by a thread that fails: nobody may hold the stream from it.
+            drop(out);
+            rollouts::get(&asked, &mut io::stdout())?;
         }
-        Command::Explain { service, server } => {
-            let text = client::explain(&server, &service).context("cannot explain")?;
-            write!(out, "{text}")?;
-        }
-        Command::Get(asked) => rollouts::get(&asked, &mut out)?,
         Command::Status(asked) => return rollouts::status(&asked, &mut out),
         Command::History(asked) => rollouts::history(&asked, &mut out)?,
         Command::Promote(asked) => rollouts::promote(&asked, &mut out)?,
@@ -196,6 +180,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Pause(asked) => rollouts::act(&asked, "pause", &mut out)?,
         Command::Resume(asked) => rollouts::act(&asked, "resume", &mut out)?,
         Command::Retry(asked) => rollouts::act(&asked, "retry", &mut out)?,
+        Command::Completions { shell } => out.write_all(&program::completions(shell, name))?,
+        Command::Man { dir } => program::man(dir.as_deref(), name, &mut out)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,9 +3,12 @@
 //! Each asks a running server over its API and prints what it tells as plain text. Nothing is computed here, but how long
 //! it is until a moment.
 
+mod act;
+mod bar;
 mod pages;
 mod plain;
 mod told;
+mod watch;
 
 use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
@@ -14,13 +17,17 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::Value;
 
-use super::client;
-use super::{Server, service_key};
+use super::client::{self, Client};
+use super::form::{Form, Output, Paint};
+use super::reach::Server;
+use super::service_key;
 use crate::model::{ServiceKey, parse_duration};
 
-use told::{Done, History, List, Service};
+use told::{History, Service};
+
+pub(super) use act::{OfRollout, Promote, act, promote};
 
 /// How often a running server is asked by someone who waits.
 const EVERY: Duration = Duration::from_secs(1);
@@ -31,9 +38,13 @@ pub(super) struct Get {
     /// Namespace and name: shop/web; without it all services are listed.
     #[arg(value_name = "NS/SERVICE", value_parser = service_key)]
     service: Option<ServiceKey>,
-    /// Go on and print it again whenever it changes.
+    /// Go on, and show what changes.
+    ///
+    /// One service is a screen of its own on a terminal, which q, Esc or Ctrl-C leave; anything else is printed again.
     #[arg(short, long)]
     watch: bool,
+    #[command(flatten)]
+    output: Output,
     #[command(flatten)]
     server: Server,
 }
@@ -48,6 +59,8 @@ pub(super) struct Status {
     #[arg(long, value_name = "DURATION", value_parser = timeout)]
     timeout: Option<Duration>,
     #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
     server: Server,
 }
 
@@ -58,30 +71,9 @@ pub(super) struct OfService {
     #[arg(value_name = "NS/SERVICE", value_parser = service_key)]
     service: ServiceKey,
     #[command(flatten)]
-    server: Server,
-}
-
-/// The arguments of actions.
-#[derive(Debug, Args)]
-pub(super) struct OfRollout {
-    /// Namespace and name: shop/web.
-    #[arg(value_name = "NS/SERVICE", value_parser = service_key)]
-    service: ServiceKey,
-    /// The workload that is meant, where several roll out: web, or Deployment/web.
-    #[arg(long, value_name = "NAME")]
-    workload: Option<String>,
+    output: Output,
     #[command(flatten)]
     server: Server,
-}
-
-/// The arguments of `promote`.
-#[derive(Debug, Args)]
-pub(super) struct Promote {
-    /// The whole share at once, also for a revision that failed.
-    #[arg(long)]
-    full: bool,
-    #[command(flatten)]
-    of: OfRollout,
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {
@@ -97,17 +89,31 @@ fn path(service: &ServiceKey, rest: &str) -> String {
 
 /// `get`: one service or all of them, once or for ever.
 pub(super) fn get(asked: &Get, out: &mut impl Write) -> anyhow::Result<()> {
+    let client = Client::new(&asked.server)?;
+    let path = match &asked.service {
+        Some(service) => path(service, ""),
+        None => "/api/v1/services".to_owned(),
+    };
+    let (form, paint) = (asked.output.form, Paint::of_stdout());
+    let is_screen = asked.watch && form == Form::Table && is_screen();
+    if let Some(service) = asked.service.as_ref().filter(|_| is_screen) {
+        return watch::watch(client, service, &path, paint);
+    }
     // A screen is painted anew each second, with times that run; anything else gets another page when something changed.
-    let is_screen = asked.watch && io::stdout().is_terminal();
     let mut shown = String::new();
     loop {
         let now = (is_screen || !asked.watch).then(Timestamp::now);
-        let page = page(asked, now)?;
+        let value = client.get(&path, &[])?;
+        let page = match form.document(&value)? {
+            Some(document) => document,
+            None if asked.service.is_some() => pages::service(&client::told(&value)?, now, paint),
+            None => pages::list(&client::told(&value)?, now, paint),
+        };
         if is_screen {
             // To the upper left corner, and all below it cleared.
             write!(out, "\x1b[H\x1b[2J{page}")?;
         } else if page != shown {
-            let gap = if shown.is_empty() { "" } else { "\n" };
+            let gap = if shown.is_empty() { "" } else { form.gap() };
             write!(out, "{gap}{page}")?;
             shown = page;
         }
@@ -119,17 +125,10 @@ pub(super) fn get(asked: &Get, out: &mut impl Write) -> anyhow::Result<()> {
     }
 }
 
-fn page(asked: &Get, now: Option<Timestamp>) -> anyhow::Result<String> {
-    match &asked.service {
-        Some(service) => {
-            let service: Service = client::get(&asked.server, &path(service, ""), &[])?;
-            Ok(pages::service(&service, now))
-        }
-        None => {
-            let list: List = client::get(&asked.server, "/api/v1/services", &[])?;
-            Ok(pages::list(&list))
-        }
-    }
+/// Whether standard output is a terminal on which a cursor can be moved.
+fn is_screen() -> bool {
+    let term = std::env::var_os("TERM");
+    io::stdout().is_terminal() && term.is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
 /// How a wait ends.
@@ -149,28 +148,46 @@ fn outcome(state: &str) -> Option<Outcome> {
     }
 }
 
-/// `status`: waits until a roll-out is over. Exit code 0: Healthy; 1: Aborted or Degraded; 2: it took too long.
+/// `status`: waits until a roll-out is over. Exit code 0: Healthy; 1: Aborted or Degraded; 2: it took too long. For
+/// people a line is printed whenever something changes; for programs, how it stands at the end.
 pub(super) fn status(asked: &Status, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let client = Client::new(&asked.server)?;
+    let path = path(&asked.service, "");
+    let form = asked.output.form;
     let started = Instant::now();
     let mut shown = String::new();
     loop {
-        let service: Service = client::get(&asked.server, &path(&asked.service, ""), &[])?;
+        let value = client.get(&path, &[])?;
+        let service: Service = client::told(&value)?;
         let line = pages::status(&service);
-        if line != shown {
+        if line != shown && form == Form::Table {
             writeln!(out, "{line}")?;
             out.flush()?;
             shown = line;
         }
-        match outcome(&service.state) {
-            Some(Outcome::Done) => return Ok(ExitCode::SUCCESS),
-            Some(Outcome::Failed) => return Ok(ExitCode::FAILURE),
-            None => {}
+        let mut end = |value: &Value| -> anyhow::Result<()> {
+            if let Some(document) = form.document(value)? {
+                write!(out, "{document}")?;
+            }
+            Ok(())
+        };
+        let code = match outcome(&service.state) {
+            Some(Outcome::Done) => Some(ExitCode::SUCCESS),
+            Some(Outcome::Failed) => Some(ExitCode::FAILURE),
+            None => None,
+        };
+        if let Some(code) = code {
+            end(&value)?;
+            return Ok(code);
         }
         let rest = asked
             .timeout
             .map(|all| all.saturating_sub(started.elapsed()));
         if rest.is_some_and(|rest| rest.is_zero()) {
-            writeln!(out, "not over in time")?;
+            end(&value)?;
+            if form == Form::Table {
+                writeln!(out, "not over in time")?;
+            }
             return Ok(ExitCode::from(2));
         }
         thread::sleep(rest.map_or(EVERY, |rest| rest.min(EVERY)));
@@ -179,26 +196,16 @@ pub(super) fn status(asked: &Status, out: &mut impl Write) -> anyhow::Result<Exi
 
 /// `history`: what happened to the tracks of a service.
 pub(super) fn history(asked: &OfService, out: &mut impl Write) -> anyhow::Result<()> {
-    let history: History = client::get(&asked.server, &path(&asked.service, "/history"), &[])?;
-    write!(out, "{}", pages::history(&history))?;
-    Ok(())
-}
-
-/// `promote`.
-pub(super) fn promote(asked: &Promote, out: &mut impl Write) -> anyhow::Result<()> {
-    send(&asked.of, "promote", asked.full, out)
-}
-
-/// `abort`, `pause`, `resume` and `retry`.
-pub(super) fn act(asked: &OfRollout, action: &str, out: &mut impl Write) -> anyhow::Result<()> {
-    send(asked, action, false, out)
-}
-
-fn send(asked: &OfRollout, action: &str, full: bool, out: &mut impl Write) -> anyhow::Result<()> {
-    let path = path(&asked.service, &format!("/{action}"));
-    let body = json!({"full": full, "workload": asked.workload});
-    let done: Done = client::post(&asked.server, &path, &body)?;
-    writeln!(out, "{}", pages::done(&asked.service, &done))?;
+    let client = Client::new(&asked.server)?;
+    let value = client.get(&path(&asked.service, "/history"), &[])?;
+    let text = match asked.output.form.document(&value)? {
+        Some(document) => document,
+        None => {
+            let history: History = client::told(&value)?;
+            pages::history(&history, Paint::of_stdout())
+        }
+    };
+    write!(out, "{text}")?;
     Ok(())
 }
 

@@ -169,7 +169,6 @@ impl Check {
         };
         text("staticZones", &file.static_zones);
         key("--zones", flags.zones.is_some(), 0);
-        key("--replace", flags.replace, 0);
     }
 
     fn config(&mut self, file: &File, flags: &Flags) -> Config {
@@ -211,6 +210,8 @@ impl Check {
             manifests: self.manifests(file, flags),
             kubernetes: kubernetes(file, flags),
             state: flags.state.clone().or_else(|| path(&file.state)),
+            snapshot_max_age: self.time_or_never(&asked(&file.snapshot_max_age, "snapshotMaxAge")),
+            lame_duck: self.time_or_never(&asked(&file.lame_duck, "lameDuck")),
             upstream: self.upstream(&file.upstream),
             namespaces: self.list(listed(&file.namespaces, "namespaces"), Self::namespace),
             namespace_selector: self

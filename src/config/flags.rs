@@ -43,7 +43,7 @@ pub struct Flags {
     /// UDP workers; 0 is one a core
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
-    /// Take over the sockets of a running server (not built yet)
+    /// Take over the sockets of the server that runs at these addresses, without losing a query, and let it end
     #[arg(long)]
     pub replace: bool,
 }

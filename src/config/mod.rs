@@ -55,6 +55,10 @@ pub struct Config {
     pub kubernetes: Kubernetes,
     /// The file for what must outlive a restart; `None`: nothing does.
     pub state: Option<PathBuf>,
+    /// The age up to which a snapshot of a cluster, beside `state`, is begun with; zero: there is none.
+    pub snapshot_max_age: Duration,
+    /// For how long queries are answered after SIGTERM, while this server says that it is not ready.
+    pub lame_duck: Duration,
     /// Resolvers for ExternalName targets outside our zones; empty: their CNAME alone is answered.
     pub upstream: Vec<SocketAddr>,
     /// Namespaces that are served; empty: all.

@@ -60,6 +60,8 @@ pub fn render(config: &Config) -> String {
         format!("cpuAffinity: {}", cpu_affinity(&config.cpu_affinity)),
         format!("source: {source}"),
         format!("state: {}", quoted(&state)),
+        format!("snapshotMaxAge: {}", written(config.snapshot_max_age)),
+        format!("lameDuck: {}", written(config.lame_duck)),
         format!("staleAfter: {}", written(config.stale_after)),
         format!("unreadyAfter: {}", written(config.unready_after)),
         "staticZones: \"\"".to_owned(),

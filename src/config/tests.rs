@@ -100,6 +100,8 @@ workers: 3
 cpuAffinity: [4, 5]
 source: {manifests: zones/demo}
 state: /var/lib/shiftdns/state
+snapshotMaxAge: 12h
+lameDuck: 15s
 upstream: [192.0.2.1, \"2001:db8::1\", \"127.0.0.1:5353\", \"[2001:db8::1]:5353\"]
 namespaces: [shop, data]
 namespaceSelector: env=prod,!old
@@ -138,6 +140,8 @@ dnstap: {identity: dns-1}
         manifests: Some("zones/demo".into()),
         kubernetes: Kubernetes::default(),
         state: Some("/var/lib/shiftdns/state".into()),
+        snapshot_max_age: Duration::from_secs(43_200),
+        lame_duck: Duration::from_secs(15),
         upstream: [
             "192.0.2.1:53",
             "[2001:db8::1]:53",
@@ -474,11 +478,8 @@ fn an_upstream_is_a_resolver_and_not_ourselves() {
 fn what_is_not_built_is_refused_and_never_ignored() {
     let (text, key) = ("staticZones: x", "staticZones");
     refused(text, &format!("shiftdns.yaml:3: `{key}` is not built yet"));
-    for flag in ["--zones x", "--replace"] {
-        let name = flag.split(' ').next().unwrap_or_default();
-        let got = load(None, &flags(flag)).map_err(|error| error.to_string());
-        assert_eq!(got, Err(format!("`{name}` is not built yet")));
-    }
+    let got = load(None, &flags("--zones x")).map_err(|error| error.to_string());
+    assert_eq!(got, Err("`--zones` is not built yet".to_owned()));
     assert_eq!(
         loaded(&format!("{HEADER}staleAfter: 1m"), ""),
         Ok(defaults())
@@ -731,6 +732,8 @@ prop_compose! {
             state: text(&texts.1).filter(|_| flips[2]).map(PathBuf::from),
             namespaces: namespaces.iter().cloned().collect(),
             namespace_selector: LabelSelector::parse("env=prod").ok().filter(|_| flips[1]),
+            snapshot_max_age: Duration::from_millis(numbers.1 - 1),
+            lame_duck: Duration::from_millis(numbers.1 - 1),
             stale_after: Duration::from_millis(numbers.1),
             unready_after: Duration::from_millis(numbers.1 - 1),
             pods: if flips[1] { Pods::Insecure } else { Pods::Verified },

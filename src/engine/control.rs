@@ -22,9 +22,10 @@ use tokio::{task, time};
 use tracing::{debug, error, info, warn};
 
 use super::history::Happened;
+use super::waiting::Waiting;
 use super::{
-    Acted, Applied, ConfigureError, Detail, Engine, Intent, IntentError, Report, Settings, Summary,
-    Totals,
+    Acted, Applied, ConfigureError, Detail, Engine, Intent, IntentError, Known, Plan, Report,
+    Settings, Subject, Summary, Totals,
 };
 use crate::answer::Terms;
 use crate::model::{Problem, Resolved, ServiceKey};
@@ -87,14 +88,22 @@ pub enum Event {
     List(oneshot::Sender<Vec<Arc<Summary>>>),
     /// One service.
     Detail(ServiceKey, oneshot::Sender<Option<Box<Detail>>>),
+    /// Some services, those of them that are there.
+    Details(Vec<ServiceKey>, oneshot::Sender<Vec<Detail>>),
+    /// Somebody waits until a subject moves after a turn.
+    Moved(Subject, u64, oneshot::Sender<u64>),
     /// All problems.
     Problems(oneshot::Sender<Vec<Problem>>),
     /// How much there is of everything.
     Totals(oneshot::Sender<Totals>),
     /// What happened to one service.
     History(ServiceKey, oneshot::Sender<Option<Vec<Transition>>>),
+    /// All objects, where there has been a batch after the one of this number.
+    Known(u64, oneshot::Sender<Option<Known>>),
     /// Somebody asks something of a roll-out.
     Intent(Request, oneshot::Sender<Result<Acted, IntentError>>),
+    /// Somebody wants to know where that would be written.
+    Plan(Request, oneshot::Sender<Result<Plan, IntentError>>),
 }
 
 /// What somebody asks of a roll-out.
@@ -163,6 +172,33 @@ impl Handle {
         self.ask(|reply| Event::Detail(key, reply)).await
     }
 
+    /// Some services in full, without those that are not there. All of them are made in one go, while everything else
+    /// waits: who wants many asks for a few at a time.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn details(&self, keys: Vec<ServiceKey>) -> Result<Vec<Detail>, Stopped> {
+        self.ask(|reply| Event::Details(keys, reply)).await
+    }
+
+    /// Waits until a subject moves after the turn `after`, and gives the turn in which it did. That may have been before,
+    /// and it is now where `after` is a turn that has not been: the number of another server, or of one before a restart.
+    /// It costs the engine an entry in a list, however long it takes; whoever waits no more drops the future.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn moved(&self, subject: Subject, after: u64) -> Result<u64, Stopped> {
+        self.ask(|reply| Event::Moved(subject, after, reply)).await
+    }
+
+    /// The turn that moved a subject last; 0: none.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn last_move(&self, subject: Subject) -> Result<u64, Stopped> {
+        self.moved(subject, u64::MAX).await
+    }
+
     /// All problems.
     ///
     /// # Errors
@@ -187,12 +223,29 @@ impl Handle {
         self.ask(|reply| Event::History(key, reply)).await
     }
 
+    /// All objects as they were read from the source, where there has been a batch after the one of number `known`; zero
+    /// is before all of them.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn known(&self, known: u64) -> Result<Option<Known>, Stopped> {
+        self.ask(|reply| Event::Known(known, reply)).await
+    }
+
     /// Does what somebody asks of a roll-out; answered when it is published, and kept where memories are.
     ///
     /// # Errors
     /// When the engine has stopped.
     pub async fn act(&self, request: Request) -> Result<Result<Acted, IntentError>, Stopped> {
         self.ask(|reply| Event::Intent(request, reply)).await
+    }
+
+    /// Tells where what somebody asks of a roll-out is to be written, and does nothing.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn plan(&self, request: Request) -> Result<Result<Plan, IntentError>, Stopped> {
+        self.ask(|reply| Event::Plan(request, reply)).await
     }
 
     /// Waits for the engine's end: it ends only when it is broken, or when nobody has a handle.
@@ -225,6 +278,7 @@ pub fn prepare(engine: Engine, sinks: Sinks) -> (Handle, Loop) {
         engine,
         sinks,
         events,
+        waiting: Waiting::default(),
     };
     (Handle(sender), control)
 }
@@ -250,6 +304,7 @@ pub struct Loop {
     engine: Engine,
     sinks: Sinks,
     events: mpsc::Receiver<Event>,
+    waiting: Waiting,
 }
 
 /// What ended a wait.
@@ -340,23 +395,43 @@ impl Loop {
                 let detail = self.engine.detail(&key, now());
                 drop(reply.send(detail.map(Box::new)));
             }
+            Event::Details(keys, reply) => {
+                let (now, keys) = (now(), keys.iter());
+                let details = keys.filter_map(|key| self.engine.detail(key, now));
+                drop(reply.send(details.collect()));
+            }
+            Event::Moved(subject, after, reply) => {
+                let (moved, last) = self.engine.moved(&subject);
+                match moved > after || after > last {
+                    true => drop(reply.send(moved)),
+                    false => self.waiting.add(subject, reply),
+                }
+            }
             Event::Problems(reply) => drop(reply.send(self.engine.problems())),
             Event::Totals(reply) => drop(reply.send(self.engine.totals())),
             Event::History(key, reply) => drop(reply.send(self.engine.history(&key))),
+            Event::Known(known, reply) => drop(reply.send(self.engine.known(known, now()))),
             Event::Intent(request, reply) => self.intent(&request, reply),
+            Event::Plan(asked, reply) => {
+                let workload = asked.workload.as_deref();
+                let planned = self
+                    .engine
+                    .plan(&asked.service, workload, asked.intent, now());
+                drop(reply.send(planned));
+            }
         }
     }
 
     fn batch(&mut self, changes: Vec<Change>, problems: Option<Vec<Problem>>) {
         let started = Instant::now();
-        let was_synced = self.engine.view.is_synced();
+        let was_synced = self.engine.view.is_synced() && self.engine.restored.is_none();
         let applied = self.engine.apply(changes, now());
         if let Some(problems) = problems {
             self.engine.set_source_problems(problems);
         }
         self.engine.programmed(Timestamp::now());
         log_published(&applied, started);
-        if !was_synced && self.engine.view.is_synced() {
+        if !was_synced && self.engine.view.is_synced() && self.engine.restored.is_none() {
             info!(
                 services = self.engine.services.len(),
                 "synced: names are answered"
@@ -400,6 +475,10 @@ impl Loop {
             log_happened(&happened);
         }
         self.log_problems();
+        for subject in self.engine.take_moved() {
+            let (moved, _) = self.engine.moved(&subject);
+            self.waiting.tell(&subject, moved);
+        }
         let reports = self.engine.take_reports();
         if let Some(tell) = self.sinks.tell.as_mut().filter(|_| !reports.is_empty()) {
             tell(reports);

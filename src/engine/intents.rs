@@ -6,12 +6,10 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
 use thiserror::Error;
 
-use crate::model::{
-    Intents, PolicySource, Promotion, ServiceKey, ServiceView, Strategy, WorkloadKey,
-};
+use super::plan::Plan;
+use crate::model::{Intents, Promotion, ServiceKey, ServiceView, Strategy, WorkloadKey};
 use crate::rollout::{ChangeKind, Memory, Outcome, State};
 
 /// What a person asks.
@@ -140,6 +138,8 @@ struct Standing<'a> {
     /// All that is in force: from annotations, and from here.
     in_force: &'a Intents,
     memory: &'a Memory,
+    /// What follows is written on the Service or its ServiceRollout, and so it can be taken away there.
+    is_written_there: bool,
 }
 
 /// Writes the intent down: the intents as they stand afterwards, and what was done.
@@ -150,6 +150,49 @@ pub(super) fn act(
     workload: Option<&str>,
     intent: Intent,
 ) -> Result<(Intents, Acted), IntentError> {
+    let meant = meant(view, outcome, workload, intent)?;
+    let standing = Standing {
+        view,
+        strategy: &outcome.policy.strategy,
+        in_force: &outcome.policy.intents,
+        memory,
+        is_written_there: false,
+    };
+    let mut intents = memory.intents.clone();
+    let done = standing.edit(&mut intents, &meant, intent)?;
+    forget_past(&mut intents, view, outcome);
+    Ok((intents, acted(meant, done)))
+}
+
+/// What has to be written on the Service or its ServiceRollout, by someone who may.
+pub(super) fn plan(
+    view: &ServiceView,
+    outcome: &Outcome,
+    memory: &Memory,
+    workload: Option<&str>,
+    intent: Intent,
+) -> Result<Plan, IntentError> {
+    let meant = meant(view, outcome, workload, intent)?;
+    let before = &outcome.policy.intents;
+    let standing = Standing {
+        view,
+        strategy: &outcome.policy.strategy,
+        in_force: before,
+        memory,
+        is_written_there: true,
+    };
+    let mut intents = before.clone();
+    let done = standing.edit(&mut intents, &meant, intent)?;
+    let acted = acted(meant, done);
+    Ok(Plan::of(view, acted, before, &intents, intent))
+}
+
+fn meant(
+    view: &ServiceView,
+    outcome: &Outcome,
+    workload: Option<&str>,
+    intent: Intent,
+) -> Result<Candidate, IntentError> {
     let candidates: Vec<Candidate> = outcome
         .tracks
         .iter()
@@ -179,75 +222,15 @@ pub(super) fn act(
         let hash = Arc::clone(&meant.hash);
         return Err(IntentError::Undo { hash });
     }
-    let standing = Standing {
-        view,
-        strategy: &outcome.policy.strategy,
-        in_force: &outcome.policy.intents,
-        memory,
-    };
-    let mut intents = memory.intents.clone();
-    let done = standing.edit(&mut intents, meant, intent)?;
-    forget_past(&mut intents, view, outcome);
-    let acted = Acted {
-        workload: meant.workload.clone(),
-        target: Arc::clone(&meant.hash),
-        done,
-    };
-    Ok((intents, acted))
+    Ok(meant.clone())
 }
 
-/// What was asked as the command that writes it where this service's policy is written, beside what stands there for
-/// other revisions.
-pub(super) fn as_command(view: &ServiceView, asked: &Intents, acted: &Acted) -> IntentError {
-    let hashes = |word, hashes: &[Arc<str>]| -> Vec<(&str, String)> {
-        hashes.iter().map(|hash| (word, hash.to_string())).collect()
-    };
-    let promoted = asked.promote.iter().map(|(hash, to)| match to {
-        Promotion::Step(step) => ("promote", format!("{hash}@{step}")),
-        Promotion::Full => ("promote", format!("{hash}@full")),
-    });
-    let retried = asked.retry.iter();
-    let retried = retried.map(|(hash, number)| ("retry", format!("{hash}@{number}")));
-    let mut all: Vec<(&str, String)> = promoted.chain(retried).collect();
-    all.extend(hashes("pause", &asked.pause));
-    all.extend(hashes("abort", &asked.abort));
-    let word = all.first().map_or("pause", |(word, _)| word);
-    let mut standing = view.annotations.iter();
-    let standing = standing.find(|(key, _)| **key == *word);
-    let standing = standing.map_or("", |(_, value)| value).split(',');
-    let hash_of = |entry: &str| entry.split('@').next().unwrap_or_default().to_owned();
-    let is_of_another = |entry: &&str| {
-        let hash = hash_of(entry);
-        !hash.is_empty() && *hash != *acted.target
-    };
-    let entries = standing.map(str::trim).filter(is_of_another);
-    let mut entries: Vec<String> = entries.map(str::to_owned).collect();
-    let new = all.iter().filter(|(known, _)| *known == word);
-    entries.extend(new.map(|(_, entry)| entry.clone()));
-    let ServiceKey { namespace, name } = &view.key;
-    let command = match view.policy_of {
-        PolicySource::Annotations => format!(
-            "kubectl annotate --overwrite service {name} -n {namespace} shiftdns.io/{word}={}",
-            entries.join(",")
-        ),
-        PolicySource::Resource { .. } => {
-            let entries = entries
-                .iter()
-                .map(|entry| match (word, entry.split_once('@')) {
-                    ("promote", Some((hash, "full"))) => json!({"revision": hash, "full": true}),
-                    ("promote", Some((hash, step))) => {
-                        json!({"revision": hash, "step": step.parse::<u8>().unwrap_or(1)})
-                    }
-                    ("retry", Some((hash, count))) => {
-                        json!({"revision": hash, "count": count.parse::<u32>().unwrap_or(1)})
-                    }
-                    _ => json!(entry),
-                });
-            let patch = json!({"spec": {word: entries.collect::<Vec<_>>()}});
-            format!("kubectl patch servicerollout {name} -n {namespace} --type merge -p '{patch}'")
-        }
-    };
-    IntentError::InCluster { command }
+fn acted(meant: Candidate, done: String) -> Acted {
+    Acted {
+        workload: meant.workload,
+        target: meant.hash,
+        done,
+    }
 }
 
 /// The one that was named, else the only one that rolls.
@@ -397,6 +380,9 @@ impl Standing<'_> {
         here: &[Arc<str>],
         hash: &Arc<str>,
     ) -> Result<(), IntentError> {
+        if self.is_written_there {
+            return Ok(());
+        }
         let written = self.view.annotations.iter();
         let mut written = written.filter(|(key, _)| **key == *annotation);
         let names = |list: &str| list.split(',').any(|entry| entry.trim() == &**hash);

@@ -28,6 +28,7 @@ mod targets;
 // What time does.
 mod drains;
 mod hold;
+mod restore;
 mod schedule;
 
 // A configuration that is read anew.
@@ -36,10 +37,13 @@ mod configure;
 // People: what they ask, and what they are told.
 mod history;
 mod intents;
+mod moves;
+mod plan;
 mod problems;
 mod programming;
 mod reports;
 mod told;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -49,9 +53,9 @@ use jiff::Timestamp;
 
 use crate::answer::{Terms, View};
 use crate::model::{Policy, Problem, ServiceKey, ServiceView};
-use crate::objects::{self, Change, Index, Kind};
+use crate::objects::{self, Change, Dirty, Index, Kind};
 use crate::records::{self, Records, Shape};
-use crate::rollout::{self, Memory, Transition};
+use crate::rollout::{self, Memory, Outcome, Transition};
 use crate::store::{Changed, Publisher};
 use crate::wire::NameError;
 use crate::zone::{Zone, ZoneKind};
@@ -59,6 +63,7 @@ use crate::zone::{Zone, ZoneKind};
 use drains::Drains;
 use history::{Happened, History};
 use hold::Answered;
+use moves::{Moves, Seen};
 use problems::{News, Problems};
 use reports::Reported;
 use reverse::{Claims, ReverseNames};
@@ -70,8 +75,11 @@ pub use configure::ConfigureError;
 pub use drains::Drain;
 pub use history::{DURATION_BOUNDS, Durations, Flips, ResultCount, Took};
 pub use intents::{Acted, Intent, IntentError};
+pub use moves::Subject;
+pub use plan::{Edit, Place, Plan};
 pub use programming::Programming;
 pub use reports::{Notice, Occasion, Report, Revision, Standing, Status, TrackStatus};
+pub use restore::Known;
 pub use slots::CountedVersions;
 pub use told::{Detail, Summary, Totals, TrackSummary, VersionSummary};
 
@@ -138,6 +146,10 @@ pub struct Engine {
     last_tick: Option<Timestamp>,
     /// Since when the source cannot be read; time stands still for roll-outs, which are not driven blind.
     lost: Option<Timestamp>,
+    /// Nothing but what an earlier process knew at this moment is published; see [`Engine::lost_since`].
+    restored: Option<Timestamp>,
+    /// Counts the batches that were folded in.
+    batches: u64,
     /// Services whose endpoints are gone while their pods are well.
     held: BTreeSet<ServiceKey>,
     /// Memories from before this process, until it is known which services there are.
@@ -146,6 +158,7 @@ pub struct Engine {
     memory_news: BTreeSet<ServiceKey>,
     happened: Vec<Happened>,
     reports: Vec<Report>,
+    moves: Moves,
     /// Services that were evaluated while the source was lost: what was seen then is told when it is back.
     untold: BTreeSet<ServiceKey>,
     durations: Durations,
@@ -170,6 +183,8 @@ struct Service {
     due: Option<Timestamp>,
     answered: Answered,
     reported: Reported,
+    /// What discovery clients see of it.
+    seen: Seen,
     drains: Drains,
     history: History,
     /// What it was made of, while it moves with time.
@@ -232,11 +247,14 @@ impl Engine {
             schedule: Schedule::default(),
             last_tick: None,
             lost: None,
+            restored: None,
+            batches: 0,
             held: BTreeSet::new(),
             remembered: BTreeMap::new(),
             memory_news: BTreeSet::new(),
             happened: Vec::new(),
             reports: Vec::new(),
+            moves: Moves::default(),
             untold: BTreeSet::new(),
             durations: Durations::default(),
             flips: Flips::default(),
@@ -255,6 +273,7 @@ impl Engine {
     /// Folds a batch in and publishes what it changed.
     pub fn apply(&mut self, changes: Vec<Change>, now: Timestamp) -> Applied {
         self.triggered.clear();
+        self.batches += u64::from(!changes.is_empty());
         for change in changes {
             self.triggered.extend(self.index.triggered(&change));
             if let Change::Reset { kind, .. } = &change {
@@ -273,9 +292,24 @@ impl Engine {
             };
         }
         let mut dirty = self.index.take_dirty();
-        if !self.view.is_synced() {
+        let is_first = !self.view.is_synced() || self.restored.is_some();
+        if is_first {
+            self.forget_restored(&mut dirty);
             self.begin_with_memory();
         }
+        let applied = self.publish_dirty(dirty, now);
+        if is_first {
+            self.view.set_fresh();
+            if let Some(lost) = self.lost {
+                self.view.set_lost(secs(lost));
+            }
+            self.view.set_synced();
+        }
+        applied
+    }
+
+    /// Publishes what is marked.
+    fn publish_dirty(&mut self, mut dirty: Dirty, now: Timestamp) -> Applied {
         self.learn_from_resources(&dirty.resources);
         dirty.services.extend(std::mem::take(&mut dirty.resources));
         let changed = self.publish_namespaces(&dirty.namespaces);
@@ -304,7 +338,6 @@ impl Engine {
             changed
         });
         self.count_index_problems();
-        self.view.set_synced();
         Applied {
             services: compiled,
             ..applied
@@ -327,7 +360,7 @@ impl Engine {
 
     /// When [`Engine::tick`] has something to do, as far as is known; `None`: only after something else happened.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.schedule.next().filter(|_| self.lost.is_none())
+        self.schedule.next().filter(|_| self.lost_since().is_none())
     }
 
     /// Evaluates the services whose time has come, and publishes what that changes. Where nothing is due it costs one
@@ -335,7 +368,7 @@ impl Engine {
     pub fn tick(&mut self, now: Timestamp) -> Applied {
         let was_set_back = self.last_tick.replace(now).is_some_and(|last| now < last);
         let untold = self.untold();
-        let mut due = match (self.lost, was_set_back) {
+        let mut due = match (self.lost_since(), was_set_back) {
             (Some(_), _) => BTreeSet::new(),
             // The moments were counted from a time that was not.
             (None, true) => self.schedule.all(),
@@ -349,19 +382,20 @@ impl Engine {
     /// alone until [`Engine::set_back`].
     pub fn set_lost(&mut self, now: Timestamp) {
         self.lost.get_or_insert(now);
-        let now_secs = u64::try_from(now.as_second()).unwrap_or(0);
-        self.view.set_lost(now_secs);
+        self.view.set_lost(secs(now));
     }
 
     /// The source is read again; whether it was lost.
     pub fn set_back(&mut self) -> bool {
-        self.view.set_fresh();
+        if self.restored.is_none() {
+            self.view.set_fresh();
+        }
         self.lost.take().is_some()
     }
 
     /// Services of which something may have to be told that was not while the source was lost.
     fn untold(&mut self) -> BTreeSet<ServiceKey> {
-        match self.lost {
+        match self.lost_since() {
             Some(_) => BTreeSet::new(),
             None => std::mem::take(&mut self.untold),
         }
@@ -369,7 +403,7 @@ impl Engine {
 
     /// The time for roll-outs.
     fn clock(&self, now: Timestamp) -> Timestamp {
-        self.lost.map_or(now, |lost| lost.min(now))
+        self.lost_since().map_or(now, |lost| lost.min(now))
     }
 
     /// Evaluates services; `also` publishes what belongs to the same generation.
@@ -389,8 +423,7 @@ impl Engine {
         if changed.any() {
             self.generation = generation;
             self.view.set_generation(generation);
-            let now_secs = u64::try_from(now.as_second()).unwrap_or(0);
-            self.terms.zones.bump_serials(now_secs);
+            self.terms.zones.bump_serials(secs(now));
         }
         Applied {
             generation: self.generation,
@@ -450,6 +483,10 @@ impl Engine {
 
     /// The memories that changed since this was last called; `None` of a service that is gone.
     pub fn take_remembered(&mut self) -> Vec<(ServiceKey, Option<Memory>)> {
+        if self.restored.is_some() {
+            // What is remembered of services that the objects of before lack is needed when all were read.
+            return Vec::new();
+        }
         let news = std::mem::take(&mut self.memory_news).into_iter();
         news.map(|key| {
             let known = self.services.get(&key);
@@ -471,19 +508,15 @@ impl Engine {
         intent: Intent,
         now: Timestamp,
     ) -> Result<(Acted, Applied), IntentError> {
-        if !self.view.is_synced() {
-            return Err(IntentError::NotSynced);
-        }
-        let missing = || IntentError::NoService(key.clone());
-        let view = self.index.view(key).and_then(|joined| joined.view);
-        let view = view.ok_or_else(missing)?;
-        let (defaults, clock) = (&self.settings.defaults, self.clock(now));
-        let service = self.services.get_mut(key).ok_or_else(missing)?;
-        let outcome = rollout::evaluate(&view, defaults, &service.memory, clock);
-        let (intents, acted) = intents::act(&view, &outcome, &service.memory, workload, intent)?;
         if self.settings.in_cluster {
-            return Err(intents::as_command(&view, &intents, &acted));
+            let command = self.plan(key, workload, intent, now)?.command;
+            let command = command.unwrap_or_default();
+            return Err(IntentError::InCluster { command });
         }
+        let (view, outcome) = self.at_work(key, now)?;
+        let service = self.services.get_mut(key);
+        let service = service.ok_or_else(|| IntentError::NoService(key.clone()))?;
+        let (intents, acted) = intents::act(&view, &outcome, &service.memory, workload, intent)?;
         if service.memory.intents != intents {
             service.memory.intents = intents;
             self.memory_news.insert(key.clone());
@@ -492,6 +525,47 @@ impl Engine {
             Changed::default()
         });
         Ok((acted, applied))
+    }
+
+    /// Where what a person asks is to be written, and what; nothing is done.
+    ///
+    /// # Errors
+    /// As [`Engine::act`].
+    pub fn plan(
+        &self,
+        key: &ServiceKey,
+        workload: Option<&str>,
+        intent: Intent,
+        now: Timestamp,
+    ) -> Result<Plan, IntentError> {
+        let (view, outcome) = self.at_work(key, now)?;
+        let service = self.services.get(key);
+        let memory = &service
+            .ok_or_else(|| IntentError::NoService(key.clone()))?
+            .memory;
+        if self.settings.in_cluster {
+            return intents::plan(&view, &outcome, memory, workload, intent);
+        }
+        let (_, acted) = intents::act(&view, &outcome, memory, workload, intent)?;
+        Ok(Plan::kept_here(&view, acted))
+    }
+
+    /// A service at this moment, for somebody who asks something of it.
+    fn at_work(
+        &self,
+        key: &ServiceKey,
+        now: Timestamp,
+    ) -> Result<(ServiceView, Outcome), IntentError> {
+        if !self.view.is_synced() || self.restored.is_some() {
+            return Err(IntentError::NotSynced);
+        }
+        let missing = || IntentError::NoService(key.clone());
+        let view = self.index.view(key).and_then(|joined| joined.view);
+        let view = view.ok_or_else(missing)?;
+        let service = self.services.get(key).ok_or_else(missing)?;
+        let (defaults, clock) = (&self.settings.defaults, self.clock(now));
+        let outcome = rollout::evaluate(&view, defaults, &service.memory, clock);
+        Ok((view, outcome))
     }
 
     /// The services, sorted.
@@ -509,6 +583,7 @@ impl Engine {
         let view = self.index.view(key)?.view?;
         let clock = self.clock(now);
         let outcome = rollout::evaluate(&view, &self.settings.defaults, &service.memory, clock);
+        let soaked = rollout::soaked(&view, &outcome, clock);
         Some(Detail {
             summary: service.summary.clone()?,
             view,
@@ -517,6 +592,7 @@ impl Engine {
             drains: service.drains.standing(now),
             held: service.answered.held(),
             resolved: self.resolved(key).cloned(),
+            soaked,
         })
     }
 
@@ -526,6 +602,23 @@ impl Engine {
         let service = self.services.get(key)?;
         service.summary.as_ref()?;
         Some(service.history.transitions())
+    }
+
+    /// The turn of the loop that moved a subject last, and the last that moved any.
+    fn moved(&self, subject: &Subject) -> (u64, u64) {
+        let known = match subject {
+            Subject::Catalogue => None,
+            Subject::Service(key) => self.services.get(key),
+        };
+        // Of a service that never had names nothing was seen; it is as one that is not there.
+        let known = known.filter(|service| service.summary.is_some());
+        let seen = known.map(|service| &service.seen);
+        (self.moves.of(seen), self.moves.last())
+    }
+
+    /// What moved since this was last called, which ends a turn.
+    fn take_moved(&mut self) -> Vec<Subject> {
+        self.moves.take()
     }
 
     /// Replaces what the source itself could not read.
@@ -565,6 +658,11 @@ impl Engine {
     pub fn counted_versions(&self) -> Arc<CountedVersions> {
         self.slots.counted()
     }
+}
+
+/// Seconds since the epoch.
+fn secs(moment: Timestamp) -> u64 {
+    u64::try_from(moment.as_second()).unwrap_or(0)
 }
 
 /// In order, each once.

@@ -82,6 +82,7 @@ impl Engine {
         let results = service.history.results();
         let summary = told::summary(&view, &outcome, results, service.generation);
         service.summary = Some(Arc::new(summary));
+        self.moves.note(&mut service.seen, &view, &outcome);
         service.moving = service.due.map(|_| {
             let made = is_whole.then_some((records, shape));
             Box::new(Moving { view, flaws, made })
@@ -226,7 +227,7 @@ impl Engine {
         if !self.settings.in_cluster {
             return None;
         }
-        if self.lost.is_some() {
+        if self.lost_since().is_some() {
             self.untold.insert(view.key.clone());
             return None;
         }
@@ -345,6 +346,9 @@ impl Engine {
             return Changed::default();
         };
         self.problems.replace(&service.problems, &[]);
+        if service.summary.is_some() {
+            self.moves.gone(key);
+        }
         self.schedule.replace(key, service.due, None);
         self.held.remove(key);
         self.targets.want(key, None);

@@ -4,6 +4,7 @@ mod acting;
 mod backends;
 mod configure;
 mod reports;
+mod restore;
 mod shop;
 mod targets;
 mod time;

@@ -28,10 +28,10 @@ pub struct Summary {
     pub strategy: &'static str,
     /// Shares choose among its versions.
     pub weighted: bool,
+    /// Of endpoint records, in seconds.
+    pub ttl: u32,
     /// Endpoints that are ready, and all.
     pub ready: (usize, usize),
-    /// The time to live of its endpoints' records, in seconds.
-    pub ttl: u32,
     /// Its versions; empty where a cluster IP answers.
     pub versions: Vec<VersionSummary>,
     /// Its tracks.
@@ -57,8 +57,6 @@ pub struct VersionSummary {
     pub capacity: Option<Share>,
     /// Ready targets.
     pub ready: u32,
-    /// Those that have been ready for as long as the policy wants.
-    pub soaked: u32,
     /// Why it has what it has.
     pub reason: Reason,
     /// Stable or canary.
@@ -72,6 +70,8 @@ pub struct TrackSummary {
     pub workload: Option<WorkloadKey>,
     /// Where its roll-out stands.
     pub state: State,
+    /// Where it leads, as an index into the versions of the summary.
+    pub target: Option<usize>,
     /// Equal where replicas agree.
     pub digest: u64,
 }
@@ -93,6 +93,8 @@ pub struct Detail {
     pub held: Option<Timestamp>,
     /// What is known of the target of an ExternalName service, where it is looked up.
     pub resolved: Option<Resolved>,
+    /// Of each of the view's endpoints, whether its target has been ready for long enough.
+    pub soaked: Vec<bool>,
 }
 
 /// How much there is of everything.
@@ -133,13 +135,13 @@ pub(super) fn summary(
         policy: version.policy,
         capacity: version.capacity,
         ready: version.ready,
-        soaked: version.soaked,
         reason: version.reason,
         role: version.role,
     });
     let tracks = outcome.tracks.iter().map(|track| TrackSummary {
         workload: track.workload_in(view).map(|workload| workload.key.clone()),
         state: track.state,
+        target: track.target,
         digest: track.digest,
     });
     Summary {
@@ -149,8 +151,8 @@ pub(super) fn summary(
         since: outcome.since,
         strategy: outcome.policy.strategy.as_str(),
         weighted: outcome.weighted,
-        ready: (ready, view.endpoints.len()),
         ttl: outcome.ttl,
+        ready: (ready, view.endpoints.len()),
         versions: versions.collect(),
         tracks: tracks.collect(),
         results,

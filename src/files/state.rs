@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tracing::{error, info, warn};
 
+use super::draft::Draft;
 use crate::model::ServiceKey;
 use crate::rollout::Memory;
 
@@ -299,12 +300,10 @@ fn tell(store: &Store, trouble: &mut Option<String>, result: &Result<(), String>
     }
 }
 
-/// Where the file is, and where it is made.
+/// Where the file is, and where one is put that is broken.
 #[derive(Debug)]
 struct Store {
     path: PathBuf,
-    /// In the same directory: a name can only be taken over inside a file system.
-    draft: PathBuf,
     aside: PathBuf,
     /// What stands there is not ours to overwrite.
     is_broken: bool,
@@ -319,7 +318,6 @@ impl Store {
         };
         Self {
             path: path.to_owned(),
-            draft: with(".new"),
             aside: with(".broken"),
             is_broken: false,
         }
@@ -327,16 +325,18 @@ impl Store {
 
     /// Whether a file can be made there.
     fn probe(&self) -> io::Result<()> {
-        File::create(&self.draft)?;
-        fs::remove_file(&self.draft)
+        match Draft::of(&self.path) {
+            // The process whose place this one takes.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            draft => draft?.discard(),
+        }
     }
 
     fn write(&mut self, memories: &Memories) -> io::Result<()> {
         let octets = written(memories)?;
-        let mut draft = File::create(&self.draft)?;
-        draft.write_all(&octets)?;
-        draft.sync_all()?;
-        drop(draft);
+        let mut draft = Draft::of(&self.path)?;
+        draft.file.write_all(&octets)?;
+        draft.file.sync_all()?;
         if self.is_broken {
             match fs::rename(&self.path, &self.aside) {
                 // Whoever was told that it is broken may have taken it away.
@@ -345,10 +345,7 @@ impl Store {
             }
             self.is_broken = false;
         }
-        fs::rename(&self.draft, &self.path)?;
-        // The new name is an entry of the directory, which has to be on disk as well.
-        let directory = self.path.parent().filter(|d| !d.as_os_str().is_empty());
-        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+        draft.publish(&self.path)
     }
 }
 

@@ -116,6 +116,21 @@ impl Access {
     }
 }
 
+/// What the cluster is known by while nobody answers: the address of its API server and whom that is signed by. Inside a
+/// pod all clusters have one address, and each its own authority.
+///
+/// # Errors
+/// See [`AccessError`].
+pub async fn cluster(access: &Access) -> Result<Vec<u8>, AccessError> {
+    let config = access.config().await?;
+    let mut text = config.cluster_url.to_string().into_bytes();
+    for certificate in config.root_cert.iter().flatten() {
+        text.push(0);
+        text.extend_from_slice(certificate);
+    }
+    Ok(text)
+}
+
 /// The client in use.
 pub(super) struct Clients {
     access: Access,

@@ -13,7 +13,7 @@
 //!      Report ─> Outbox ─> Writer ─> statuses, Events
 //! ```
 //!
-//! Everything here runs on a thread of its own, with whoever works on what it gives: parsing ten thousand pods must not
+//! What a server does here runs on a thread of its own, with whoever works on what it gives: parsing ten thousand pods must not
 //! keep a query waiting. What decides (`known`, `guard`, `pace`, `loss`) reads no clock and does no I/O.
 
 // Decisions.
@@ -35,6 +35,10 @@ mod status;
 
 // What is written.
 mod reports;
+
+// For people at a command line, by their own rights: a way to a server in a pod, and writing what they ask.
+pub mod asking;
+pub mod forward;
 
 // The resource of ours, for who writes it and for its API server.
 pub mod resource;
@@ -60,7 +64,7 @@ use desk::Desk;
 use follow::Follower;
 use reports::Writer;
 
-pub use access::{Access, AccessError};
+pub use access::{Access, AccessError, cluster};
 pub use desk::{Sink, Stopped, Taking};
 pub use pace::Pace;
 pub use reports::{Notice, Outbox, Report, Written};

@@ -33,6 +33,19 @@ impl Uid {
         self.0 == Form::Empty
     }
 
+    /// The octets of one that is a UUID, written as servers write it.
+    pub fn octets(&self) -> Option<&[u8; 16]> {
+        match &self.0 {
+            Form::Uuid(octets) => Some(octets),
+            Form::Empty | Form::Text(_) => None,
+        }
+    }
+
+    /// The UUID of these octets.
+    pub fn from_octets(octets: [u8; 16]) -> Self {
+        Self(Form::Uuid(octets))
+    }
+
     /// As it was written.
     pub fn text(&self) -> Cow<'_, str> {
         match &self.0 {

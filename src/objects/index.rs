@@ -312,6 +312,31 @@ impl Index {
         problems
     }
 
+    /// All objects, in the order of [`Kind::ALL`].
+    pub fn objects(&self) -> Vec<Object> {
+        fn of<'i, T>(
+            all: &'i Named<Arc<T>>,
+            object: fn(Arc<T>) -> Object,
+        ) -> impl Iterator<Item = Object> + 'i {
+            all.iter().map(move |(_, _, one)| object(Arc::clone(one)))
+        }
+        let services = self.services.values();
+        let services = services.map(|service| Object::Service(Arc::clone(service)));
+        let mut objects = Vec::with_capacity(self.counts().iter().map(|(_, count)| count).sum());
+        objects.extend(of(&self.namespaces, Object::Namespace));
+        objects.extend(of(&self.nodes, Object::Node));
+        objects.extend(of(&self.deployments, Object::Deployment));
+        objects.extend(of(&self.stateful_sets, Object::StatefulSet));
+        objects.extend(of(&self.daemon_sets, Object::DaemonSet));
+        objects.extend(of(&self.replica_sets, Object::ReplicaSet));
+        objects.extend(of(&self.controller_revisions, Object::ControllerRevision));
+        objects.extend(of(&self.pods, Object::Pod));
+        objects.extend(of(&self.resources, Object::ServiceRollout));
+        objects.extend(services);
+        objects.extend(of(&self.slices, Object::EndpointSlice));
+        objects
+    }
+
     /// How many objects of each kind there are.
     pub fn counts(&self) -> [(Kind, usize); 11] {
         Kind::ALL.map(|kind| {

@@ -40,6 +40,11 @@ impl Labels {
             .all(|(key, value)| labels.get(key) == Some(value))
     }
 
+    /// As they are shared.
+    pub(super) fn entries(&self) -> &Arc<[(Arc<str>, Arc<str>)]> {
+        &self.0
+    }
+
     /// There are clones of it.
     pub(super) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1

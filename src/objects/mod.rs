@@ -38,6 +38,9 @@ mod marks;
 mod refilter;
 mod settings;
 
+// Keeping them for the next process.
+pub mod stored;
+
 #[cfg(test)]
 mod tests;
 

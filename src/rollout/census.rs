@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::evaluate::Basis;
+use super::evaluate::{Basis, Outcome};
 use super::ramp::after;
 use crate::model::{Endpoint, ServiceView, Uid};
 
@@ -73,16 +73,9 @@ impl Census {
                 continue;
             }
             count.ready += 1;
-            if counting().all(|e| e.disputed) {
-                // Its moment is told with the news of its pod; anything before that would be a guess.
+            let Some(soaked) = soaks_at(view, endpoints, basis, soak_secs, now) else {
                 continue;
-            }
-            let since = counting().filter_map(|e| e.ready_since).min();
-            let revision = endpoints().find_map(|e| e.revision);
-            let made = revision.and_then(|index| view.revisions[index].created);
-            let made = made.filter(|made| *made <= now);
-            let since = since.map(|since| made.map_or(since, |made| since.max(made)));
-            let soaked = since.map_or(now, |since| after(since.min(now), soak_secs));
+            };
             if soaked <= now {
                 count.soaked_at.push(soaked);
             } else {
@@ -99,6 +92,44 @@ impl Census {
     pub(super) fn each<T>(&self, what: impl Fn(&Count) -> T) -> Vec<T> {
         self.0.iter().map(what).collect()
     }
+}
+
+/// When a target, given its endpoints, has been ready for long enough; `None` where it does not count, or nobody can say.
+fn soaks_at<'v, E: Iterator<Item = &'v Endpoint>>(
+    view: &ServiceView,
+    endpoints: impl Fn() -> E,
+    basis: Basis,
+    soak_secs: u32,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let counting = || endpoints().filter(|e| basis.counts(e, view.publish_not_ready));
+    // Where it is disputed, its moment is told with the news of its pod; anything before that would be a guess.
+    if counting().all(|e| e.disputed) {
+        return None;
+    }
+    let since = counting().filter_map(|e| e.ready_since).min();
+    let revision = endpoints().find_map(|e| e.revision);
+    let made = revision.and_then(|index| view.revisions.get(index)?.created);
+    let made = made.filter(|made| *made <= now);
+    let since = since.map(|since| made.map_or(since, |made| since.max(made)));
+    Some(since.map_or(now, |since| after(since.min(now), soak_secs)))
+}
+
+/// Of each of the view's endpoints, whether its target has been ready for long enough at the moment of the outcome.
+pub fn soaked(view: &ServiceView, outcome: &Outcome, now: Timestamp) -> Vec<bool> {
+    let mut targets: Vec<(Identity<'_>, usize)> =
+        view.endpoints.iter().map(identity).zip(0..).collect();
+    targets.sort_unstable();
+    let mut soaked = vec![false; view.endpoints.len()];
+    let soak_secs = outcome.policy.soak_secs;
+    for target in targets.chunk_by(|one, other| one.0 == other.0) {
+        let endpoints = || target.iter().map(|(_, index)| &view.endpoints[*index]);
+        let at = soaks_at(view, endpoints, outcome.basis, soak_secs, now);
+        for (_, index) in target {
+            soaked[*index] = at.is_some_and(|at| at <= now);
+        }
+    }
+    soaked
 }
 
 /// UID, pod's name, address: the first of them that is known, the others empty.

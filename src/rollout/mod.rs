@@ -42,6 +42,7 @@ mod played;
 mod testing;
 
 pub use alias::is_role_word;
+pub use census::soaked;
 pub use evaluate::{Basis, Outcome, Version, evaluate};
 pub use explain::explain;
 pub use history::{RolloutResult, Transition, transitions};

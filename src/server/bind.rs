@@ -5,6 +5,8 @@ use std::{io, iter};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::inherited::Inherited;
+
 /// Connections that may wait to be accepted. As many as there are places: more would be refused after their wait.
 const BACKLOG: i32 = 1000;
 
@@ -89,9 +91,11 @@ pub(super) struct Opened<S> {
 }
 
 /// Opens one listen address: `workers` UDP sockets, each made ready by `prepare`, and a TCP listener on the same port.
+/// Where there are inherited sockets of the address, these are taken, every one of them.
 pub(super) fn open<S>(
     address: SocketAddr,
     workers: usize,
+    inherited: &mut Inherited,
     prepare: impl Fn(UdpSocket, SocketAddr) -> io::Result<S>,
 ) -> Result<Opened<S>, BindError> {
     let mut attempts = if address.port() == 0 {
@@ -99,12 +103,47 @@ pub(super) fn open<S>(
     } else {
         1
     };
+    let datagrams = inherited.datagrams(address);
+    if !datagrams.is_empty() {
+        return take(address, workers, datagrams, inherited, &prepare);
+    }
     loop {
         attempts -= 1;
         match open_once(address, workers, &prepare) {
             Err(BindError::InUse { .. }) if attempts > 0 => {}
             outcome => return outcome,
         }
+    }
+}
+
+/// Makes one listen address of UDP sockets that are bound already.
+fn take<S>(
+    address: SocketAddr,
+    workers: usize,
+    sockets: Vec<UdpSocket>,
+    inherited: &mut Inherited,
+    prepare: &impl Fn(UdpSocket, SocketAddr) -> io::Result<S>,
+) -> Result<Opened<S>, BindError> {
+    let in_address = |transport| move |source| BindError::new(address, transport, source);
+    let streams = listener(address, inherited).map_err(in_address("tcp"))?;
+    let streams = tokio::net::TcpListener::from_std(streams).map_err(in_address("tcp"))?;
+    // A socket may have several workers; one that nobody reads would swallow its part of the clients.
+    let clones = (sockets.len()..workers).zip(sockets.iter().cycle());
+    let clones: Vec<_> = clones.map(|(_, socket)| socket.try_clone()).collect();
+    let datagrams = sockets.into_iter().map(Ok).chain(clones);
+    let datagrams = datagrams
+        .map(|socket| prepare(socket?, address))
+        .collect::<io::Result<_>>()
+        .map_err(in_address("udp"))?;
+    let door = Door { address, streams };
+    Ok(Opened { door, datagrams })
+}
+
+/// The inherited listener of an address, or one that is bound now.
+fn listener(address: SocketAddr, inherited: &mut Inherited) -> io::Result<TcpListener> {
+    match inherited.streams(address) {
+        Some(listener) => Ok(listener),
+        None => listen_tcp(address),
     }
 }
 
@@ -156,15 +195,17 @@ fn bind_udp(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-/// Listens for streams as the DNS listeners do, for the process's other doors; `name` is what an error calls it.
+/// Listens for streams as the DNS listeners do, for the process's other doors, or takes a listener that was inherited;
+/// `name` is what an error calls it.
 ///
 /// # Errors
 /// See [`BindError`].
 pub fn listen(
     address: SocketAddr,
+    inherited: &mut Inherited,
     name: &'static str,
 ) -> Result<tokio::net::TcpListener, BindError> {
-    let listener = listen_tcp(address).and_then(tokio::net::TcpListener::from_std);
+    let listener = listener(address, inherited).and_then(tokio::net::TcpListener::from_std);
     listener.map_err(|source| BindError::new(address, name, source))
 }
 

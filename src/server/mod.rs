@@ -22,6 +22,7 @@
 
 mod bind;
 mod counters;
+mod inherited;
 mod udp;
 
 // Streams: who may connect, and what is said then.
@@ -38,7 +39,9 @@ mod tests;
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -51,9 +54,10 @@ use crate::answer::{Verdict, View, Worker};
 
 pub use bind::{BindError, listen};
 pub use counters::{Counters, Counts};
+pub use inherited::Inherited;
 pub use limits::TcpLimits;
 pub use tap::{Tap, TapSettings};
-pub use udp::{Path, Processors, UdpSettings};
+pub use udp::{Path, Processors, UdpSettings, wake_promptly};
 
 /// Where to listen, and how much a stranger may hold.
 #[derive(Clone, Debug)]
@@ -112,8 +116,20 @@ impl Default for TcpSettings {
 ///
 /// The first address that cannot be had.
 pub async fn bind(settings: &Settings) -> Result<Bound, BindError> {
+    bind_or_take(settings, &mut Inherited::default()).await
+}
+
+/// As [`bind()`], but where sockets of an address are among those that were inherited, takes these.
+///
+/// # Errors
+///
+/// The first address that cannot be had.
+pub async fn bind_or_take(
+    settings: &Settings,
+    inherited: &mut Inherited,
+) -> Result<Bound, BindError> {
     let counters = Arc::<Counters>::default();
-    let (sockets, doors) = udp::Sockets::open(settings, &counters)?;
+    let (sockets, doors) = udp::Sockets::open(settings, inherited, &counters)?;
     let (got, asked) = (counters.smallest_buffer(), settings.udp.receive_buffer);
     if got < asked as u64 {
         info!(
@@ -144,6 +160,17 @@ impl Bound {
     /// The addresses in the order of the settings, with the ports that were chosen.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.doors.iter().map(|door| door.address).collect()
+    }
+
+    /// The sockets once more, for another process to read from when this one stops ([`Server::hand_over`]): what is queued in
+    /// them belongs to all who have them.
+    ///
+    /// # Errors
+    /// There are no file descriptors left.
+    pub fn share(&self) -> io::Result<Vec<OwnedFd>> {
+        let streams = self.doors.iter().map(|door| door.streams.as_fd());
+        let all = self.sockets.each().chain(streams);
+        all.map(|socket| socket.try_clone_to_owned()).collect()
     }
 
     /// How many workers [`Bound::start`] needs: those of the settings, or one a UDP socket ([`Path::Portable`]).
@@ -212,7 +239,9 @@ impl Bound {
             limits: self.tcp,
             tap: self.tap,
             counters: self.counters,
+            is_handed_over: AtomicBool::new(false),
         });
+        let handed_over = Arc::clone(&streams);
         for door in self.doors {
             let streams = Arc::clone(&streams);
             tasks.spawn(tcp::accept(door.streams, streams, stopping.clone()));
@@ -221,6 +250,7 @@ impl Bound {
             tasks,
             stop,
             threads,
+            streams: handed_over,
         })
     }
 }
@@ -231,6 +261,7 @@ pub struct Server {
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
     threads: udp::Threads,
+    streams: Arc<tcp::Streams>,
 }
 
 impl Server {
@@ -241,6 +272,19 @@ impl Server {
     pub async fn shutdown(mut self, drain: Duration) {
         self.stop.send_replace(true);
         self.threads.stop();
+        self.finish(drain).await;
+    }
+
+    /// As [`Server::shutdown`], where another process reads from the same sockets ([`Bound::share`]): they are not shut, and
+    /// who is connected to this process may ask once more.
+    pub async fn hand_over(mut self, drain: Duration) {
+        self.streams.is_handed_over.store(true, Ordering::Release);
+        self.stop.send_replace(true);
+        self.threads.let_go();
+        self.finish(drain).await;
+    }
+
+    async fn finish(&mut self, drain: Duration) {
         let finished = async {
             while self.tasks.join_next().await.is_some() {}
             self.threads.ended().await;

@@ -13,6 +13,7 @@ use std::convert::Infallible;
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -43,6 +44,13 @@ const OUTPUT: usize = 16 << 10;
 /// the buffer stays below 128 KiB.
 const OUTPUT_FULL: usize = 64 << 10;
 
+/// When the listeners were handed over, a connection ends after so much silence: a query that was sent before its client
+/// could know is under way for less.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// And after this time at the first moment without a query: below the time there is for draining.
+const PARTING_MAX: Duration = Duration::from_secs(3);
+
 /// What all connections share.
 #[derive(Debug)]
 pub(super) struct Streams {
@@ -54,6 +62,8 @@ pub(super) struct Streams {
     pub(super) limits: Arc<TcpLimits>,
     pub(super) tap: Tap,
     pub(super) counters: Arc<Counters>,
+    /// The listeners are another process's too, and connections of this one may ask once more when it stops.
+    pub(super) is_handed_over: AtomicBool,
 }
 
 /// Where one answer at a time is made.
@@ -200,15 +210,25 @@ impl Connection {
         let mut idle_since = Instant::now();
         // When the first octet of the message in `input` was read.
         let mut begun: Option<Instant> = None;
+        // Since when it waits only for what may be under way.
+        let mut parting: Option<Instant> = None;
         loop {
-            let (limit, due) = match begun {
-                None => (End::Idle, idle_since + self.streams.limits.idle()),
-                Some(begun) => (End::Message, begun + self.streams.limits.message()),
+            let limits = &self.streams.limits;
+            let (limit, due) = match (begun, parting) {
+                (Some(begun), _) => (End::Message, begun + limits.message()),
+                (None, None) => (End::Idle, idle_since + limits.idle()),
+                (None, Some(since)) => (End::Stopped, idle_since.max(since) + PARTING),
             };
             select! {
                 biased;
                 read = self.read(limit, due) => read?,
-                () = stopped(&mut stop), if begun.is_none() => self.read_at_hand()?,
+                () = stopped(&mut stop), if begun.is_none() && parting.is_none() => {
+                    if self.streams.is_handed_over.load(Ordering::Acquire) {
+                        parting = Some(Instant::now());
+                        continue;
+                    }
+                    self.read_at_hand()?;
+                }
             }
             let read = Instant::now();
             let answered = self.answer().await?;
@@ -217,6 +237,12 @@ impl Connection {
                 Some(begun) if answered == 0 => Some(begun),
                 _ => Some(read),
             };
+            if begun.is_none() && parting.is_some_and(|since| since.elapsed() > PARTING_MAX) {
+                // Who asks without a pause is answered to the last message that has come.
+                self.read_at_hand()?;
+                self.answer().await?;
+                return Err(End::Stopped);
+            }
             if begun.is_none() {
                 idle_since = Instant::now();
                 self.input.shrink_to(INPUT);

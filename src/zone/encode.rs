@@ -128,7 +128,7 @@ fn reshared_view(view: &View, known: &ViewNode) -> ViewNode {
         let weights = weighed.get(place).map(|(_, weights)| &**weights);
         Arc::new(srv.with_weights(weights.unwrap_or_default()))
     };
-    let sets = known.sets.0.iter().map(|(of, set)| {
+    let sets = known.sets.iter().map(|(of, set)| {
         let set = match (*of, set) {
             (rtype::A, set) => redrawn(set, &view.a),
             (rtype::AAAA, set) => redrawn(set, &view.aaaa),

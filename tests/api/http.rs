@@ -7,9 +7,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::{SinkExt as _, StreamExt as _};
 use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time;
@@ -17,6 +18,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::reply::{Manner, Reply, Request, reply};
 use super::{Command, Shared};
@@ -236,9 +241,59 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
                 state.watches.retain(|(connection, _)| *connection != id);
             }
             Reply::Hang => std::future::pending().await,
+            Reply::Forward { key, port, inside } => {
+                let accept = derive_accept_key(key.as_bytes());
+                let head = format!(
+                    "HTTP/1.1 101 X\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+                     sec-websocket-accept: {accept}\r\n\
+                     sec-websocket-protocol: v4.channel.k8s.io\r\n\r\n"
+                );
+                stream.write_all(head.as_bytes()).await?;
+                // Whatever ends it: the connection is over.
+                let _ = forward(stream, port, inside).await;
+                return Ok(());
+            }
         }
     }
     Ok(())
+}
+
+/// A port-forward of one port as kubelets speak it (`v4.channel.k8s.io`): each frame begins with its channel, 0 for octets and 1
+/// for what is wrong, and each channel begins with the number of the port.
+async fn forward<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    port: u16,
+    inside: Option<SocketAddr>,
+) -> Result<(), tungstenite::Error> {
+    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, None).await;
+    let [low, high] = port.to_le_bytes();
+    for channel in [0, 1] {
+        let begin = Message::binary(vec![channel, low, high]);
+        socket.send(begin).await?;
+    }
+    let Some(inside) = inside else {
+        let text = b"\x01failed to connect to localhost: connection refused".to_vec();
+        socket.send(Message::binary(text)).await?;
+        return socket.close(None).await;
+    };
+    let mut inside = TcpStream::connect(inside).await?;
+    let mut buffer = vec![0; 4096];
+    loop {
+        tokio::select! {
+            read = inside.read(&mut buffer) => match read? {
+                0 => return socket.close(None).await,
+                octets => {
+                    let frame = [&[0], &buffer[..octets]].concat();
+                    socket.send(Message::binary(frame)).await?;
+                }
+            },
+            message = socket.next() => match message.transpose()? {
+                Some(Message::Binary(frame)) if frame.first() == Some(&0) => inside.write_all(&frame[1..]).await?,
+                Some(Message::Close(_)) | None => return Ok(()),
+                Some(_) => {}
+            },
+        }
+    }
 }
 
 async fn watch<S: AsyncRead + AsyncWrite + Unpin>(
@@ -382,6 +437,7 @@ async fn read<S: AsyncRead + Unpin>(
         };
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.trim().parse().expect("a length"),
+            "sec-websocket-key" => request.key = Some(value.trim().to_owned()),
             "authorization" => request.authorization = Some(value.trim().to_owned()),
             "transfer-encoding" => panic!("a request in chunks: {line}"),
             _ => {}

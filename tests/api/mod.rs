@@ -90,6 +90,8 @@ struct State {
     next_connection: u64,
     /// Watches that are open, by kind.
     watches: Vec<(u64, Kind)>,
+    /// Where every port of every pod leads; `None`: nobody listens in them.
+    inside: Option<SocketAddr>,
 }
 
 /// Told when a command is done.
@@ -134,6 +136,7 @@ impl Api {
                 token: None,
                 next_connection: 0,
                 watches: Vec::new(),
+                inside: None,
             }),
             bell: watch::Sender::new(0),
             silent_below: watch::Sender::new(0),
@@ -301,6 +304,16 @@ impl Api {
     /// Whether nobody installed this resource.
     pub fn is_absent(&self, kind: Kind) -> bool {
         self.state().absent.contains(&kind)
+    }
+
+    /// One object as it stands.
+    pub fn object(&self, kind: Kind, namespace: &str, name: &str) -> Option<Value> {
+        self.state().store.get(&Key::new(kind, namespace, name))
+    }
+
+    /// Port-forwards lead there, whichever pod and port; at first the nodes say that nobody listens.
+    pub fn inside(&self, address: SocketAddr) {
+        self.change(|state| state.inside = Some(address));
     }
 
     /// Who has another token gets 401.

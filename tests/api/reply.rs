@@ -1,5 +1,6 @@
 //! From a request to what is sent back.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -17,6 +18,8 @@ pub(super) struct Request {
     pub(super) path: String,
     pub(super) query: Vec<(String, String)>,
     pub(super) authorization: Option<String>,
+    /// `Sec-WebSocket-Key`
+    pub(super) key: Option<String>,
     pub(super) line: String,
     pub(super) body: Vec<u8>,
 }
@@ -44,6 +47,12 @@ pub(super) enum Reply {
     /// Lines of a watch that ends behind them, with the manner of the last.
     Lines(Vec<u8>, Manner),
     Hang,
+    /// A port of a pod, over a WebSocket opened with this key; `None`: nobody listens there.
+    Forward {
+        key: String,
+        port: u16,
+        inside: Option<SocketAddr>,
+    },
 }
 
 /// How a body is sent.
@@ -121,6 +130,20 @@ pub(super) fn reply(state: &mut State, connection: u64, request: &Request) -> Re
     let Some(kind) = place.kind.filter(|kind| !state.absent.contains(kind)) else {
         return elsewhere(&place, request);
     };
+    if place.subresource.as_deref() == Some("portforward") {
+        let name = place.name.unwrap_or_default();
+        let known = state.store.get(&Key::new(kind, &place.namespace, &name));
+        let port = request.value("ports").and_then(|port| port.parse().ok());
+        return match (known, port, &request.key) {
+            (Some(_), Some(port), Some(key)) => Reply::Forward {
+                key: key.clone(),
+                port,
+                inside: state.inside,
+            },
+            (None, ..) => failure(404, "NotFound", Vec::new()),
+            _ => failure(400, "BadRequest", Vec::new()),
+        };
+    }
     let selection = || {
         Selection::parse(
             request.value("labelSelector"),

@@ -207,18 +207,6 @@ impl Facts {
     }
 
     fn limits(&self, page: &mut Page<'_>) -> fmt::Result {
-        let mut soaked: BTreeMap<[(&'static str, &str); 4], u32> = BTreeMap::new();
-        for service in self.busy() {
-            for version in &service.versions {
-                *soaked.entry(labels_of(service, version)).or_default() += version.soaked;
-            }
-        }
-        let help = "Ready targets of a version that have been ready for as long as the policy wants; only of services \
-                    with a weighted policy or a track that is not Healthy";
-        let mut series = page.gauges("shiftdns_version_endpoints_soaked", help)?;
-        for (labels, count) in soaked {
-            series.gauge(&labels, count)?;
-        }
         let ratio = Unit::Other("ratio".to_owned());
         for (name, help, of) in [
             (
@@ -296,8 +284,8 @@ mod tests {
             since: Timestamp::UNIX_EPOCH,
             strategy: "follow",
             weighted: false,
-            ready: (0, 0),
             ttl: 5,
+            ready: (0, 0),
             versions: Vec::new(),
             tracks: Vec::new(),
             results: Vec::new(),
@@ -313,7 +301,6 @@ mod tests {
             policy: None,
             capacity: None,
             ready,
-            soaked: ready,
             reason: Reason::Policy,
             role: None,
         }
@@ -384,6 +371,7 @@ mod tests {
                 name: "w".into(),
             }),
             state,
+            target: None,
             digest: 0xffff_0000_0000_0007,
         }
     }
@@ -406,7 +394,6 @@ mod tests {
         expected.extend(states.iter().map(String::as_str));
         expected.extend([
             r#"shiftdns_state_digest{namespace="ns",service="s",workload="Deployment/w"} 7"#,
-            r#"shiftdns_version_endpoints_soaked{namespace="ns",service="s",version="v2",revision="b"} 1"#,
             r#"shiftdns_version_policy_ratio{namespace="ns",service="s",version="v2",revision="b"} 0.05"#,
             r#"shiftdns_version_capacity_ratio{namespace="ns",service="s",version="v2",revision="b"} 1.0"#,
         ]);
@@ -414,7 +401,6 @@ mod tests {
             "shiftdns_track",
             "shiftdns_ttl",
             "shiftdns_state_digest",
-            "shiftdns_version_endpoints_soaked",
             "shiftdns_version_policy",
             "shiftdns_version_capacity",
         ];

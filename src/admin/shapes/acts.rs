@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Acted;
+use crate::engine::{self, Acted};
 use crate::model::ServiceKey;
 use crate::rollout;
 
 /// `/api/v1/services/{namespace}/{name}/history`
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::admin) struct History {
     namespace: Arc<str>,
@@ -19,9 +20,10 @@ pub(in crate::admin) struct History {
     transitions: Vec<Transition>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Transition {
+    #[schemars(with = "super::Time")]
     at: Timestamp,
     /// `null`: the backends of the service.
     workload: Option<String>,
@@ -46,8 +48,22 @@ pub(in crate::admin) struct Ask {
     pub(in crate::admin) workload: Option<String>,
 }
 
+impl Ask {
+    /// Its schema: what is written by others may leave everything out.
+    pub(in crate::admin) fn schema() -> Schema {
+        json_schema!({
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "full": {"type": "boolean", "description": "of a promotion: the whole share at once"},
+                "workload": {"type": ["string", "null"], "description": "where several roll: which one"},
+            },
+        })
+    }
+}
+
 /// What was done.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::admin) struct Done {
     namespace: Arc<str>,
@@ -57,6 +73,51 @@ pub(in crate::admin) struct Done {
     /// The hash of the revision that it was done for.
     target: Arc<str>,
     done: String,
+}
+
+/// `GET /api/v1/services/{namespace}/{name}/{action}`: what would be done, and where it is to be written for that.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::admin) struct Planned {
+    #[serde(flatten)]
+    done: Done,
+    /// Of the Service.
+    uid: Arc<str>,
+    /// `Service`: in its annotations; `ServiceRollout`: in the `spec` of the one of its name; `null`: this server keeps it,
+    /// when it is asked with POST.
+    place: Option<&'static str>,
+    edits: Vec<Edit>,
+    /// The same as what a person runs.
+    command: Option<String>,
+}
+
+/// An entry for the revision.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Edit {
+    /// `promote`, `pause`, `abort` or `retry`.
+    intent: &'static str,
+    /// What stands behind the revision's hash: a step or `full`, the number of a retry.
+    to: Option<String>,
+    /// Whether it is to stand there, or to be taken away.
+    stands: bool,
+}
+
+impl Planned {
+    pub(in crate::admin) fn of(key: ServiceKey, plan: engine::Plan) -> Self {
+        let edits = plan.edits.into_iter().map(|edit| Edit {
+            intent: edit.word,
+            to: edit.to,
+            stands: edit.stands,
+        });
+        Self {
+            done: Done::of(key, plan.acted),
+            uid: plan.uid.text().into(),
+            place: plan.place.map(engine::Place::as_str),
+            edits: edits.collect(),
+            command: plan.command,
+        }
+    }
 }
 
 impl History {

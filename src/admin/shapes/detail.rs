@@ -5,21 +5,23 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Head, Origin, Problem, Share};
+use super::{Head, Origin, Problem, Share, VersionName};
 use crate::admin::answered::Lately;
 use crate::engine::{self, Detail};
 use crate::model::{self, Promotion, ServiceKind, ServiceView};
 use crate::rollout::{self, Basis, Outcome};
 
 /// `/api/v1/services/{namespace}/{name}`
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::admin) struct Service {
     #[serde(flatten)]
     head: Head,
     uid: Arc<str>,
+    #[schemars(with = "Option<super::Time>")]
     created: Option<Timestamp>,
     origin: Option<Origin>,
     cluster_ips: Vec<IpAddr>,
@@ -37,8 +39,10 @@ pub(in crate::admin) struct Service {
     /// Of endpoint records, in seconds.
     ttl: u32,
     /// When a great part of the share moves by itself; answers are forgotten by then.
+    #[schemars(with = "Option<super::Time>")]
     cut_over: Option<Timestamp>,
     /// Its endpoints are gone while their pods are well: what is published stays until then.
+    #[schemars(with = "Option<super::Time>")]
     held: Option<Timestamp>,
     versions: Vec<Version>,
     tracks: Vec<Track>,
@@ -49,7 +53,7 @@ pub(in crate::admin) struct Service {
     explain: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Port {
     name: Option<Arc<str>>,
@@ -58,7 +62,7 @@ struct Port {
     target_port: Option<u16>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Policy {
     answer: &'static str,
@@ -77,7 +81,7 @@ struct Policy {
 }
 
 /// What people ask of revisions, by hash: on the Service, or through the API.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Intents {
     /// A step, counted from 1, or `full`.
@@ -88,14 +92,14 @@ struct Intents {
 }
 
 /// Seconds; `null`: the server's.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Ttl {
     endpoints: u32,
     rollout: u32,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Version {
     alias: Arc<str>,
@@ -103,6 +107,7 @@ struct Version {
     label: Arc<str>,
     workload: Option<String>,
     revision: Option<i64>,
+    #[schemars(with = "Option<super::Time>")]
     created: Option<Timestamp>,
     pods: Option<u32>,
     ready: u32,
@@ -118,14 +123,14 @@ struct Version {
     answered: Option<Answered>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Answered {
     share: Share,
     answers: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Track {
     /// `null`: the backends of the service, which have no replicas of their own.
@@ -135,8 +140,10 @@ struct Track {
     paused: bool,
     complete: bool,
     state: &'static str,
+    #[schemars(with = "super::Time")]
     since: Timestamp,
     kind: &'static str,
+    #[schemars(with = "super::Time")]
     started: Timestamp,
     target: Option<VersionName>,
     stable: Option<VersionName>,
@@ -144,6 +151,7 @@ struct Track {
     wanted: Option<Share>,
     step: Option<Step>,
     /// When the strategy gives the target more by itself.
+    #[schemars(with = "Option<super::Time>")]
     next_move: Option<Timestamp>,
     note: Option<String>,
     /// Equal where replicas agree; in hexadecimal, since numbers of JavaScript end at 2^53.
@@ -152,7 +160,7 @@ struct Track {
 }
 
 /// Counted from 1.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Step {
     current: u8,
@@ -160,32 +168,28 @@ struct Step {
 }
 
 /// A revision that failed and gets nothing by itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Latch {
     hash: Arc<str>,
     cause: &'static str,
+    #[schemars(with = "super::Time")]
     at: Timestamp,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Drain {
     address: IpAddr,
     alias: Arc<str>,
+    #[schemars(with = "super::Time")]
     unpublished: Timestamp,
     /// When the last well-behaved cache forgets it.
+    #[schemars(with = "super::Time")]
     deadline: Timestamp,
 }
 
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct VersionName {
-    alias: Arc<str>,
-    hash: Arc<str>,
-}
-
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Endpoint {
     address: IpAddr,
@@ -199,7 +203,10 @@ struct Endpoint {
     hostname: Option<Arc<str>>,
     zone: Option<Arc<str>>,
     node: Option<Arc<str>>,
+    #[schemars(with = "Option<super::Time>")]
     ready_since: Option<Timestamp>,
+    /// Its target has been ready for long enough to count for a roll-out.
+    soaked: bool,
     restarts: u32,
 }
 
@@ -214,6 +221,7 @@ impl Service {
             drains,
             held,
             resolved,
+            soaked,
         } = detail;
         let (cluster_ips, external_name) = match &view.kind {
             ServiceKind::ClusterIp { addresses } => (addresses.clone(), None),
@@ -260,7 +268,7 @@ impl Service {
                 .map(|track| Track::of(track, view, outcome))
                 .collect(),
             drains: drains.iter().map(Drain::from).collect(),
-            endpoints: endpoints(view, outcome),
+            endpoints: endpoints(view, outcome, soaked),
             problems: problems.iter().map(Problem::from).collect(),
             explain: rollout::explain(view, outcome, &shares),
         }
@@ -410,9 +418,9 @@ impl From<&rollout::Version> for VersionName {
     }
 }
 
-fn endpoints(view: &ServiceView, outcome: &Outcome) -> Vec<Endpoint> {
+fn endpoints(view: &ServiceView, outcome: &Outcome, soaked: &[bool]) -> Vec<Endpoint> {
     let endpoints = view.endpoints.iter().zip(&outcome.endpoint_versions);
-    let shape = |(endpoint, version): (&model::Endpoint, &usize)| Endpoint {
+    let shape = |((endpoint, version), soaked): ((&model::Endpoint, &usize), &bool)| Endpoint {
         address: endpoint.address,
         version: outcome.versions.get(*version).map(VersionName::from),
         answered: outcome.counts(endpoint),
@@ -424,7 +432,8 @@ fn endpoints(view: &ServiceView, outcome: &Outcome) -> Vec<Endpoint> {
         zone: endpoint.zone.clone(),
         node: endpoint.node.clone(),
         ready_since: endpoint.ready_since,
+        soaked: *soaked,
         restarts: endpoint.restarts,
     };
-    endpoints.map(shape).collect()
+    endpoints.zip(soaked).map(shape).collect()
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::kubernetes::{KindReport, LastError, Status};
 
 /// `/api/v1/sources`
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::admin) struct SourceList {
     synced: bool,
@@ -18,7 +19,7 @@ pub(in crate::admin) struct SourceList {
     kubernetes: Option<Kubernetes>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Kubernetes {
     /// By how much the API server's clock is ahead of ours.
@@ -27,7 +28,7 @@ struct Kubernetes {
 }
 
 /// A kind, by how its watch fares.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Kind {
     kind: &'static str,
@@ -46,9 +47,10 @@ struct Kind {
     last_error: Option<Failure>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Failure {
+    #[schemars(with = "super::Time")]
     at: Timestamp,
     text: Arc<str>,
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::site::{Site, WEB, send, shop};
+use super::site::{Site, WEB, get, send, shop};
 
 /// Posts to `/api/v1/services/shop/...` and compares status and body; in the body only the keys that are expected.
 async fn check(site: &Site, path: &str, headers: &str, body: &str, status: u16, expected: Value) {
@@ -57,6 +57,40 @@ async fn a_roll_out_is_paused_resumed_aborted_and_retried() {
     let cause = transitions.iter().find(|t| t["to"] == "Aborted").unwrap();
     assert_eq!(cause["cause"], "aborted by hand");
     assert_eq!(cause["workload"], "Deployment shop/web");
+}
+
+/// Where it is to be written is asked with GET, also where actions are off; and nothing is done.
+#[tokio::test]
+async fn what_would_be_done_is_told_without_doing_it() {
+    let site = Site::with(None, false).await;
+    site.sync(&shop()).await;
+    let planned = async |path: &str| site.json(&format!("/api/v1/services/shop/{path}")).await;
+    let expected = |done: &str| {
+        json!({"namespace": "shop", "name": "web", "uid": "u-web", "workload": "Deployment shop/web",
+            "target": "bbb", "done": done, "place": null, "edits": [], "command": null})
+    };
+    assert_eq!(planned("web/pause").await, expected("paused"));
+    let full = planned("web/promote?full=true&workload=web").await;
+    assert_eq!(full, expected("promoted in full"));
+    assert_eq!(state(&site).await.0, "Progressing");
+    for (path, status, error) in [
+        ("odd/pause", 409, "nothing is rolling out"),
+        ("wob/pause", 404, "there is no service `shop/wob`"),
+        ("web/abort?full=true", 400, "`full` is for `promote` alone"),
+        (
+            "web/stop",
+            404,
+            "there is nothing here; see `/api/v1/services`",
+        ),
+    ] {
+        let got = get(site.api, &format!("/api/v1/services/shop/{path}")).await;
+        let told: Value = serde_json::from_str(&got.body).unwrap();
+        assert_eq!(
+            (got.status, &told["error"]),
+            (status, &json!(error)),
+            "{path}"
+        );
+    }
 }
 
 #[tokio::test]

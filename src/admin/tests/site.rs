@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::super::{Admin, Reloads, Rules, Settings, Sources, bind};
+use super::schema;
 use crate::answer::{Identity, Limits, Transport, View, Worker, respond};
 use crate::engine::control::{self, Event, Handle};
 use crate::engine::{self, Engine, Pods};
@@ -73,11 +74,11 @@ pub(super) fn shop() -> Vec<Value> {
 }
 
 /// Everything, listening on loopback.
-pub(super) struct Site {
+pub(in crate::admin) struct Site {
     pub(super) http: SocketAddr,
     pub(super) api: SocketAddr,
     pub(super) admin: Admin,
-    pub(super) engine: Handle,
+    pub(in crate::admin) engine: Handle,
     pub(super) view: Arc<View>,
     /// A worker of clients.
     pub(super) clients: Worker,
@@ -144,6 +145,7 @@ impl Site {
             resolver: Worker::new(2),
             reloads: Arc::new(Reloads::new(0)),
             watches,
+            snapshot: None,
         });
         Self {
             http,
@@ -153,6 +155,17 @@ impl Site {
             view,
             clients,
         }
+    }
+
+    /// Reads one object that is new, or another.
+    pub(super) async fn apply(&self, object: Value) {
+        let object = serde_json::from_value(object).unwrap();
+        let event = Event::Batch {
+            changes: vec![Change::Apply(object)],
+            problems: None,
+        };
+        self.engine.send(event).await.unwrap();
+        self.engine.list().await.unwrap();
     }
 
     /// Reads the objects, all of their kinds.
@@ -175,7 +188,7 @@ impl Site {
         self.engine.list().await.unwrap();
     }
 
-    pub(super) async fn synced(token: Option<&str>) -> Self {
+    pub(in crate::admin) async fn synced(token: Option<&str>) -> Self {
         let site = Self::open(token).await;
         site.sync(&shop()).await;
         site
@@ -204,6 +217,14 @@ impl Site {
             0,
             &mut out,
         );
+    }
+}
+
+impl Got {
+    /// A header that stands, in lower case.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.headers.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 }
 
@@ -242,9 +263,11 @@ pub(super) async fn send(
     let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head ends");
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Got {
+    let got = Got {
         status,
         headers: head.to_ascii_lowercase(),
         body: body.to_owned(),
-    }
+    };
+    schema::check(method, path, &got);
+    got
 }

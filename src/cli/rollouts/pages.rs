@@ -2,8 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::plain::{columns, printable};
-use super::told::{Done, History, List, Service, Share, Track, Transition, Version, VersionName};
+use super::super::form::{Paint, tone_of};
+use super::bar;
+use super::plain::{columns, painted, printable};
+use super::told::{
+    Done, History, List, Listed, ListedVersion, Service, Share, Track, Transition, Version,
+    VersionName,
+};
 use crate::model::ServiceKey;
 
 /// Problems shown of one service; `explain` and the API tell all of them.
@@ -12,8 +17,11 @@ const PROBLEMS_MAX: usize = 10;
 /// Drains shown of one service, those that last longest.
 const DRAINS_MAX: usize = 10;
 
-/// All services, a line each.
-pub(super) fn list(list: &List) -> String {
+/// Cells of the bar of a service in a list.
+const BAR: u16 = 10;
+
+/// All services, a line each. With a time, it is told how long each has been in its state.
+pub(super) fn list(list: &List, now: Option<Timestamp>, paint: Paint) -> String {
     let unsynced = match list.synced {
         true => "",
         false => "not synced: not every kind of object has been read yet\n",
@@ -21,23 +29,7 @@ pub(super) fn list(list: &List) -> String {
     if list.services.is_empty() {
         return format!("{unsynced}no services\n");
     }
-    let rows: Vec<[String; 7]> = list
-        .services
-        .iter()
-        .map(|service| {
-            let versions = service.versions.iter();
-            let versions = versions.map(|v| format!("{} {}", v.alias, v.share.text));
-            [
-                service.namespace.clone(),
-                service.name.clone(),
-                service.kind.clone(),
-                service.state.clone(),
-                service.strategy.clone(),
-                format!("{}/{}", service.ready, service.total),
-                versions.collect::<Vec<_>>().join(", "),
-            ]
-        })
-        .collect();
+    let rows: Vec<[String; 11]> = list.services.iter().map(|s| listed(s, now)).collect();
     let titles = [
         "NAMESPACE",
         "NAME",
@@ -46,12 +38,51 @@ pub(super) fn list(list: &List) -> String {
         "STRATEGY",
         "READY",
         "VERSIONS",
+        "TARGET",
+        "SHARE",
+        "TTL",
+        "AGE",
     ];
-    format!("{unsynced}{}", columns(titles, &rows))
+    let paint = |title: &str, cell: &str| match title {
+        "STATE" => paint.tone(tone_of(cell), cell),
+        _ => cell.to_owned(),
+    };
+    format!("{unsynced}{}", painted(titles, &rows, paint))
+}
+
+fn listed(service: &Listed, now: Option<Timestamp>) -> [String; 11] {
+    let versions = &service.versions;
+    let shares: Vec<u16> = versions.iter().map(|v| v.share.basis_points).collect();
+    let target = service.target.as_ref();
+    let is_target = |v: &ListedVersion| target.is_some_and(|target| target.hash == v.hash);
+    let cells = bar::cells(&shares, BAR);
+    let mut bar = String::new();
+    for (index, (version, count)) in versions.iter().zip(cells).enumerate() {
+        let glyph = bar::glyph(index, is_target(version));
+        bar.extend(std::iter::repeat_n(glyph, count.into()));
+    }
+    let told = versions
+        .iter()
+        .map(|v| format!("{} {}", v.alias, v.share.text));
+    let told: Vec<String> = told.collect();
+    let share = versions.iter().find(|v| is_target(v));
+    [
+        service.namespace.clone(),
+        service.name.clone(),
+        service.kind.clone(),
+        service.state.clone(),
+        service.strategy.clone(),
+        format!("{}/{}", service.ready, service.total),
+        format!("{bar} {}", told.join(", ")).trim().to_owned(),
+        target.map_or_else(|| "-".to_owned(), |target| target.alias.clone()),
+        share.map_or_else(|| "-".to_owned(), |version| version.share.text.clone()),
+        format!("{}s", service.ttl),
+        now.map(|now| age(service.since, now)).unwrap_or_default(),
+    ]
 }
 
 /// One service. With a time, it is told how long it is until moments.
-pub(super) fn service(service: &Service, now: Option<Timestamp>) -> String {
+pub(super) fn service(service: &Service, now: Option<Timestamp>, paint: Paint) -> String {
     let moment = |at: Timestamp| moment(at, now);
     let mut lines = vec![
         ("Namespace:", service.namespace.clone()),
@@ -75,10 +106,10 @@ pub(super) fn service(service: &Service, now: Option<Timestamp>) -> String {
         let why = "its endpoints are gone and their pods are ready; what was answered stays until";
         lines.push(("Held:", format!("{why} {}", moment(until))));
     }
-    let mut text = labelled(&lines);
+    let mut text = labelled(&lines, paint);
     for track in &service.tracks {
         text.push('\n');
-        text.push_str(&labelled(&of_track(track, now)));
+        text.push_str(&labelled(&of_track(track, now), paint));
     }
     if !service.versions.is_empty() {
         text.push('\n');
@@ -226,7 +257,7 @@ pub(super) fn status(service: &Service) -> String {
 }
 
 /// What happened, the oldest first.
-pub(super) fn history(history: &History) -> String {
+pub(super) fn history(history: &History, paint: Paint) -> String {
     if history.transitions.is_empty() {
         return "nothing has happened since the server began\n".to_owned();
     }
@@ -248,20 +279,33 @@ pub(super) fn history(history: &History) -> String {
     let titles = [
         "AT", "WORKLOAD", "FROM", "TO", "KIND", "TARGET", "RESULT", "TOOK", "CAUSE",
     ];
-    columns(titles, &rows)
+    let paint = |title: &str, cell: &str| match title {
+        "FROM" | "TO" => paint.tone(tone_of(cell), cell),
+        _ => cell.to_owned(),
+    };
+    painted(titles, &rows, paint)
 }
 
-/// What was done.
-pub(super) fn done(service: &ServiceKey, done: &Done) -> String {
+/// What was done, and where.
+pub(super) fn done(service: &ServiceKey, done: &Done, place: &str) -> String {
     let workload = done.workload.as_deref().unwrap_or("backends");
     let Done { target, done, .. } = done;
-    printable(&format!("{service}: {workload}: revision {target} {done}"))
+    printable(&format!(
+        "{service}: {workload}: revision {target} {done}{place}"
+    ))
 }
 
 /// Labels and what stands behind them, aligned.
-fn labelled(lines: &[(&str, String)]) -> String {
+fn labelled(lines: &[(&str, String)], paint: Paint) -> String {
     const WIDTH: usize = 14;
-    let line = |(label, text): &(&str, String)| format!("{label:<WIDTH$}{}\n", printable(text));
+    let line = |(label, text): &(&str, String)| {
+        let text = printable(text);
+        let tone = match label.trim() {
+            "State:" => tone_of(text.split(' ').next().unwrap_or_default()),
+            _ => None,
+        };
+        format!("{label:<WIDTH$}{}\n", paint.tone(tone, &text))
+    };
     lines.iter().map(line).collect()
 }
 
@@ -274,11 +318,18 @@ fn moment(at: Timestamp, now: Option<Timestamp>) -> String {
     }
 }
 
-/// `1h30m`, `2m5s`, `45s`.
-fn duration(secs: u64) -> String {
-    match (secs / 3600, secs / 60 % 60, secs % 60) {
-        (0, 0, secs) => format!("{secs}s"),
-        (0, minutes, secs) => format!("{minutes}m{secs}s"),
-        (hours, minutes, _) => format!("{hours}h{minutes}m"),
+/// How long something has been so.
+pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
+    let secs = now.as_second() - since.as_second();
+    duration(u64::try_from(secs).unwrap_or(0))
+}
+
+/// `3d4h`, `1h30m`, `2m5s`, `45s`.
+pub(super) fn duration(secs: u64) -> String {
+    match (secs / 86_400, secs / 3600 % 24, secs / 60 % 60, secs % 60) {
+        (0, 0, 0, secs) => format!("{secs}s"),
+        (0, 0, minutes, secs) => format!("{minutes}m{secs}s"),
+        (0, hours, minutes, _) => format!("{hours}h{minutes}m"),
+        (days, hours, _, _) => format!("{days}d{hours}h"),
     }
 }

@@ -2,6 +2,15 @@
 
 /// Rows under their titles, each column as wide as its widest cell; columns that are empty in every row are left out.
 pub(super) fn columns<const N: usize>(titles: [&str; N], rows: &[[String; N]]) -> String {
+    painted(titles, rows, |_, cell| cell.to_owned())
+}
+
+/// The same, where `paint` gives cells that take no more room but are coloured, by title.
+pub(super) fn painted<const N: usize>(
+    titles: [&str; N],
+    rows: &[[String; N]],
+    paint: impl Fn(&str, &str) -> String,
+) -> String {
     let rows: Vec<[String; N]> = rows
         .iter()
         .map(|row| row.each_ref().map(|cell| printable(cell)))
@@ -19,7 +28,9 @@ pub(super) fn columns<const N: usize>(titles: [&str; N], rows: &[[String; N]]) -
         for ((cell, width), title) in row.iter().zip(widths).zip(titles) {
             if width > 0 {
                 let width = width.max(title.len());
-                line.push_str(&format!("{cell:<width$}  "));
+                let gap = width.saturating_sub(cell.chars().count()) + 2;
+                line.push_str(&paint(title, cell));
+                line.extend(std::iter::repeat_n(' ', gap));
             }
         }
         text.push_str(line.trim_end());

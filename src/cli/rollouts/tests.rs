@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::pages;
+use super::told::{Done, List};
 use super::*;
 
 fn at(text: &str) -> Option<Timestamp> {
@@ -11,18 +12,21 @@ fn at(text: &str) -> Option<Timestamp> {
 }
 
 /// A service on its way from 1.9.3 to 2.0.1.
-fn rolling() -> Value {
-    let share = |text: &str| json!({"basisPoints": 0, "text": text});
+pub(super) fn rolling() -> Value {
+    let share = |text: &str| {
+        let percent: f64 = text.trim_end_matches('%').parse().unwrap();
+        json!({"basisPoints": (percent * 100.0) as u16, "text": text})
+    };
     json!({
         "namespace": "shop", "name": "web", "kind": "Headless", "state": "Progressing",
         "since": "2026-03-01T10:00:00Z", "strategy": "steps", "ready": 12, "total": 13, "generation": 7,
         "ttl": 5, "cutOver": "2026-03-01T10:02:00Z", "held": null, "rolling": true,
         "versions": [
-            {"alias": "1-9-3", "hash": "55c8d7", "revision": 11, "pods": 10, "ready": 10,
+            {"alias": "1-9-3", "hash": "55c8d7", "revision": 11, "pods": 10, "ready": 10, "soaked": 10, "workload": "Deployment shop/web",
                 "share": share("75.00%"), "policy": share("75.00%"), "capacity": share("100.00%"),
                 "answered": {"share": share("74.10%"), "answers": 1000}, "role": "stable",
                 "reason": "policy", "failed": null},
-            {"alias": "2-0-1", "hash": "7d9f4b", "revision": 12, "pods": 3, "ready": 2,
+            {"alias": "2-0-1", "hash": "7d9f4b", "revision": 12, "pods": 3, "ready": 2, "soaked": 1, "workload": "Deployment shop/web",
                 "share": share("25.00%"), "policy": share("25.00%"), "capacity": share("25.00%"),
                 "answered": null, "role": "canary", "reason": "policy", "failed": null},
         ],
@@ -36,6 +40,14 @@ fn rolling() -> Value {
         }],
         "drains": [{"address": "10.1.2.3", "alias": "1-9-3", "unpublished": "2026-03-01T10:00:30Z",
             "deadline": "2026-03-01T10:01:00Z"}],
+        "endpoints": [
+            {"address": "10.1.2.3", "version": {"alias": "1-9-3", "hash": "55c8d7"}, "answered": true, "ready": true,
+                "terminating": false, "soaked": true, "pod": "web-55c8d7-a", "zone": "eu-1", "restarts": 0},
+            {"address": "10.1.2.11", "version": {"alias": "2-0-1", "hash": "7d9f4b"}, "answered": true, "ready": true,
+                "terminating": false, "soaked": true, "pod": "web-7d9f4b-a", "zone": "eu-1", "restarts": 0},
+            {"address": "10.1.2.12", "version": {"alias": "2-0-1", "hash": "7d9f4b"}, "answered": false, "ready": false,
+                "terminating": false, "soaked": false, "pod": "web-7d9f4b-b", "zone": "eu-2", "restarts": 3},
+        ],
         "problems": [{"origin": null, "subject": "service shop/web", "text": "steps: \u{7}", "message": ""}],
         "explain": "",
     })
@@ -43,7 +55,7 @@ fn rolling() -> Value {
 
 fn check(value: &Value, now: Option<Timestamp>, expected: &str) {
     let service: Service = serde_json::from_value(value.clone()).unwrap();
-    let page = pages::service(&service, now);
+    let page = pages::service(&service, now, Paint(false));
     assert_eq!(page, expected, "\n{page}");
 }
 
@@ -127,7 +139,7 @@ fn of_many_drains_and_problems_the_first_are_shown() {
     many["drains"] = (0..12).map(drain).collect();
     many["problems"] = (0..12).map(|n| json!({"text": format!("p{n}")})).collect();
     let service: Service = serde_json::from_value(many).unwrap();
-    let page = pages::service(&service, None);
+    let page = pages::service(&service, None, Paint(false));
     let (_, told) = page.split_once("DRAINS").unwrap();
     let lines: Vec<&str> = told.lines().collect();
     // Those that last longest.
@@ -141,26 +153,39 @@ fn of_many_drains_and_problems_the_first_are_shown() {
 fn services_are_listed_with_their_shares() {
     let list = json!({"generation": 7, "synced": false, "services": [
         {"namespace": "shop", "name": "web", "kind": "Headless", "state": "Progressing", "strategy": "steps",
-            "since": "2026-03-01T10:00:00Z", "ready": 12, "total": 13, "generation": 7, "versions": [
-                {"alias": "1-9-3", "hash": "5", "share": {"text": "75.00%"}, "ready": 10, "role": "stable"},
-                {"alias": "2-0-1", "hash": "7", "share": {"text": "25.00%"}, "ready": 2, "role": "canary"}]},
+            "since": "2026-03-01T10:00:00Z", "ready": 12, "total": 13, "generation": 7, "ttl": 5,
+            "target": {"alias": "2-0-1", "hash": "7"}, "versions": [
+                {"alias": "1-9-3", "hash": "5", "share": {"basisPoints": 7500, "text": "75.00%"}, "ready": 10, "role": "stable"},
+                {"alias": "2-0-1", "hash": "7", "share": {"basisPoints": 2500, "text": "25.00%"}, "ready": 2, "role": "canary"}]},
         {"namespace": "shop", "name": "api", "kind": "ClusterIP", "state": "Healthy", "strategy": "follow",
-            "since": "2026-03-01T10:00:00Z", "ready": 2, "total": 2, "generation": 1, "versions": []},
+            "since": "2026-03-01T10:00:00Z", "ready": 2, "total": 2, "generation": 1, "ttl": 30, "target": null,
+            "versions": []},
     ]});
     let list: List = serde_json::from_value(list).unwrap();
-    let page = pages::list(&list);
+    let page = pages::list(&list, at("2026-03-01T10:01:05Z"), Paint(false));
     let expected = "\
 not synced: not every kind of object has been read yet
-NAMESPACE  NAME  KIND       STATE        STRATEGY  READY  VERSIONS
-shop       web   Headless   Progressing  steps     12/13  1-9-3 75.00%, 2-0-1 25.00%
-shop       api   ClusterIP  Healthy      follow    2/2
+NAMESPACE  NAME  KIND       STATE        STRATEGY  READY  VERSIONS                               TARGET  SHARE   TTL  AGE
+shop       web   Headless   Progressing  steps     12/13  =======### 1-9-3 75.00%, 2-0-1 25.00%  2-0-1   25.00%  5s   1m5s
+shop       api   ClusterIP  Healthy      follow    2/2                                           -       -       30s  1m5s
 ";
     assert_eq!(page, expected, "\n{page}");
+    // Without a time, what is told changes only when something happens.
+    assert!(!pages::list(&list, None, Paint(false)).contains("AGE"));
+    let painted = pages::list(&list, None, Paint(true));
+    assert!(
+        painted.contains("  \x1b[36mProgressing\x1b[0m  steps "),
+        "{painted:?}"
+    );
+    assert!(
+        painted.contains("  \x1b[32mHealthy\x1b[0m      follow"),
+        "{painted:?}"
+    );
     let none = List {
         synced: true,
         services: Vec::new(),
     };
-    assert_eq!(pages::list(&none), "no services\n");
+    assert_eq!(pages::list(&none, None, Paint(false)), "no services\n");
 }
 
 #[test]
@@ -195,7 +220,7 @@ fn what_happened_is_told_line_by_line() {
         transition(Some("Progressing"), "Aborted", Some("Aborted"), Some(5400)),
     ]});
     let history: History = serde_json::from_value(transitions).unwrap();
-    let page = pages::history(&history);
+    let page = pages::history(&history, Paint(false));
     let expected = "\
 AT                    WORKLOAD             FROM         TO           KIND    TARGET  RESULT   TOOK   CAUSE
 2026-03-01T10:00:00Z  Deployment shop/web  -            Progressing  update  7d9f4b
@@ -206,7 +231,7 @@ AT                    WORKLOAD             FROM         TO           KIND    TAR
         transitions: Vec::new(),
     };
     let told = "nothing has happened since the server began\n";
-    assert_eq!(pages::history(&nothing), told);
+    assert_eq!(pages::history(&nothing, Paint(false)), told);
 }
 
 #[test]
@@ -215,7 +240,7 @@ fn what_was_done_is_told_with_its_revision() {
         "done": "promoted to step 3 of 4"});
     let done: Done = serde_json::from_value(done).unwrap();
     assert_eq!(
-        pages::done(&ServiceKey::new("shop", "web"), &done),
+        pages::done(&ServiceKey::new("shop", "web"), &done, ""),
         "shop/web: backends: revision 7d9f4b promoted to step 3 of 4"
     );
 }

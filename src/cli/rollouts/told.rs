@@ -18,20 +18,26 @@ pub(super) struct Listed {
     pub(super) name: String,
     pub(super) kind: String,
     pub(super) state: String,
+    pub(super) since: Timestamp,
     pub(super) strategy: String,
     pub(super) ready: usize,
     pub(super) total: usize,
+    pub(super) ttl: u32,
+    pub(super) target: Option<VersionName>,
     pub(super) versions: Vec<ListedVersion>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ListedVersion {
     pub(super) alias: String,
+    pub(super) hash: String,
     pub(super) share: Share,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Share {
+    pub(super) basis_points: u16,
     pub(super) text: String,
 }
 
@@ -52,6 +58,7 @@ pub(super) struct Service {
     pub(super) versions: Vec<Version>,
     pub(super) tracks: Vec<Track>,
     pub(super) drains: Vec<Drain>,
+    pub(super) endpoints: Vec<Endpoint>,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -59,9 +66,11 @@ pub(super) struct Service {
 pub(super) struct Version {
     pub(super) alias: String,
     pub(super) hash: String,
+    pub(super) workload: Option<String>,
     pub(super) revision: Option<i64>,
     pub(super) pods: Option<u32>,
     pub(super) ready: u32,
+    pub(super) soaked: u32,
     pub(super) share: Share,
     pub(super) policy: Option<Share>,
     pub(super) capacity: Option<Share>,
@@ -104,6 +113,19 @@ pub(super) struct Step {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct Endpoint {
+    pub(super) address: IpAddr,
+    pub(super) version: Option<VersionName>,
+    pub(super) answered: bool,
+    pub(super) ready: bool,
+    pub(super) terminating: bool,
+    pub(super) soaked: bool,
+    pub(super) pod: Option<String>,
+    pub(super) zone: Option<String>,
+    pub(super) restarts: u32,
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct Drain {
     pub(super) address: IpAddr,
     pub(super) alias: String,
@@ -131,6 +153,24 @@ pub(super) struct Transition {
     pub(super) result: Option<String>,
     pub(super) seconds: Option<i64>,
     pub(super) cause: Option<String>,
+}
+
+/// What would be done, and where that is to be written.
+#[derive(Debug, Deserialize)]
+pub(super) struct Planned {
+    #[serde(flatten)]
+    pub(super) done: Done,
+    pub(super) uid: String,
+    pub(super) place: Option<String>,
+    pub(super) edits: Vec<Edit>,
+    pub(super) command: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Edit {
+    pub(super) intent: String,
+    pub(super) to: Option<String>,
+    pub(super) stands: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,6 +1,7 @@
 //! What people ask of a roll-out, what is remembered of it, and what is told of it.
 
 use super::super::intents::{act, forget_past};
+use super::super::{Edit, Place};
 use super::shop::{Shop, web};
 use super::*;
 use crate::model::{Intents, Promotion, ServiceView, Steps, Strategy, WorkloadKey, WorkloadKind};
@@ -527,4 +528,69 @@ fn in_a_cluster_the_command_is_told_that_writes_it() {
     }
     // Nothing was done.
     assert!(shop.memory().intents.is_empty());
+}
+
+/// The same as data: which entries have to come and go, also those that stand on the Service.
+#[test]
+fn in_a_cluster_a_plan_says_what_has_to_come_and_go() {
+    let mut shop = Shop::in_cluster();
+    let asked = |shop: &Shop, intent| {
+        let plan = shop.engine.plan(&web(), None, intent, at(30)).unwrap();
+        assert_eq!(
+            (plan.place, &*plan.acted.target),
+            (Some(Place::Service), "b")
+        );
+        let sign = |edit: &Edit| if edit.stands { '+' } else { '-' };
+        let edits = plan.edits.iter().map(|edit| {
+            let to = edit
+                .to
+                .as_ref()
+                .map_or(String::new(), |to| format!("@{to}"));
+            format!("{}{}{to}", sign(edit), edit.word)
+        });
+        (edits.collect::<Vec<_>>().join(" "), plan.command.unwrap())
+    };
+    shop.play(5, "service steps: 25+50+100, pause: old+b, abort: b");
+    shop.play(20, "rolls; endpoints 0 1 2 4 5");
+    let command = |rest: &str| format!("kubectl annotate --overwrite service web -n shop {rest}");
+    for (intent, edits, rest) in [
+        (Intent::Resume, "-pause", "shiftdns.io/pause=old"),
+        (
+            Intent::Promote { full: true },
+            "+promote@full -pause -abort",
+            "shiftdns.io/promote=b@full shiftdns.io/pause=old shiftdns.io/abort-",
+        ),
+        (
+            Intent::Retry,
+            "-abort +retry@1",
+            "shiftdns.io/abort- shiftdns.io/retry=b@1",
+        ),
+        // It stands; and is told all the same.
+        (Intent::Pause, "+pause", "shiftdns.io/pause=old,b"),
+    ] {
+        assert_eq!(asked(&shop, intent), (edits.to_owned(), command(rest)));
+    }
+    assert!(shop.memory().intents.is_empty());
+}
+
+/// Which endpoints have soaked adds up to what is counted of their versions.
+#[test]
+fn endpoints_soak_as_their_versions_count() {
+    let mut shop = Shop::open();
+    shop.play(5, "service soak: 10s, steps: 25+100");
+    shop.play(20, "rolls; endpoints 0 1 2 4 5");
+    for second in [20, 25, 40] {
+        let detail = shop.detail(second);
+        let outcome = &detail.outcome;
+        let mut counted = vec![0; outcome.versions.len()];
+        for (version, soaked) in outcome.endpoint_versions.iter().zip(&detail.soaked) {
+            counted[*version] += u32::from(*soaked);
+        }
+        let told: Vec<u32> = outcome
+            .versions
+            .iter()
+            .map(|version| version.soaked)
+            .collect();
+        assert_eq!(counted, told, "at {second}");
+    }
 }

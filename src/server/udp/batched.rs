@@ -76,6 +76,12 @@ impl Socket {
     }
 }
 
+impl Socket {
+    pub(super) fn io(&self) -> &UdpSocket {
+        &self.io
+    }
+}
+
 /// How far a server has come to its end.
 #[derive(Debug, Default)]
 struct Stage(AtomicU8);
@@ -149,6 +155,12 @@ impl Threads {
     /// Lets the threads answer what is queued, and end.
     pub(in crate::server) fn stop(&self) {
         self.reach(Stage::DRAINING);
+    }
+
+    /// As [`Threads::stop`], and leaves the sockets as they are, for another process that has them too: a thread that waits
+    /// notices within [`LOOK_UP`].
+    pub(in crate::server) fn let_go(&self) {
+        self.stage.reach(Stage::DRAINING);
     }
 
     /// Lets the threads end.

@@ -3,6 +3,7 @@
 use std::array;
 use std::io::{self, IoSliceMut};
 use std::net::{self, SocketAddr};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +56,12 @@ impl Socket {
             address,
             is_wildcard: address.ip().is_unspecified(),
         })
+    }
+}
+
+impl Socket {
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.io.as_fd()
     }
 }
 
