@@ -9,7 +9,7 @@ use crate::server::Counters;
 
 /// Copies nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Tap;
+pub struct Tap(());
 
 impl Tap {
     /// Nothing is copied. Settings are refused before they come here.
@@ -17,7 +17,7 @@ impl Tap {
     /// # Errors
     /// None.
     pub fn start(_: TapSettings, _: &Arc<Counters>) -> std::io::Result<Self> {
-        Ok(Self)
+        Ok(Self::default())
     }
 
     #[inline]
