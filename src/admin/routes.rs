@@ -14,12 +14,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use tokio::time;
 
-use super::InForce;
 use super::api::{Api, Failure};
 use super::guard::Refusal;
 use super::openapi::{self, Operation};
 use super::params::{BadParam, Given};
-use super::{api, consul, discovery, doh, door, prometheus, resolve, shapes};
+use super::{InForce, api, consul, discovery, doh, door, prometheus, resolve, shapes};
 
 /// The bodies that are read name a workload: names of objects have at most 253 octets.
 const BODY_MAX: usize = 4 * 1024;

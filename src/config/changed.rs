@@ -60,6 +60,8 @@ const KEYS: &[Key] = &[
         },
     },
     key!(AfterRestart "state" state),
+    key!(AfterRestart "snapshotMaxAge" snapshot_max_age),
+    key!(AfterRestart "lameDuck" lame_duck),
     key!(AtOnce "staleAfter" stale_after),
     key!(AtOnce "unreadyAfter" unready_after),
     Key {
@@ -138,6 +140,8 @@ pub fn without_restart(running: &Config, wanted: &Config) -> Config {
         manifests: running.manifests.clone(),
         kubernetes: running.kubernetes.clone(),
         state: running.state.clone(),
+        snapshot_max_age: running.snapshot_max_age,
+        lame_duck: running.lame_duck,
         upstream: running.upstream.clone(),
         dnstap: running.dnstap.clone(),
         ..wanted.clone()
