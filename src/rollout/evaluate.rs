@@ -191,7 +191,9 @@ pub fn evaluate(view: &ServiceView, defaults: &Policy, memory: &Memory, now: Tim
             .into_iter()
             .map(|text| Problem::of_service(&view.key, text).at(view.origin.as_ref())),
     );
-    let next = [standing.next, next_growth, short_until];
+    // Of whatever version: how many have soaked is told too.
+    let soaks = census.0.iter().filter_map(|count| count.next_soak).min();
+    let next = [standing.next, next_growth, short_until, soaks];
     let (tracks, memories): (Vec<Track>, Vec<_>) = standing
         .placed
         .into_iter()
