@@ -249,6 +249,26 @@ impl<'o> Reply<'o> {
         }
     }
 
+    /// Makes the answer a referral to the servers of `records`, whose name stands at `owner`: they go to the authority section,
+    /// their addresses to the additional one. AA is cleared, unless answers stand in front, of which it speaks (RFC 1035, section
+    /// 4.1.1). TC is set where a server is left out, or glue of the first `required` that have any: nobody gets to those without
+    /// it (RFC 9471, section 3).
+    pub fn refer(&mut self, records: &Srv, required: usize, owner: Owner) {
+        if self.answers == 0 {
+            self.authoritative = false;
+        }
+        let at = self.offset();
+        for index in 0..records.answers.count() {
+            if self.truncated || !self.record(records.answers.run(index, 1), owner) {
+                self.truncated = true;
+                return;
+            }
+            self.authorities = self.authorities.saturating_add(1);
+        }
+        let added = self.add_units(&records.glue, &records.glue.units, at, 0);
+        self.truncated |= added < required;
+    }
+
     /// Adds addresses of targets to the additional section, whole targets while they fit. `answers_at` is where
     /// the answers they belong to begin in the message. Targets past the reach of a pointer are left out as well.
     pub fn additional(&mut self, glue: &Glue, answers_at: usize) {
@@ -267,15 +287,22 @@ impl<'o> Reply<'o> {
         self.add_units(&srv.glue, units, answers_at, start);
     }
 
-    /// `skipped` is how many octets of the answers that the units count from are not in the message.
-    fn add_units(&mut self, glue: &Glue, units: &[GlueUnit], answers_at: usize, skipped: usize) {
+    /// `skipped` is how many octets of the answers that the units count from are not in the message. Gives how many units were
+    /// added.
+    fn add_units(
+        &mut self,
+        glue: &Glue,
+        units: &[GlueUnit],
+        answers_at: usize,
+        skipped: usize,
+    ) -> usize {
         let reserve = self.opt.as_ref().map_or(0, |opt| opt.len(self.ede));
-        for unit in units {
+        for (added, unit) in units.iter().enumerate() {
             let target = answers_at.saturating_add((unit.target as usize).saturating_sub(skipped));
             let records = glue.bytes.get(unit.start as usize..unit.end as usize);
             let Some(mut records) = records.filter(|_| target <= POINTER_MAX && !self.truncated)
             else {
-                return;
+                return added;
             };
             let before = (self.out.len(), self.additionals);
             while let Some(len) = super::u16_at(records, 8) {
@@ -288,9 +315,10 @@ impl<'o> Reply<'o> {
             if self.out.len() + reserve > self.limit {
                 self.out.truncate(before.0);
                 self.additionals = before.1;
-                return;
+                return added;
             }
         }
+        units.len()
     }
 
     /// Completes the message: OPT, flags and counts. Returns the response code and whether TC is set.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use foldhash::fast::FixedState;
@@ -10,6 +11,7 @@ use ipnet::IpNet;
 use super::addresses::address_sets;
 use super::encode::{fixed_set, text_set};
 use super::node::Node;
+use super::statics::StaticZone;
 use crate::wire::{BodyBuilder, Name, NameError, QueryName, rtype};
 
 /// The version of the Kubernetes DNS specification that is followed.
@@ -19,6 +21,9 @@ const REFRESH: u32 = 7200;
 const RETRY: u32 = 1800;
 const EXPIRE: u32 = 86_400;
 
+/// Directly below the apex of a cluster's zone: what is the cluster's, with all below it.
+const CLUSTER_LABELS: [&str; 4] = ["svc", "pod", "dns", "dns-version"];
+
 /// What a zone holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ZoneKind {
@@ -26,10 +31,12 @@ pub enum ZoneKind {
     Cluster,
     /// Reverse names, of the addresses in these ranges only: outside them the name is somebody else's.
     Reverse(Vec<IpNet>),
+    /// What stands in a file, and nothing of the cluster.
+    Static,
 }
 
 /// One zone: its apex, and its SOA with the current serial.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Zone {
     /// The apex.
     pub name: Name,
@@ -38,6 +45,8 @@ pub struct Zone {
     labels: usize,
     server: Name,
     soa: Soa,
+    /// What a file adds; of a [`ZoneKind::Static`] zone all there is, and `None` while the file has never been right.
+    statics: Option<Arc<StaticZone>>,
 }
 
 /// The SOA record of a zone; its serial is written by the engine and read by every answer.
@@ -45,6 +54,8 @@ pub struct Zone {
 pub struct Soa {
     names: Box<[u8]>,
     serial: AtomicU32,
+    /// Seconds: REFRESH, RETRY, EXPIRE.
+    times: [u32; 3],
     /// Seconds: the record's own time to live.
     pub ttl: u32,
     /// Seconds: MINIMUM, the time to live of negative answers.
@@ -62,11 +73,42 @@ pub struct Authority {
     pub rname: Name,
 }
 
+impl Clone for Soa {
+    /// With the serial of this moment.
+    fn clone(&self) -> Self {
+        Self {
+            names: self.names.clone(),
+            serial: AtomicU32::new(self.serial()),
+            ..*self
+        }
+    }
+}
+
 impl Soa {
+    /// That of these octets of data; `None` where they are too few.
+    pub(super) fn of_data(data: &[u8], ttl: u32) -> Option<Self> {
+        let (names, numbers) = data.split_last_chunk::<20>()?;
+        let mut numbers = numbers.as_chunks().0.iter().map(|four| u32::from_be_bytes(*four));
+        let mut next = || numbers.next();
+        Some(Self {
+            names: names.into(),
+            serial: AtomicU32::new(next()?),
+            times: [next()?, next()?, next()?],
+            negative_ttl: next()?,
+            ttl,
+        })
+    }
+
+    /// The serial that answers carry.
+    pub(super) fn serial(&self) -> u32 {
+        self.serial.load(Ordering::Relaxed)
+    }
+
     /// The RDATA in two pieces: both names, and the numbers with the serial of this moment.
     pub fn rdata(&self) -> (&[u8], [[u8; 4]; 5]) {
         let serial = self.serial.load(Ordering::Relaxed);
-        let numbers = [serial, REFRESH, RETRY, EXPIRE, self.negative_ttl];
+        let [refresh, retry, expire] = self.times;
+        let numbers = [serial, refresh, retry, expire, self.negative_ttl];
         (&self.names, numbers.map(u32::to_be_bytes))
     }
 
@@ -95,10 +137,40 @@ impl Zone {
                     .concat()
                     .into(),
                 serial: AtomicU32::new(0),
+                times: [REFRESH, RETRY, EXPIRE],
                 ttl,
                 negative_ttl,
             },
+            statics: None,
         }
+    }
+
+    /// A zone of a file at `name`; `None`: the file has never been right.
+    pub fn of_file(name: Name, statics: Option<Arc<StaticZone>>) -> Self {
+        let soa = match &statics {
+            Some(statics) => statics.soa().clone(),
+            // Nothing of it is ever told.
+            None => Soa {
+                names: Box::default(),
+                serial: AtomicU32::new(0),
+                times: [0; 3],
+                ttl: 0,
+                negative_ttl: 0,
+            },
+        };
+        Self {
+            labels: name.labels().count(),
+            kind: ZoneKind::Static,
+            server: name.clone(),
+            name,
+            soa,
+            statics,
+        }
+    }
+
+    /// What stands in a file of it.
+    pub fn statics(&self) -> Option<&StaticZone> {
+        self.statics.as_deref()
     }
 
     /// Its SOA.
@@ -116,9 +188,25 @@ impl Zone {
         self.soa.serial.load(Ordering::Relaxed)
     }
 
+    /// Whether a name of this zone is the cluster's, whatever stands in a file.
+    pub fn is_of_cluster(&self, name: &QueryName) -> bool {
+        let below = name.label_count().checked_sub(self.labels + 1);
+        let label = below.map(|index| name.label(index)).unwrap_or_default();
+        self.kind == ZoneKind::Cluster && CLUSTER_LABELS.iter().any(|of| of.as_bytes() == label)
+    }
+
+    /// The apex of this cluster's zone, where `name` lies among the cluster's names in it.
+    fn taken_by_cluster(&self, name: &Name) -> Option<&Name> {
+        let is_taken = name.is_within(&self.name) && self.is_of_cluster(&QueryName::from(name));
+        is_taken.then_some(&self.name)
+    }
+
     /// Moves the serial on: the clock's seconds, or one more than before, whichever is later, so that it never
-    /// decreases while the process lives.
+    /// decreases while the process lives. That of a file is its author's.
     pub fn bump_serial(&self, now_secs: u64) {
+        if self.kind == ZoneKind::Static {
+            return;
+        }
         let clock = u32::try_from(now_secs & u64::from(u32::MAX)).unwrap_or(u32::MAX);
         let serial = clock.max(self.serial().wrapping_add(1));
         self.soa.serial.store(serial, Ordering::Relaxed);
@@ -132,6 +220,9 @@ impl Zone {
     /// # Errors
     /// Where a name does not fit below the apex.
     pub fn own_nodes(&self, server_addresses: &[IpAddr]) -> Result<Vec<(Name, Node)>, NameError> {
+        if self.kind == ZoneKind::Static {
+            return Ok(Vec::new());
+        }
         let (ttl, server) = (self.soa.ttl, &self.server);
         let mut ns = BodyBuilder::default();
         ns.push(rtype::NS, ttl, server.as_wire());
@@ -250,6 +341,7 @@ impl Zones {
             }
             ZoneKind::Reverse(ranges) => {
                 let ours = below == 0
+                    || zone.statics.is_some()
                     || match reverse_range(name)? {
                         (asked, true) => touches(ranges, asked),
                         (above, false) => ranges.iter().any(|range| range.contains(&above)),
@@ -260,12 +352,73 @@ impl Zones {
                     pod: false,
                 })
             }
+            ZoneKind::Static => Some(Place {
+                zone,
+                key_labels: labels,
+                pod: false,
+            }),
         }
+    }
+
+    /// Where a DS record of `name` belongs, where `name` is an apex and we have the zone above as well: there (RFC 4035, section
+    /// 3.1.4.1).
+    pub fn locate_above(&self, name: &QueryName) -> Option<Place<'_>> {
+        let labels = name.label_count();
+        let mut depths = self.depths.iter().filter(|depth| **depth < labels);
+        let zone = depths.find_map(|depth| self.by_apex.get(name.suffix(*depth)))?;
+        let zone = self.list.get(*zone)?;
+        (zone.kind == ZoneKind::Static).then_some(Place {
+            zone,
+            key_labels: labels,
+            pod: false,
+        })
+    }
+
+    /// The same zones with those of files, each by its apex: beside them, or in one of them. What cannot be is left out, and told:
+    /// a zone of a file where the cluster's names are.
+    pub fn with_files(
+        &self,
+        files: &[(Name, Option<Arc<StaticZone>>)],
+    ) -> (Self, Vec<(Name, String)>) {
+        let kept = self.list.iter().filter(|zone| zone.kind != ZoneKind::Static);
+        let mut list: Vec<Zone> = kept.cloned().collect();
+        let mut left_out = Vec::new();
+        for zone in &mut list {
+            zone.statics = None;
+        }
+        let ours = list.len();
+        for (name, statics) in files {
+            let (ours, _) = list.split_at_mut(ours);
+            if let Some(zone) = ours.iter().find_map(|zone| zone.taken_by_cluster(name)) {
+                left_out.push((
+                    name.clone(),
+                    format!("not served: in `{zone}` these names are the cluster's"),
+                ));
+                continue;
+            }
+            match ours.iter_mut().find(|zone| zone.name == *name) {
+                Some(zone) => {
+                    zone.statics.clone_from(statics);
+                    let hidden = statics.iter().flat_map(|statics| {
+                        CLUSTER_LABELS.into_iter().filter(|label| statics.has_below(label.as_bytes()))
+                    });
+                    let hidden: Vec<&str> = hidden.filter(|_| zone.kind == ZoneKind::Cluster).collect();
+                    if !hidden.is_empty() {
+                        left_out.push((
+                            name.clone(),
+                            format!("names at and below `{}` are the cluster's, those of the file are not served", hidden.join("`, `")),
+                        ));
+                    }
+                }
+                None => list.push(Zone::of_file(name.clone(), statics.clone())),
+            }
+        }
+        (Self::new(list), left_out)
     }
 
     /// Goes on from the serials of `before` where the apexes are the same.
     pub fn continue_serials(&self, before: &Self) {
-        for zone in &self.list {
+        for zone in self.list.iter().filter(|zone| zone.kind != ZoneKind::Static) {
             let same = before.by_apex.get(zone.name.as_wire());
             if let Some(same) = same.and_then(|place| before.list.get(*place)) {
                 zone.soa.serial.store(same.serial(), Ordering::Relaxed);
