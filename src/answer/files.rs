@@ -61,7 +61,7 @@ impl Responder<'_> {
                 Step::Done
             }
             Stands::Renamed(labels, renaming) => {
-                reply.answer(&renaming.body, 0, 1, Owner::At(above(labels)));
+                reply.answer_once(&renaming.body, Owner::At(above(labels)));
                 let Some(alias) = renaming.renamed(name, labels) else {
                     reply.set_rcode(Rcode::YxDomain);
                     return Step::Done;

@@ -9,6 +9,7 @@
 //! record.
 
 use super::body::{AddressRecord, Body, Glue, GlueUnit, QUESTION_POINTER, Srv, fixed_part};
+use super::name::QueryName;
 use super::query::{Header, Query};
 use super::{ClientSubnet, Rcode, rtype};
 
@@ -22,6 +23,8 @@ const TTL_AT: usize = 6;
 const RDATA_LEN_AT: usize = 10;
 /// Pointers have 14 bits (RFC 1035, section 4.1.4).
 const POINTER_MAX: usize = 0x3FFF;
+/// Where the name in the question stands.
+const QUESTION_AT: u8 = 12;
 
 /// What an answer tells beside its records (RFC 8914).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,6 +223,44 @@ impl<'o> Reply<'o> {
             }
             self.answers = self.answers.saturating_add(1);
         }
+    }
+
+    /// Adds the first record of `body`, unless the answers have it already: a chain may meet one again, and none stands there twice
+    /// (RFC 2181, section 5).
+    pub fn answer_once(&mut self, body: &Body, owner: Owner) {
+        if !self.has_answer(body.run(0, 1), owner) {
+            self.answer(body, 0, 1, owner);
+        }
+    }
+
+    fn has_answer(&self, wanted: &[u8], owner: Owner) -> bool {
+        let at = match owner {
+            Owner::Question => usize::from(QUESTION_AT),
+            Owner::At(at) => at,
+        };
+        let mut records = self.out.get(self.records_at..).unwrap_or_default();
+        for _ in 0..self.answers {
+            let len = super::u16_at(records, RDATA_LEN_AT).map_or(0, usize::from);
+            let Some((record, behind)) = records.split_at_checked(RECORD_HEAD_LEN + len) else {
+                return false;
+            };
+            let owner = super::u16_at(record, 0).map_or(0, |pointer| usize::from(pointer) & POINTER_MAX);
+            let rest = QUESTION_POINTER.len()..;
+            if record.get(rest.clone()) == wanted.get(rest) && self.is_one_name(owner, at) {
+                return true;
+            }
+            records = behind;
+        }
+        false
+    }
+
+    /// Whether two names are one that stand in the message, which has no pointers inside of names.
+    fn is_one_name(&self, one: usize, other: usize) -> bool {
+        let name = |at: usize| {
+            let mut name = QueryName::default();
+            name.read(self.out, at).map(|_| name)
+        };
+        name(one).is_some_and(|one| name(other) == Some(one))
     }
 
     /// Adds one record that was encoded ahead to the answers; as with [`Reply::answer`], TC if it does not fit.
