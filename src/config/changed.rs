@@ -135,6 +135,7 @@ pub fn without_restart(running: &Config, wanted: &Config) -> Config {
         manifests: running.manifests.clone(),
         kubernetes: running.kubernetes.clone(),
         state: running.state.clone(),
+        static_zones: running.static_zones.clone(),
         snapshot_max_age: running.snapshot_max_age,
         lame_duck: running.lame_duck,
         upstream: running.upstream.clone(),

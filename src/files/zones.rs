@@ -90,6 +90,8 @@ struct Known {
     /// Of all that was read for it.
     hash: u64,
     problems: Vec<Problem>,
+    /// It was right once, and what it said then is served.
+    is_served: bool,
 }
 
 impl ZoneFiles {
@@ -219,7 +221,14 @@ impl ZoneFiles {
             known.insert(path.to_owned(), last.clone());
             return Said::Nothing;
         }
-        let (zone, problems) = read;
+        let (zone, mut problems) = read;
+        let was_served = self.known.get(path).is_some_and(|last| last.is_served);
+        if zone.is_none() && was_served {
+            let first = problems.iter_mut().find(|problem| !is_warning(problem));
+            if let Some(first) = first {
+                first.text += " (what the zone was before is served on)";
+            }
+        }
         let counter = match zone.is_some() {
             true => &self.counters.succeeded,
             false => &self.counters.failed,
@@ -229,6 +238,7 @@ impl ZoneFiles {
             name: name.clone(),
             hash,
             problems,
+            is_served: was_served || zone.is_some(),
         };
         known.insert(path.to_owned(), of);
         zone.map_or(Said::Nothing, |zone| Said::Another(Box::new(zone)))
@@ -271,13 +281,8 @@ fn read_zone(
     let is_broken = !problems.is_empty();
     let (zone, findings) = StaticZone::of(&read, name, &weights);
     problems.extend(findings.iter().map(problem));
-    let zone = zone.filter(|_| !is_broken);
-    if zone.is_none() {
-        for problem in problems.iter_mut().filter(|problem| !is_warning(problem)).take(1) {
-            problem.text += " (what the zone was before is served on)";
-        }
-    }
-    (zone, problems)
+    problems.sort();
+    (zone.filter(|_| !is_broken), problems)
 }
 
 /// The weights beside a zone's file, where there are any.
