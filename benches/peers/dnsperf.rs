@@ -1,7 +1,8 @@
-//! The generator beside `dnsperf`: the same questions at the same rate, and how many answers each has counted.
+//! `dnsperf` beside this generator, over datagrams and over streams.
 //!
-//! Both ask a server at a rate that either can hold, in turn. Their counts should agree within what a second more or less makes, and
-//! the server's processor time tells what each costs it. It prints, and judges nothing.
+//! Over datagrams both ask a server the same questions at a rate that either can hold, in turn: their counts should agree within what a
+//! second more or less makes, and the server's processor time tells what each costs it. Over streams `dnsperf` asks every server as
+//! much as it can, which checks the order of the table that this generator has made. It prints, and judges nothing.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -18,6 +19,8 @@ use crate::table;
 
 const RATE: f64 = 50_000.0;
 const LENGTH: Duration = Duration::from_secs(4);
+/// Of the streams.
+const CONNECTIONS: usize = 20;
 /// Questions in the file, round and round: as many as our own list has.
 const LINES: usize = 1 << 16;
 
@@ -43,12 +46,36 @@ impl Course<'_> {
             };
             load.run()
         };
-        let theirs = |server: &Server, length: Duration| run(server, &file, length);
+        let rate = format!("-Q{RATE}");
+        let theirs =
+            |server: &Server, length: Duration| run(server, &file, length, &["-q256", &rate]);
         let both = [
             ("this generator", measured(server, LENGTH, &ours)),
             ("dnsperf", measured(server, LENGTH, &theirs)),
         ];
         table::generators(server.which, RATE, LENGTH, &both);
+        self.dnsperf_streams(&file);
+    }
+
+    /// `dnsperf` on streams, with many queries outstanding and few.
+    fn dnsperf_streams(&self, file: &Path) {
+        for outstanding in [1000, 100] {
+            let (connections, queries) = (format!("-c{CONNECTIONS}"), format!("-q{outstanding}"));
+            let asking = |server: &Server, length: Duration| {
+                run(server, file, length, &["-mtcp", &connections, &queries])
+            };
+            let servers = self
+                .running
+                .iter()
+                .filter(|s| !s.which.is_reflector() && s.which != Which::OursWildcard);
+            let lines: Vec<_> = servers
+                .map(|server| (server.which.name(), measured(server, LENGTH, &asking)))
+                .collect();
+            let title = format!(
+                "dnsperf: TCP, {CONNECTIONS} connections, {outstanding} queries outstanding in all"
+            );
+            table::counted(&title, "server", &lines);
+        }
     }
 }
 
@@ -61,12 +88,13 @@ fn write(file: &Path, questions: &Questions) -> io::Result<()> {
     writer.flush()
 }
 
-/// Runs `dnsperf` and reads its statistics.
-fn run(server: &Server, file: &Path, length: Duration) -> io::Result<Outcome> {
+/// Runs `dnsperf` with `arguments` and reads its statistics.
+fn run(server: &Server, file: &Path, length: Duration, arguments: &[&str]) -> io::Result<Outcome> {
     let output = Command::new("dnsperf")
         .args(["-s", "127.0.0.1", "-p", &server.address.port().to_string()])
-        .args(["-l", &length.as_secs().to_string(), "-Q", &RATE.to_string()])
-        .args(["-q", "256", "-e", "-b", "4096", "-d"])
+        .args(["-l", &length.as_secs().to_string()])
+        .args(arguments)
+        .args(["-e", "-b", "4096", "-d"])
         .arg(file)
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -23,6 +23,7 @@ mod changes;
 mod children;
 mod dnsperf;
 mod histogram;
+mod instructions;
 mod load;
 mod machine;
 mod objects;
@@ -117,8 +118,10 @@ enum Part {
     Sizes,
     /// Ours while a thousand slices change a second.
     Changes,
-    /// This generator's counts beside those of `dnsperf`.
+    /// This generator's counts beside those of `dnsperf`, and streams as `dnsperf` sees them.
     Dnsperf,
+    /// Ours: instructions an answer, with one worker and with two.
+    Instructions,
 }
 
 fn main() {
@@ -194,6 +197,7 @@ fn measure(options: &Options) {
             Part::Sizes => course.sizes(),
             Part::Changes => course.changes(),
             Part::Dnsperf => course.dnsperf(),
+            Part::Instructions => course.instructions(),
         }
     }
 }

@@ -157,7 +157,7 @@ fn from_word(line: &str, word: &str) -> String {
 }
 
 /// A program in PATH, or where Debian keeps servers, which is not in everybody's PATH.
-fn installed(program: &str, packages: &str) -> Result<PathBuf, String> {
+pub(crate) fn installed(program: &str, packages: &str) -> Result<PathBuf, String> {
     let path = env::var_os("PATH").unwrap_or_default();
     let directories = env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
     let mut candidates = directories.map(|directory| directory.join(program));

@@ -122,10 +122,47 @@ pub(crate) fn start_with(which: Which, ground: &Ground, shape: Shape) -> Result<
         .directory
         .join(format!("{which:?}-{}", shape.cluster_ips));
     fs::create_dir_all(&home).map_err(|error| format!("`{}`: {error}", home.display()))?;
+    let prepared = prepare(which, ground, shape, &home, address)?;
+    run(which, ground, shape, prepared, &home, address)
+}
+
+/// Our own with so many workers, its instructions counted by callgrind from when it is told to. One core does, as valgrind lets one thread run at
+/// a time anyhow.
+pub(crate) fn start_counted(
+    workers: usize,
+    ground: &Ground,
+    shape: Shape,
+) -> Result<Server, String> {
+    let address = free_address().map_err(|error| format!("no port: {error}"))?;
+    let home = ground.directory.join(format!("counted-{workers}"));
+    fs::create_dir_all(&home).map_err(|error| format!("`{}`: {error}", home.display()))?;
+    let own = ours(Which::Ours, ground, shape, &home, address, workers)?;
+    let mut command = Command::new(peers::installed("valgrind", "valgrind")?);
+    command
+        .args(["--tool=callgrind", "--instr-atstart=no", "-q"])
+        .arg(format!("--callgrind-out-file={}/counted", home.display()))
+        .arg(&ground.program)
+        .args(own.command.get_args());
+    let prepared = Prepared {
+        command,
+        version: own.version,
+    };
+    run(Which::Ours, ground, shape, prepared, &home, address)
+}
+
+/// Runs what was prepared until it answers right.
+fn run(
+    which: Which,
+    ground: &Ground,
+    shape: Shape,
+    prepared: Prepared,
+    home: &Path,
+    address: SocketAddr,
+) -> Result<Server, String> {
     let Prepared {
         mut command,
         version,
-    } = prepare(which, ground, shape, &home, address)?;
+    } = prepared;
     let log = home.join("log");
     let begun = Instant::now();
     let child = ground
@@ -159,7 +196,7 @@ fn prepare(
 ) -> Result<Prepared, String> {
     match which {
         Which::Reflector | Which::ReflectorPktinfo => reflector(which, address),
-        Which::Ours | Which::OursWildcard => ours(which, &ground.program, shape, home, address),
+        Which::Ours | Which::OursWildcard => ours(which, ground, shape, home, address, 1),
         Which::OursWatching => watching(&ground.program, ground, home, address),
         _ => peers::prepare(which, ground, home, address),
     }
@@ -180,10 +217,11 @@ fn reflector(which: Which, address: SocketAddr) -> Result<Prepared, String> {
 
 fn ours(
     which: Which,
-    program: &Path,
+    ground: &Ground,
     shape: Shape,
     home: &Path,
     address: SocketAddr,
+    workers: usize,
 ) -> Result<Prepared, String> {
     let write = || -> io::Result<()> {
         let file = fs::File::create(home.join("cluster.json"))?;
@@ -195,11 +233,11 @@ fn ours(
         Which::OursWildcard => SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())),
         _ => address,
     };
-    let mut command = served(program, &listen.to_string());
+    let mut command = served(&ground.program, &listen.to_string(), workers);
     command.arg("--manifests").arg(home);
     Ok(Prepared {
         command,
-        version: first_line(Command::new(program).arg("--version")),
+        version: first_line(Command::new(&ground.program).arg("--version")),
     })
 }
 
@@ -218,7 +256,7 @@ fn watching(
         ground.api.address
     );
     fs::write(&path, text).map_err(|error| format!("`{}`: {error}", path.display()))?;
-    let mut command = served(program, &address.to_string());
+    let mut command = served(program, &address.to_string(), 1);
     command.arg("--kubeconfig").arg(path);
     Ok(Prepared {
         command,
@@ -227,10 +265,11 @@ fn watching(
 }
 
 /// Our program as it is started whatever it reads.
-fn served(program: &Path, listen: &str) -> Command {
+fn served(program: &Path, listen: &str, workers: usize) -> Command {
     let mut command = Command::new(program);
     command
-        .args(["serve", "--workers", "1", "--listen", listen])
+        .args(["serve", "--workers", &workers.to_string()])
+        .args(["--listen", listen])
         .args(["--http", "127.0.0.1:0", "--api", "127.0.0.1:0"])
         .env("RUST_LOG", "warn");
     command

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::changes::Beside;
+use crate::instructions::Counted;
 use crate::load::Outcome;
 use crate::machine;
 use crate::machine::Used;
@@ -239,13 +240,16 @@ pub(crate) fn generators(
     length: Duration,
     lines: &[(&str, io::Result<Sample>)],
 ) {
+    let (name, length) = (which.name(), length.as_secs());
+    let title = format!("Generators: {rate:.0} queries a second to {name} for {length} s");
+    counted(&title, "generator", lines);
+}
+
+/// What a generator has counted, a line for each of `what`.
+pub(crate) fn counted(title: &str, what: &str, lines: &[(&str, io::Result<Sample>)]) {
+    println!("\n### {title}\n");
     println!(
-        "\n### Generators: {rate:.0} queries a second to {} for {} s\n",
-        which.name(),
-        length.as_secs()
-    );
-    println!(
-        "| generator | sent | answered | lost | answers/s | µs an answer, of the server | it says |"
+        "| {what} | sent | answered | lost | answers/s | µs an answer, of the server | it says |"
     );
     println!("|---|---|---|---|---|---|---|");
     for (name, sample) in lines {
@@ -266,6 +270,18 @@ pub(crate) fn generators(
                 println!("| {name} | missing: {error} (apt-get install dnsperf) | | | | | |")
             }
         }
+    }
+}
+
+/// Instructions an answer.
+pub(crate) fn instructions(lines: &[Counted]) {
+    println!("\n### ShiftDNS: instructions an answer (callgrind), the mix\n");
+    println!("| workers | answers | instructions an answer |");
+    println!("|---|---|---|");
+    for line in lines {
+        let each = line.instructions as f64 / (line.answers as f64).max(1.0);
+        let (workers, answers) = (line.workers, thousands(line.answers as f64));
+        println!("| {workers} | {answers} | {} |", thousands(each));
     }
 }
 
