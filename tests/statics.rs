@@ -93,7 +93,10 @@ fn ask(offline: &mut Offline, question: &str) -> String {
 }
 
 fn check(offline: &mut Offline, question: &str, expected: &str) {
-    let lines = expected.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines = expected
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
     let expected = lines.collect::<Vec<_>>().join("\n");
     assert_eq!(ask(offline, question), expected, "{question}");
 }
@@ -120,7 +123,11 @@ fn s_nxd_and_s_nodata_carry_the_zones_own_soa() {
     // The file's own, and not the clock's.
     assert_eq!((soa.serial, soa.refresh, soa.minimum), (7, 7200, 60));
     assert_eq!(soa.mname.to_string(), "ns.example.test.");
-    check(&mut zones, "example.test NS", "NOERROR aa\nexample.test. 300 NS ns.example.test.\nadd ns.example.test. 300 A 192.0.2.1");
+    check(
+        &mut zones,
+        "example.test NS",
+        "NOERROR aa\nexample.test. 300 NS ns.example.test.\nadd ns.example.test. 300 A 192.0.2.1",
+    );
     check(&mut zones, "www.elsewhere.test A", "REFUSED");
 }
 
@@ -158,9 +165,15 @@ subdel.example. NS ns.example.net.
     let nxdomain = format!("NXDOMAIN aa\n{soa}");
     let referral = "NOERROR\nauth subdel.example. 3600 NS ns.example.com.\nauth subdel.example. 3600 NS ns.example.net.";
     for (question, expected) in [
-        ("host3.example MX", "NOERROR aa\nhost3.example. 3600 MX 10 host1.example.\nadd host1.example. 3600 A 192.0.2.1"),
+        (
+            "host3.example MX",
+            "NOERROR aa\nhost3.example. 3600 MX 10 host1.example.\nadd host1.example. 3600 A 192.0.2.1",
+        ),
         ("host3.example A", &nodata),
-        ("foo.bar.example TXT", "NOERROR aa\nfoo.bar.example. 3600 TXT \"this is a wildcard\""),
+        (
+            "foo.bar.example TXT",
+            "NOERROR aa\nfoo.bar.example. 3600 TXT \"this is a wildcard\"",
+        ),
         ("host1.example MX", &nodata),
         ("sub.*.example MX", &nodata),
         ("_telnet._tcp.host1.example SRV", &nxdomain),
@@ -174,32 +187,67 @@ subdel.example. NS ns.example.net.
 #[test]
 fn s_wild_s_wild_nodata_and_s_wild_lit() {
     let mut zones = serve();
-    check(&mut zones, "foo.bar.wild.example.test TXT", "NOERROR aa\nfoo.bar.wild.example.test. 300 TXT \"wild\"");
+    check(
+        &mut zones,
+        "foo.bar.wild.example.test TXT",
+        "NOERROR aa\nfoo.bar.wild.example.test. 300 TXT \"wild\"",
+    );
     check(&mut zones, "foo.wild.example.test A", NODATA);
-    check(&mut zones, "*.wild.example.test TXT", "NOERROR aa\n*.wild.example.test. 300 TXT \"wild\"");
+    check(
+        &mut zones,
+        "*.wild.example.test TXT",
+        "NOERROR aa\n*.wild.example.test. 300 TXT \"wild\"",
+    );
     check(&mut zones, "host.wild.example.test TXT", NODATA);
     check(&mut zones, "x.host.wild.example.test TXT", NXDOMAIN);
     let found = ask(&mut zones, "q.walias.example.test AAAA");
-    assert_eq!(found, "NOERROR aa\nq.walias.example.test. 300 CNAME www.example.test.\nauth example.test. 60 SOA");
+    assert_eq!(
+        found,
+        "NOERROR aa\nq.walias.example.test. 300 CNAME www.example.test.\nauth example.test. 60 SOA"
+    );
 }
 
 #[test]
 fn s_cname_targets_of_our_zones_are_followed() {
     let mut zones = serve();
     let www = "www.example.test. 300 A 192.0.2.10\nwww.example.test. 300 A 192.0.2.11";
-    check(&mut zones, "alias.example.test A", &format!("NOERROR aa\nalias.example.test. 300 CNAME www.example.test.\n{www}"));
-    check(&mut zones, "alias.example.test CNAME", "NOERROR aa\nalias.example.test. 300 CNAME www.example.test.");
-    check(&mut zones, "out.example.test A", "NOERROR aa\nout.example.test. 300 CNAME www.elsewhere.");
-    check(&mut zones, "gone.example.test A", "NXDOMAIN aa\ngone.example.test. 300 CNAME nothing.example.test.\nauth example.test. 60 SOA");
+    check(
+        &mut zones,
+        "alias.example.test A",
+        &format!("NOERROR aa\nalias.example.test. 300 CNAME www.example.test.\n{www}"),
+    );
+    check(
+        &mut zones,
+        "alias.example.test CNAME",
+        "NOERROR aa\nalias.example.test. 300 CNAME www.example.test.",
+    );
+    check(
+        &mut zones,
+        "out.example.test A",
+        "NOERROR aa\nout.example.test. 300 CNAME www.elsewhere.",
+    );
+    check(
+        &mut zones,
+        "gone.example.test A",
+        "NXDOMAIN aa\ngone.example.test. 300 CNAME nothing.example.test.\nauth example.test. 60 SOA",
+    );
     // Letters stay as they were written.
     let query = query("case.example.test CNAME");
-    let answer = zones.ask(&query, Transport::Udp).expect("an answer").to_vec();
-    assert!(answer.windows(4).any(|octets| octets == b"\x03Www"), "{answer:?}");
+    let answer = zones
+        .ask(&query, Transport::Udp)
+        .expect("an answer")
+        .to_vec();
+    assert!(
+        answer.windows(4).any(|octets| octets == b"\x03Www"),
+        "{answer:?}"
+    );
 }
 
 #[test]
 fn s_cname_loop_chains_are_bounded() {
-    let chain: String = (0..100).map(|n| format!("c{n} CNAME c{}\n", n + 1)).collect();
+    let chain: String = (0..100)
+        .map(|n| format!("c{n} CNAME c{}\n", n + 1))
+        .collect();
     let text = format!("{HEAD}{ZONE}{chain}c100 A 192.0.2.9\n");
     let mut zones = serve_with(&config(), &[("example.test", &text)]);
     check(
@@ -207,13 +255,23 @@ fn s_cname_loop_chains_are_bounded() {
         "l1.example.test A",
         "NOERROR aa\nl1.example.test. 300 CNAME l2.example.test.\nl2.example.test. 300 CNAME l1.example.test.",
     );
-    check(&mut zones, "self.example.test A", "NOERROR aa\nself.example.test. 300 CNAME self.example.test.");
+    check(
+        &mut zones,
+        "self.example.test A",
+        "NOERROR aa\nself.example.test. 300 CNAME self.example.test.",
+    );
     let found = ask(&mut zones, "c0.example.test A");
     assert_eq!(found.matches(" CNAME ").count(), 16, "{found}");
     assert!(found.starts_with("NOERROR aa\n"), "{found}");
     let found = ask(&mut zones, "c85.example.test A");
-    assert!(found.ends_with("c99.example.test. 300 CNAME c100.example.test."), "{found}");
-    assert!(found.contains("c100.example.test. 300 A 192.0.2.9"), "{found}");
+    assert!(
+        found.ends_with("c99.example.test. 300 CNAME c100.example.test."),
+        "{found}"
+    );
+    assert!(
+        found.contains("c100.example.test. 300 A 192.0.2.9"),
+        "{found}"
+    );
 }
 
 /// "a referral ... AA clear, NS RRs in authority, addresses in additional" (RFC 1034, section 4.3.2, step 3b).
@@ -239,22 +297,45 @@ fn s_ref_below_a_delegation_others_are_named() {
         check(&mut zones, question, &format!("NOERROR\n{servers}"));
     }
     // What leads there is ours.
-    check(&mut zones, "into.example.test A", &format!("NOERROR aa\ninto.example.test. 300 CNAME x.sub.example.test.\n{servers}"));
+    check(
+        &mut zones,
+        "into.example.test A",
+        &format!("NOERROR aa\ninto.example.test. 300 CNAME x.sub.example.test.\n{servers}"),
+    );
     // "the DS RRset is on the parent's side" (RFC 4035, section 3.1.4.1).
     let found = ask(&mut zones, "sub.example.test DS");
-    assert!(found.starts_with("NOERROR aa\nsub.example.test. 300 DS 1 "), "{found}");
+    assert!(
+        found.starts_with("NOERROR aa\nsub.example.test. 300 DS 1 "),
+        "{found}"
+    );
 }
 
 #[test]
 fn s_ref_of_a_zone_that_is_ours_too_it_is_the_answer_and_ds_the_parents() {
-    let parent = format!("{HEAD}child NS ns.child\nns.child A 192.0.2.5\nchild DS 1 8 2 AA\nplain NS ns\n");
+    let parent =
+        format!("{HEAD}child NS ns.child\nns.child A 192.0.2.5\nchild DS 1 8 2 AA\nplain NS ns\n");
     let child = "$TTL 30\n@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 192.0.2.5\nx A 192.0.2.6\n";
-    let zones = [("example.test", &*parent), ("child.example.test", child), ("plain.example.test", child)];
+    let zones = [
+        ("example.test", &*parent),
+        ("child.example.test", child),
+        ("plain.example.test", child),
+    ];
     let mut zones = serve_with(&config(), &zones);
-    check(&mut zones, "x.child.example.test A", "NOERROR aa\nx.child.example.test. 30 A 192.0.2.6");
-    check(&mut zones, "y.child.example.test A", "NXDOMAIN aa\nauth child.example.test. 5 SOA");
+    check(
+        &mut zones,
+        "x.child.example.test A",
+        "NOERROR aa\nx.child.example.test. 30 A 192.0.2.6",
+    );
+    check(
+        &mut zones,
+        "y.child.example.test A",
+        "NXDOMAIN aa\nauth child.example.test. 5 SOA",
+    );
     let found = ask(&mut zones, "child.example.test DS");
-    assert!(found.starts_with("NOERROR aa\nchild.example.test. 300 DS 1 "), "{found}");
+    assert!(
+        found.starts_with("NOERROR aa\nchild.example.test. 300 DS 1 "),
+        "{found}"
+    );
     check(&mut zones, "plain.example.test DS", NODATA);
     check(&mut zones, "example.test DS", NODATA);
 }
@@ -268,13 +349,22 @@ fn s_ref_glue_that_does_not_fit_sets_tc() {
     let text = format!("{HEAD}{servers}");
     let mut zones = serve_with(&config(), &[("example.test", &text)]);
     let plain = plain("x.sub.example.test", 1);
-    let answer = zones.ask(&plain, Transport::Udp).expect("an answer").to_vec();
+    let answer = zones
+        .ask(&plain, Transport::Udp)
+        .expect("an answer")
+        .to_vec();
     assert!(answer.len() <= 512);
     assert!(rig::decode(&answer).metadata.truncation);
-    let answer = zones.ask(&plain, Transport::Tcp).expect("an answer").to_vec();
+    let answer = zones
+        .ask(&plain, Transport::Tcp)
+        .expect("an answer")
+        .to_vec();
     let message = rig::decode(&answer);
     assert!(!message.metadata.truncation);
-    assert_eq!((message.authorities.len(), message.additionals.len()), (13, 13));
+    assert_eq!(
+        (message.authorities.len(), message.additionals.len()),
+        (13, 13)
+    );
 }
 
 /// RFC 6672, section 2.2 and its table 1.
@@ -285,16 +375,32 @@ fn dnames_rename_what_is_below_them() {
     check(
         &mut zones,
         "x.dn.example.test A",
-        &format!("NOERROR aa\n{dname}\nx.dn.example.test. 300 CNAME x.other.example.test.\nx.other.example.test. 300 A 192.0.2.40"),
+        &format!(
+            "NOERROR aa\n{dname}\nx.dn.example.test. 300 CNAME x.other.example.test.\nx.other.example.test. 300 A 192.0.2.40"
+        ),
     );
-    check(&mut zones, "x.dn.example.test CNAME", &format!("NOERROR aa\n{dname}\nx.dn.example.test. 300 CNAME x.other.example.test."));
+    check(
+        &mut zones,
+        "x.dn.example.test CNAME",
+        &format!("NOERROR aa\n{dname}\nx.dn.example.test. 300 CNAME x.other.example.test."),
+    );
     check(
         &mut zones,
         "y.dn.example.test A",
-        &format!("NXDOMAIN aa\n{dname}\ny.dn.example.test. 300 CNAME y.other.example.test.\nauth example.test. 60 SOA"),
+        &format!(
+            "NXDOMAIN aa\n{dname}\ny.dn.example.test. 300 CNAME y.other.example.test.\nauth example.test. 60 SOA"
+        ),
     );
-    check(&mut zones, "dn.example.test DNAME", &format!("NOERROR aa\n{dname}"));
-    check(&mut zones, "dn.example.test TXT", "NOERROR aa\ndn.example.test. 300 TXT \"own\"");
+    check(
+        &mut zones,
+        "dn.example.test DNAME",
+        &format!("NOERROR aa\n{dname}"),
+    );
+    check(
+        &mut zones,
+        "dn.example.test TXT",
+        "NOERROR aa\ndn.example.test. 300 TXT \"own\"",
+    );
     check(&mut zones, "dn.example.test A", NODATA);
     check(
         &mut zones,
@@ -302,9 +408,19 @@ fn dnames_rename_what_is_below_them() {
         "NOERROR aa\na.b.far.example.test. 300 CNAME a.b.x.elsewhere.\nfar.example.test. 300 DNAME x.elsewhere.",
     );
     // One that leads below itself never ends, and stands in the answer once (RFC 2181, section 5).
-    let mut growing = serve_with(&config(), &[("example.test", &format!("{HEAD}g DNAME h.g\n"))]);
+    let mut growing = serve_with(
+        &config(),
+        &[("example.test", &format!("{HEAD}g DNAME h.g\n"))],
+    );
     let found = ask(&mut growing, "x.g.example.test A");
-    assert_eq!((found.matches(" DNAME ").count(), found.matches(" CNAME ").count()), (1, 16), "{found}");
+    assert_eq!(
+        (
+            found.matches(" DNAME ").count(),
+            found.matches(" CNAME ").count()
+        ),
+        (1, 16),
+        "{found}"
+    );
     let label = "a".repeat(60);
     let long = format!("{label}.{label}.{label}.{}.dn.example.test", "b".repeat(53));
     let found = ask(&mut zones, &format!("{long} A"));
@@ -318,13 +434,22 @@ fn z_512_z_edns_and_z_tcp_large_sets() {
     let text = format!("{HEAD}{addresses}");
     let mut zones = serve_with(&config(), &[("example.test", &text)]);
     let asked = plain("big.example.test", 1);
-    let answer = zones.ask(&asked, Transport::Udp).expect("an answer").to_vec();
+    let answer = zones
+        .ask(&asked, Transport::Udp)
+        .expect("an answer")
+        .to_vec();
     let message = rig::decode(&answer);
     assert!(answer.len() <= 512 && message.metadata.truncation && !message.answers.is_empty());
-    let answer = zones.ask(&query("big.example.test A"), Transport::Udp).expect("an answer").to_vec();
+    let answer = zones
+        .ask(&query("big.example.test A"), Transport::Udp)
+        .expect("an answer")
+        .to_vec();
     assert!((513..=1232).contains(&answer.len()), "{}", answer.len());
     assert!(rig::decode(&answer).metadata.truncation);
-    let answer = zones.ask(&asked, Transport::Tcp).expect("an answer").to_vec();
+    let answer = zones
+        .ask(&asked, Transport::Tcp)
+        .expect("an answer")
+        .to_vec();
     let message = rig::decode(&answer);
     assert!(!message.metadata.truncation);
     assert_eq!(message.answers.len(), 200);
@@ -333,20 +458,35 @@ fn z_512_z_edns_and_z_tcp_large_sets() {
 #[test]
 fn s_3597_unknown_data_is_served_octet_by_octet() {
     let mut zones = serve();
-    let answer = zones.ask(&plain("strange.example.test", 666), Transport::Udp).expect("an answer").to_vec();
+    let answer = zones
+        .ask(&plain("strange.example.test", 666), Transport::Udp)
+        .expect("an answer")
+        .to_vec();
     let message = rig::decode(&answer);
-    assert_eq!((message.answers.len(), message.metadata.authoritative), (1, true));
+    assert_eq!(
+        (message.answers.len(), message.metadata.authoritative),
+        (1, true)
+    );
     assert!(answer.ends_with(&[0, 4, 1, 2, 3, 4]), "{answer:?}");
 }
 
 #[test]
 fn s_rrset_one_ttl_and_no_duplicates() {
-    let text = format!("{HEAD}a 60 A 192.0.2.1\na 30 A 192.0.2.2\na A 192.0.2.1\nb MX 1 Www\nb MX 1 wWW\n");
+    let text = format!(
+        "{HEAD}a 60 A 192.0.2.1\na 30 A 192.0.2.2\na A 192.0.2.1\nb MX 1 Www\nb MX 1 wWW\n"
+    );
     let (_, zone, findings) = read("example.test", &text);
-    assert_eq!(findings[0], "6: warning: the TTL 30 is not that of the other A records of `a.example.test.`, 60; the smallest is taken");
+    assert_eq!(
+        findings[0],
+        "6: warning: the TTL 30 is not that of the other A records of `a.example.test.`, 60; the smallest is taken"
+    );
     assert!(zone.is_some());
     let mut zones = serve_with(&config(), &[("example.test", &text)]);
-    check(&mut zones, "a.example.test A", "NOERROR aa\na.example.test. 30 A 192.0.2.1\na.example.test. 30 A 192.0.2.2");
+    check(
+        &mut zones,
+        "a.example.test A",
+        "NOERROR aa\na.example.test. 30 A 192.0.2.1\na.example.test. 30 A 192.0.2.2",
+    );
     let found = ask(&mut zones, "b.example.test MX");
     assert_eq!(found.matches(" MX ").count(), 1);
 }
@@ -355,7 +495,10 @@ fn s_rrset_one_ttl_and_no_duplicates() {
 fn s_any_is_one_set() {
     let mut zones = serve();
     let found = ask(&mut zones, "example.test ANY");
-    assert_eq!(found, "NOERROR aa\nexample.test. 300 NS ns.example.test.\nadd ns.example.test. 300 A 192.0.2.1");
+    assert_eq!(
+        found,
+        "NOERROR aa\nexample.test. 300 NS ns.example.test.\nadd ns.example.test. 300 A 192.0.2.1"
+    );
 }
 
 /// A query of any type, without EDNS.
@@ -372,7 +515,11 @@ fn bind_loads(text: &str) -> Option<bool> {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("zone");
     std::fs::write(&file, text).expect("written");
-    let output = Command::new("named-checkzone").arg("example.test").arg(&file).output().ok()?;
+    let output = Command::new("named-checkzone")
+        .arg("example.test")
+        .arg(&file)
+        .output()
+        .ok()?;
     Some(output.status.success())
 }
 
@@ -448,7 +595,11 @@ fn errors_and_warnings_are_those_of_named_checkzone() {
             differ.push(format!("{body:?}: BIND loads it: {loads}"));
         }
     }
-    for text in ["$TTL 300\n@ NS ns\nns A 192.0.2.1\n", "$TTL 300\n@ SOA a b 1 2 3 4 5\n", ""] {
+    for text in [
+        "$TTL 300\n@ NS ns\nns A 192.0.2.1\n",
+        "$TTL 300\n@ SOA a b 1 2 3 4 5\n",
+        "",
+    ] {
         let (_, zone, _) = read("example.test", text);
         assert!(zone.is_none(), "{text}");
         assert_ne!(bind_loads(text), Some(true), "{text}");

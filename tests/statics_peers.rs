@@ -56,7 +56,10 @@ struct Zone {
 }
 
 fn kinds(records: &[String]) -> BTreeSet<&str> {
-    records.iter().filter_map(|record| record.split(' ').nth(1)).collect()
+    records
+        .iter()
+        .filter_map(|record| record.split(' ').nth(1))
+        .collect()
 }
 
 /// Whether `name` is below `over`, both relative.
@@ -105,7 +108,11 @@ impl Zone {
     /// Adds a record where every one of the servers takes it.
     fn add(&mut self, owner: &str, kind: &str, ttl: u32, data: &str) {
         let is_wild = owner.starts_with("*.") || owner == "*";
-        let there = self.records.get(owner).map(|records| kinds(records)).unwrap_or_default();
+        let there = self
+            .records
+            .get(owner)
+            .map(|records| kinds(records))
+            .unwrap_or_default();
         let fits = match kind {
             "CNAME" => there.is_empty(),
             // Wildcards that are delegated or renamed mean something else to everybody (RFC 4592, section 4).
@@ -113,12 +120,17 @@ impl Zone {
             "DNAME" => {
                 // "no data below a DNAME" (RFC 6672, section 2.4); NSD refuses the zone.
                 let has_below = self.records.keys().any(|name| is_below(name, owner));
-                !is_wild && there.iter().all(|kind| matches!(*kind, "A" | "TXT" | "MX")) && !has_below
+                !is_wild
+                    && there.iter().all(|kind| matches!(*kind, "A" | "TXT" | "MX"))
+                    && !has_below
             }
             "DS" => there.contains("NS"),
             _ => !there.contains("CNAME"),
         };
-        let is_renamed = self.records.iter().any(|(name, records)| is_below(owner, name) && kinds(records).contains("DNAME"));
+        let is_renamed = self
+            .records
+            .iter()
+            .any(|(name, records)| is_below(owner, name) && kinds(records).contains("DNAME"));
         if !fits || is_renamed {
             return;
         }
@@ -145,18 +157,29 @@ impl Zone {
         let mut name = match random.next(8) {
             0 => String::new(),
             1..=4 => (*random.of(&names)).clone(),
-            5 => ["a", "b.c", "d.a.b", "e.e.e.e.e", "nope", "ns", "x1.x1"][random.next(7)].to_owned(),
+            5 => {
+                ["a", "b.c", "d.a.b", "e.e.e.e.e", "nope", "ns", "x1.x1"][random.next(7)].to_owned()
+            }
             // An ancestor.
             _ => {
                 let name = *random.of(&names);
-                name.split_once('.').map_or(name.clone(), |(_, over)| over.to_owned())
+                name.split_once('.')
+                    .map_or(name.clone(), |(_, over)| over.to_owned())
             }
         };
         if random.next(3) == 0 {
             let front = ["q", "*", "a", "q.r", "_s.c", "Z.*"][random.next(6)];
-            name = if name.is_empty() { front.to_owned() } else { format!("{front}.{name}") };
+            name = if name.is_empty() {
+                front.to_owned()
+            } else {
+                format!("{front}.{name}")
+            };
         }
-        let full = if name.is_empty() { self.apex.clone() } else { format!("{name}.{}", self.apex) };
+        let full = if name.is_empty() {
+            self.apex.clone()
+        } else {
+            format!("{name}.{}", self.apex)
+        };
         (full, *random.of(&TYPES))
     }
 }
@@ -192,7 +215,9 @@ fn start(name: &'static str, dir: &Path, zones: &[Zone]) -> Option<Peer> {
     let (home_text, port) = (home.display(), free_port());
     let conf = home.join("conf");
     let zone = |text: &dyn Fn(&str, String) -> String| -> String {
-        let zones = zones.iter().map(|zone| text(&zone.apex, format!("{}/{}.zone", dir.display(), zone.apex)));
+        let zones = zones
+            .iter()
+            .map(|zone| text(&zone.apex, format!("{}/{}.zone", dir.display(), zone.apex)));
         zones.collect()
     };
     let (program, arguments, text): (&str, Vec<String>, String) = match name {
@@ -212,17 +237,27 @@ fn start(name: &'static str, dir: &Path, zones: &[Zone]) -> Option<Peer> {
             format!(
                 "server:\n  rundir: \"{home_text}\"\n  listen: 127.0.0.1@{port}\n  udp-workers: 1\nlog:\n  - target: stderr\n    any: error\ndatabase:\n  \
                  storage: \"{home_text}\"\ncontrol:\n  listen: \"{home_text}/sock\"\nzone:\n{}",
-                zone(&|apex, file| format!("  - domain: {apex}\n    file: \"{file}\"\n    zonefile-sync: -1\n    zonefile-load: whole\n    journal-content: none\n"))
+                zone(&|apex, file| format!(
+                    "  - domain: {apex}\n    file: \"{file}\"\n    zonefile-sync: -1\n    zonefile-load: whole\n    journal-content: none\n"
+                ))
             ),
         ),
         _ => (
             "named",
-            vec!["-f".into(), "-n".into(), "1".into(), "-c".into(), conf.display().to_string()],
+            vec![
+                "-f".into(),
+                "-n".into(),
+                "1".into(),
+                "-c".into(),
+                conf.display().to_string(),
+            ],
             format!(
                 "options {{ directory \"{home_text}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion no; pid-file none; \
                  session-keyfile none; dnssec-validation no; empty-zones-enable no; notify no; check-names primary ignore; allow-transfer {{ none; }}; \
                  minimal-responses no; max-cache-size 8m; }};\ncontrols {{ }};\nlogging {{ category default {{ null; }}; }};\n{}",
-                zone(&|apex, file| format!("zone \"{apex}\" {{ type primary; file \"{file}\"; }};\n"))
+                zone(&|apex, file| format!(
+                    "zone \"{apex}\" {{ type primary; file \"{file}\"; }};\n"
+                ))
             ),
         ),
     };
@@ -240,9 +275,17 @@ fn start(name: &'static str, dir: &Path, zones: &[Zone]) -> Option<Peer> {
         child => child.expect("it starts"),
     };
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
-    socket.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).expect("a route");
-    socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout");
-    let peer = Peer { name, child, socket };
+    socket
+        .connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        .expect("a route");
+    socket
+        .set_read_timeout(Some(Duration::from_millis(500)))
+        .expect("a timeout");
+    let peer = Peer {
+        name,
+        child,
+        socket,
+    };
     let deadline = Instant::now() + Duration::from_secs(20);
     for zone in zones {
         loop {
@@ -251,8 +294,13 @@ fn start(name: &'static str, dir: &Path, zones: &[Zone]) -> Option<Peer> {
             if answer.is_some_and(|answer| !decoded(&answer).answers.is_empty()) {
                 break;
             }
-            let log = fs::read_to_string(home.join("output")).unwrap_or_default() + &fs::read_to_string(home.join("log")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "{name} does not serve {}: {log}", zone.apex);
+            let log = fs::read_to_string(home.join("output")).unwrap_or_default()
+                + &fs::read_to_string(home.join("log")).unwrap_or_default();
+            assert!(
+                Instant::now() < deadline,
+                "{name} does not serve {}: {log}",
+                zone.apex
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -311,21 +359,34 @@ impl Said {
         // In lower case: a name that is compressed has the letters of the one it points to. hickory-proto knows DNAME as octets.
         let line = |record: &Record| {
             let data = match &record.data {
-                RData::Unknown { rdata, .. } => format!("{:?}", rdata.anything.to_ascii_lowercase()),
+                RData::Unknown { rdata, .. } => {
+                    format!("{:?}", rdata.anything.to_ascii_lowercase())
+                }
                 data => data.to_string(),
             };
-            let text = format!("{} {} {} {data}", record.name, record.ttl, u16::from(record.record_type()));
+            let text = format!(
+                "{} {} {} {data}",
+                record.name,
+                record.ttl,
+                u16::from(record.record_type())
+            );
             text.to_lowercase()
         };
         let of = |records: &[Record]| -> BTreeSet<String> {
             let set: BTreeSet<String> = records.iter().map(line).collect();
             // NSD repeats a DNAME that a chain meets again.
-            assert!(set.len() == records.len() || whose != "ours", "a record stands twice: {records:?}");
+            assert!(
+                set.len() == records.len() || whose != "ours",
+                "a record stands twice: {records:?}"
+            );
             set
         };
         let authority = of(&message.authorities);
         let has_answer_of_type = message.queries.first().is_some_and(|query| {
-            message.answers.iter().any(|record| record.record_type() == query.query_type())
+            message
+                .answers
+                .iter()
+                .any(|record| record.record_type() == query.query_type())
         });
         let is_referral = authority.iter().any(|line| line.contains(" 2 ")) && !has_answer_of_type;
         Self {
@@ -333,48 +394,85 @@ impl Said {
             authoritative: message.metadata.authoritative,
             truncated: message.metadata.truncation,
             answers: of(&message.answers),
-            authority: if has_answer_of_type { BTreeSet::new() } else { authority },
-            glue: if is_referral { of(&message.additionals) } else { BTreeSet::new() },
+            authority: if has_answer_of_type {
+                BTreeSet::new()
+            } else {
+                authority
+            },
+            glue: if is_referral {
+                of(&message.additionals)
+            } else {
+                BTreeSet::new()
+            },
         }
     }
 }
 
 /// Why two answers may differ; `None`: nobody knows.
 fn rule(peer: &str, qtype: u16, ours: &Said, theirs: &Said) -> Option<&'static str> {
-    let same_but_glue = Said { glue: BTreeSet::new(), ..ours.clone() } == Said { glue: BTreeSet::new(), ..theirs.clone() };
+    let same_but_glue = Said {
+        glue: BTreeSet::new(),
+        ..ours.clone()
+    } == Said {
+        glue: BTreeSet::new(),
+        ..theirs.clone()
+    };
     if same_but_glue {
-        let more = theirs.glue.iter().filter(|line| !ours.glue.contains(*line)).count();
-        let cut = theirs.authority.first().and_then(|line| line.split(' ').next());
+        let more = theirs
+            .glue
+            .iter()
+            .filter(|line| !ours.glue.contains(*line))
+            .count();
+        let cut = theirs
+            .authority
+            .first()
+            .and_then(|line| line.split(' ').next());
         let mut missing = ours.glue.difference(&theirs.glue);
         let is_below = |line: &String| {
             let owner = line.split(' ').next();
-            owner.zip(cut).is_some_and(|(owner, cut)| owner == cut || owner.ends_with(&format!(".{cut}")))
+            owner
+                .zip(cut)
+                .is_some_and(|(owner, cut)| owner == cut || owner.ends_with(&format!(".{cut}")))
         };
         return match () {
             () if peer == "BIND" && more == 0 && !missing.any(is_below) => {
                 Some("of servers that are not below the delegation the addresses are not added")
             }
-            () if ours.glue.is_subset(&theirs.glue) && more > 0 => {
-                Some("addresses of servers that a wildcard stands for are added, which a resolver can ask for")
-            }
+            () if ours.glue.is_subset(&theirs.glue) && more > 0 => Some(
+                "addresses of servers that a wildcard stands for are added, which a resolver can ask for",
+            ),
             () => None,
         };
     }
     // "0 TTL" so that a resolver that looks for the zone's apex does not keep it; RFC 2308, section 3 knows no exception.
     let zero = |authority: &BTreeSet<String>| -> BTreeSet<String> {
-        authority.iter().map(|line| line.replacen(" 120 6 ", " 0 6 ", 1)).collect()
+        authority
+            .iter()
+            .map(|line| line.replacen(" 120 6 ", " 0 6 ", 1))
+            .collect()
     };
     if peer == "BIND" && qtype == 6 && zero(&ours.authority) == theirs.authority {
         return Some("a negative answer to a question for SOA has TTL 0");
     }
     // A chain that leads in circles, or further than anybody follows it, has no right answer: ours is what was found, at most 16
     // links; NSD has more; BIND says SERVFAIL.
-    let links = |said: &Said| said.answers.iter().filter(|line| line.contains(" 5 ")).count();
+    let links = |said: &Said| {
+        said.answers
+            .iter()
+            .filter(|line| line.contains(" 5 "))
+            .count()
+    };
     if ours.rcode == "NoError" && ours.authority.is_empty() && links(ours) > 0 {
         match () {
-            () if theirs.rcode == "ServFail" && ends_nowhere(ours) => return Some("a chain that does not end is SERVFAIL"),
-            () if is_renamed_again(ours) && theirs.answers.is_subset(&ours.answers) => return Some("a DNAME that comes once more ends the chain"),
-            () if links(ours) >= 15 && links(theirs) >= 15 => return Some("a chain is followed for another number of links"),
+            () if theirs.rcode == "ServFail" && ends_nowhere(ours) => {
+                return Some("a chain that does not end is SERVFAIL");
+            }
+            () if is_renamed_again(ours) && theirs.answers.is_subset(&ours.answers) => {
+                return Some("a DNAME that comes once more ends the chain");
+            }
+            () if links(ours) >= 15 && links(theirs) >= 15 => {
+                return Some("a chain is followed for another number of links");
+            }
             () => {}
         }
     }
@@ -383,9 +481,21 @@ fn rule(peer: &str, qtype: u16, ours: &Said, theirs: &Said) -> Option<&'static s
 
 /// Whether the target of every CNAME is the owner of another, or there are as many as are followed.
 fn ends_nowhere(said: &Said) -> bool {
-    let links: Vec<Vec<&str>> = said.answers.iter().map(|line| line.split(' ').collect()).collect();
-    let links: Vec<(&str, &str)> = links.iter().filter(|words| words[2] == "5").map(|words| (words[0], words[3])).collect();
-    links.len() >= 16 || said.truncated || links.iter().all(|(_, target)| links.iter().any(|(owner, _)| owner == target))
+    let links: Vec<Vec<&str>> = said
+        .answers
+        .iter()
+        .map(|line| line.split(' ').collect())
+        .collect();
+    let links: Vec<(&str, &str)> = links
+        .iter()
+        .filter(|words| words[2] == "5")
+        .map(|words| (words[0], words[3]))
+        .collect();
+    links.len() >= 16
+        || said.truncated
+        || links
+            .iter()
+            .all(|(_, target)| links.iter().any(|(owner, _)| owner == target))
 }
 
 /// Whether more names were renamed than there are DNAME records.
@@ -404,7 +514,11 @@ fn difference(ours: &Said, theirs: &Said) -> String {
         }
     };
     fact("code", &ours.rcode, &theirs.rcode);
-    fact("aa tc", &(ours.authoritative, ours.truncated), &(theirs.authoritative, theirs.truncated));
+    fact(
+        "aa tc",
+        &(ours.authoritative, ours.truncated),
+        &(theirs.authoritative, theirs.truncated),
+    );
     fact("answer", &ours.answers, &theirs.answers);
     fact("authority", &ours.authority, &theirs.authority);
     fact("glue", &ours.glue, &theirs.glue);
@@ -441,7 +555,9 @@ fn compare(seed: u64, queries: u64, count: &mut Count) -> Vec<&'static str> {
     }
     offline.engine.set_static_zones(given, Vec::new());
     let peers = ["NSD", "Knot", "BIND"].into_iter();
-    let peers: Vec<Peer> = peers.filter_map(|name| start(name, dir.path(), &zones)).collect();
+    let peers: Vec<Peer> = peers
+        .filter_map(|name| start(name, dir.path(), &zones))
+        .collect();
     for index in 0..queries {
         let zone = &zones[random.next(ZONES)];
         let (name, qtype) = zone.question(&mut random);
@@ -458,7 +574,10 @@ fn compare(seed: u64, queries: u64, count: &mut Count) -> Vec<&'static str> {
             } else {
                 count.unknown += 1;
                 let difference = difference(&ours, &theirs);
-                let is_new = !count.examples.iter().any(|text| text.ends_with(&difference));
+                let is_new = !count
+                    .examples
+                    .iter()
+                    .any(|text| text.ends_with(&difference));
                 if is_new && count.examples.len() < 20 {
                     let qtype = RecordType::from(qtype);
                     let text = format!("seed {seed}: {} {name} {qtype}{difference}", peer.name);

@@ -366,11 +366,17 @@ fn zone_files((succeeded, failed): (u64, u64), view: &View, page: &mut Page<'_>)
     let terms = view.terms();
     let served = || terms.zones.iter().filter_map(|zone| zone.statics());
     let name = |zone: &StaticZone| zone.name().to_string();
-    let mut serials = page.gauges("shiftdns_static_zone_serial", "The serial of a static zone's file in force")?;
+    let mut serials = page.gauges(
+        "shiftdns_static_zone_serial",
+        "The serial of a static zone's file in force",
+    )?;
     for zone in served() {
         serials.gauge(&[("zone", &name(zone))], u64::from(zone.serial()))?;
     }
-    let mut records = page.gauges("shiftdns_static_zone_records", "How many records of a static zone are served")?;
+    let mut records = page.gauges(
+        "shiftdns_static_zone_records",
+        "How many records of a static zone are served",
+    )?;
     for zone in served() {
         records.gauge(&[("zone", &name(zone))], zone.records() as u64)?;
     }

@@ -40,7 +40,8 @@ impl Responder<'_> {
                     // A CNAME cannot stand beside what the cluster has there.
                     let sets = node.map(|node| &node.sets);
                     let sets = sets.filter(|sets| sets.get(rtype::CNAME).is_none());
-                    return sets.map_or(Step::NoData, |sets| self.add_set(sets, owner, tally, reply));
+                    return sets
+                        .map_or(Step::NoData, |sets| self.add_set(sets, owner, tally, reply));
                 }
                 Step::Missing => {}
             }

@@ -35,13 +35,19 @@ pub(super) fn watch(files: ZoneFiles, engine: Handle) -> Result<files::Watch, St
         }
         Err(error) => {
             let cause = telemetry::chain(&error);
-            error!(cause, "the zone files cannot be read; serving what they gave before");
+            error!(
+                cause,
+                "the zone files cannot be read; serving what they gave before"
+            );
         }
     };
     files::watch_zones(files.dir().to_owned(), files, on_load).map_err(StartError::Watch)
 }
 
-type Given = (Vec<(Name, Option<Box<StaticZone>>)>, Vec<crate::model::Problem>);
+type Given = (
+    Vec<(Name, Option<Box<StaticZone>>)>,
+    Vec<crate::model::Problem>,
+);
 
 fn given(loaded: LoadedZones) -> Given {
     let zones = loaded.zones.into_iter().map(|(name, said)| match said {

@@ -50,7 +50,8 @@ fn check_path(path: &Path) -> anyhow::Result<Vec<Problem>> {
 }
 
 fn is_zone(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "zone")
+    path.extension()
+        .is_some_and(|extension| extension == "zone")
 }
 
 /// Whether there is a zone file in a directory, or in one of those in it.

@@ -36,7 +36,11 @@ pub fn render(config: &Config) -> String {
         }
     };
     let state = config.state.as_deref().map(shown).unwrap_or_default();
-    let static_zones = config.static_zones.as_deref().map(shown).unwrap_or_default();
+    let static_zones = config
+        .static_zones
+        .as_deref()
+        .map(shown)
+        .unwrap_or_default();
     let soak = Duration::from_secs(defaults.soak_secs.into());
     let token_file = api.token_file.as_deref().map(shown).unwrap_or_default();
     let version = identity

@@ -86,13 +86,19 @@ impl Engine {
     /// These zones with those of files.
     pub(super) fn zones_with_files(&self, zones: &Zones) -> (Zones, Vec<(Name, String)>) {
         let files = self.statics.zones.iter();
-        let files: Vec<_> = files.map(|(name, zone)| (name.clone(), zone.clone())).collect();
+        let files: Vec<_> = files
+            .map(|(name, zone)| (name.clone(), zone.clone()))
+            .collect();
         zones.with_files(&files)
     }
 
     fn give_slots(&mut self, zone: &mut StaticZone) {
         let (slots, free) = (&mut self.statics.slots, &mut self.slots);
-        zone.set_slots(|name, rtype| *slots.entry((name.clone(), rtype)).or_insert_with(|| free.draw()));
+        zone.set_slots(|name, rtype| {
+            *slots
+                .entry((name.clone(), rtype))
+                .or_insert_with(|| free.draw())
+        });
     }
 
     /// Gives back the slots of sets that no zone has any more.
@@ -100,7 +106,10 @@ impl Engine {
         let Statics { zones, slots, .. } = &mut self.statics;
         let free = &mut self.slots;
         slots.retain(|key, slot| {
-            let is_used = zones.values().flatten().any(|zone| zone.weighted().contains(key));
+            let is_used = zones
+                .values()
+                .flatten()
+                .any(|zone| zone.weighted().contains(key));
             if !is_used {
                 free.give_back(*slot);
             }

@@ -62,13 +62,25 @@ pub(super) fn parse(file: &str, text: &[u8], apex: &Name) -> (Weights, Vec<Probl
     };
     for (got, expected) in [(&read.api_version, API_VERSION), (&read.kind, KIND)] {
         if got.value != expected {
-            refuse(got.referenced.line(), format!("`{}` is not `{expected}`", got.value));
+            refuse(
+                got.referenced.line(),
+                format!("`{}` is not `{expected}`", got.value),
+            );
         }
     }
-    let records = read.records.as_ref().map_or(RECORDS_MAX, |records| records.value);
+    let records = read
+        .records
+        .as_ref()
+        .map_or(RECORDS_MAX, |records| records.value);
     if !(1..=RECORDS_MAX).contains(&records) {
-        let line = read.records.as_ref().map_or(1, |records| records.referenced.line());
-        refuse(line, format!("records: `{records}` is not 1 to {RECORDS_MAX}"));
+        let line = read
+            .records
+            .as_ref()
+            .map_or(1, |records| records.referenced.line());
+        refuse(
+            line,
+            format!("records: `{records}` is not 1 to {RECORDS_MAX}"),
+        );
     }
     let mut weights = Weights::default();
     for (text, written) in &read.names {
@@ -93,7 +105,13 @@ pub(super) fn parse(file: &str, text: &[u8], apex: &Name) -> (Weights, Vec<Probl
                 continue;
             };
             if weight.value > WEIGHT_MAX {
-                refuse(line, format!("weight `{}` of {address} is above {WEIGHT_MAX}", weight.value));
+                refuse(
+                    line,
+                    format!(
+                        "weight `{}` of {address} is above {WEIGHT_MAX}",
+                        weight.value
+                    ),
+                );
             }
             addresses.insert(address, weight.value);
         }
@@ -124,9 +142,15 @@ mod tests {
     #[test]
     fn weights_are_read_with_their_places() {
         check("names: {}", &[]);
-        check("names:\n  www: {192.0.2.1: 90, 192.0.2.2: 0}\n  '@': {'::1': 1}", &[]);
+        check(
+            "names:\n  www: {192.0.2.1: 90, 192.0.2.2: 0}\n  '@': {'::1': 1}",
+            &[],
+        );
         check("records: 9", &["w.yaml:3: records: `9` is not 1 to 8"]);
-        check("names:\n  www: {192.0.2.300: 1}", &["w.yaml:4: `192.0.2.300` is no address"]);
+        check(
+            "names:\n  www: {192.0.2.300: 1}",
+            &["w.yaml:4: `192.0.2.300` is no address"],
+        );
         check(
             "names:\n  www:\n    192.0.2.3: 65536",
             &["w.yaml:5: weight `65536` of 192.0.2.3 is above 65535"],

@@ -166,7 +166,10 @@ impl ZoneFiles {
     fn read_all(&mut self, listing: &Listing) -> LoadedZones {
         let mut loaded = LoadedZones::default();
         for hidden in &listing.hidden {
-            let text = format!("cannot be read: {}; what is known of it is kept", hidden.why);
+            let text = format!(
+                "cannot be read: {}; what is known of it is kept",
+                hidden.why
+            );
             loaded.problems.push(of_file(&hidden.path, text));
         }
         let mut known: BTreeMap<PathBuf, Known> = BTreeMap::new();
@@ -179,7 +182,8 @@ impl ZoneFiles {
         for path in paths().filter(|path| stem(path, WEIGHTS).is_some()) {
             let zone = stem(path, WEIGHTS).map(|stem| path.with_file_name(stem.to_owned() + ZONE));
             if !paths().any(|path| Some(path) == zone.as_ref()) {
-                let text = "weights of no zone: there is no file of that name that ends with `.zone`";
+                let text =
+                    "weights of no zone: there is no file of that name that ends with `.zone`";
                 loaded.problems.push(of_file(path, text.to_owned()));
             }
         }
@@ -190,12 +194,17 @@ impl ZoneFiles {
             let name = match Name::parse(stem) {
                 Ok(name) => name,
                 Err(error) => {
-                    loaded.problems.push(of_file(path, format!("not the name of a zone: {error}")));
+                    loaded
+                        .problems
+                        .push(of_file(path, format!("not the name of a zone: {error}")));
                     continue;
                 }
             };
             if let Some((first, _)) = known.iter().find(|(_, known)| known.name == name) {
-                let text = format!("ignored: zone `{name}` stands a first time in `{}`", first.display());
+                let text = format!(
+                    "ignored: zone `{name}` stands a first time in `{}`",
+                    first.display()
+                );
                 loaded.problems.push(of_file(path, text));
                 continue;
             }
@@ -207,7 +216,9 @@ impl ZoneFiles {
                 loaded.zones.push((of.name.clone(), Said::Nothing));
             }
         }
-        loaded.problems.extend(known.values().flat_map(|known| known.problems.clone()));
+        loaded
+            .problems
+            .extend(known.values().flat_map(|known| known.problems.clone()));
         loaded.problems.sort();
         self.known = known;
         loaded
@@ -268,7 +279,10 @@ fn read_zone(
     };
     text.hash(hasher);
     let root = match dir.is_file() {
-        true => dir.parent().filter(|dir| *dir != Path::new("")).unwrap_or(Path::new(".")),
+        true => dir
+            .parent()
+            .filter(|dir| *dir != Path::new(""))
+            .unwrap_or(Path::new(".")),
         false => dir,
     };
     let mut include = |from: &str, file: &str| {
@@ -311,7 +325,10 @@ fn included(root: &Path, from: &Path, file: &str) -> Result<Included, String> {
     let cannot = |error: io::Error| format!("cannot include `{file}`: {error}");
     let inside = path.canonicalize().map_err(cannot)?;
     if !inside.starts_with(root.canonicalize().map_err(cannot)?) {
-        return Err(format!("cannot include `{file}`: it is outside of `{}`", root.display()));
+        return Err(format!(
+            "cannot include `{file}`: it is outside of `{}`",
+            root.display()
+        ));
     }
     let text = contents(&path).map_err(cannot)?;
     Ok((path.display().to_string().into(), text))
@@ -346,4 +363,3 @@ fn first_line(path: &Path) -> Origin {
         line: 1,
     }
 }
-

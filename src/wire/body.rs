@@ -332,7 +332,8 @@ impl SrvBuilder {
                     self.glue.extend_from_slice(&v4.octets());
                 }
                 IpAddr::V6(v6) => {
-                    self.glue.extend_from_slice(&fixed_part(rtype::AAAA, ttl, 16));
+                    self.glue
+                        .extend_from_slice(&fixed_part(rtype::AAAA, ttl, 16));
                     self.glue.extend_from_slice(&v6.octets());
                 }
             }

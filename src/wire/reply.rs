@@ -244,7 +244,8 @@ impl<'o> Reply<'o> {
             let Some((record, behind)) = records.split_at_checked(RECORD_HEAD_LEN + len) else {
                 return false;
             };
-            let owner = super::u16_at(record, 0).map_or(0, |pointer| usize::from(pointer) & POINTER_MAX);
+            let owner =
+                super::u16_at(record, 0).map_or(0, |pointer| usize::from(pointer) & POINTER_MAX);
             let rest = QUESTION_POINTER.len()..;
             if record.get(rest.clone()) == wanted.get(rest) && self.is_one_name(owner, at) {
                 return true;

@@ -221,7 +221,10 @@ impl Node {
         let sets = self.sets.iter().map(|(of, set)| match set {
             Set::Drawn(drawn) if *of == rtype => {
                 let slot = Some(slot);
-                let drawn = Drawn { slot, ..(**drawn).clone() };
+                let drawn = Drawn {
+                    slot,
+                    ..(**drawn).clone()
+                };
                 (*of, Set::Drawn(Arc::new(drawn)))
             }
             set => (*of, set.clone()),

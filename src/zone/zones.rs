@@ -88,7 +88,11 @@ impl Soa {
     /// That of these octets of data; `None` where they are too few.
     pub(super) fn of_data(data: &[u8], ttl: u32) -> Option<Self> {
         let (names, numbers) = data.split_last_chunk::<20>()?;
-        let mut numbers = numbers.as_chunks().0.iter().map(|four| u32::from_be_bytes(*four));
+        let mut numbers = numbers
+            .as_chunks()
+            .0
+            .iter()
+            .map(|four| u32::from_be_bytes(*four));
         let mut next = || numbers.next();
         Some(Self {
             names: names.into(),
@@ -380,7 +384,10 @@ impl Zones {
         &self,
         files: &[(Name, Option<Arc<StaticZone>>)],
     ) -> (Self, Vec<(Name, String)>) {
-        let kept = self.list.iter().filter(|zone| zone.kind != ZoneKind::Static);
+        let kept = self
+            .list
+            .iter()
+            .filter(|zone| zone.kind != ZoneKind::Static);
         let mut list: Vec<Zone> = kept.cloned().collect();
         let mut left_out = Vec::new();
         for zone in &mut list {
@@ -400,9 +407,12 @@ impl Zones {
                 Some(zone) => {
                     zone.statics.clone_from(statics);
                     let hidden = statics.iter().flat_map(|statics| {
-                        CLUSTER_LABELS.into_iter().filter(|label| statics.has_below(label.as_bytes()))
+                        CLUSTER_LABELS
+                            .into_iter()
+                            .filter(|label| statics.has_below(label.as_bytes()))
                     });
-                    let hidden: Vec<&str> = hidden.filter(|_| zone.kind == ZoneKind::Cluster).collect();
+                    let hidden: Vec<&str> =
+                        hidden.filter(|_| zone.kind == ZoneKind::Cluster).collect();
                     if !hidden.is_empty() {
                         left_out.push((
                             name.clone(),
@@ -418,7 +428,11 @@ impl Zones {
 
     /// Goes on from the serials of `before` where the apexes are the same.
     pub fn continue_serials(&self, before: &Self) {
-        for zone in self.list.iter().filter(|zone| zone.kind != ZoneKind::Static) {
+        for zone in self
+            .list
+            .iter()
+            .filter(|zone| zone.kind != ZoneKind::Static)
+        {
             let same = before.by_apex.get(zone.name.as_wire());
             if let Some(same) = same.and_then(|place| before.list.get(*place)) {
                 zone.soa.serial.store(same.serial(), Ordering::Relaxed);

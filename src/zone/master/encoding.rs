@@ -17,7 +17,11 @@ pub(super) fn hex<'t>(words: impl IntoIterator<Item = &'t [u8]>) -> Result<Vec<u
 /// RFC 4648, section 4; padding is asked for.
 pub(super) fn base64<'t>(words: impl IntoIterator<Item = &'t [u8]>) -> Result<Vec<u8>, String> {
     let mut text: Vec<u8> = words.into_iter().flatten().copied().collect();
-    let padding = text.iter().rev().take_while(|octet| **octet == b'=').count();
+    let padding = text
+        .iter()
+        .rev()
+        .take_while(|octet| **octet == b'=')
+        .count();
     if padding > 2 || !text.len().is_multiple_of(4) {
         return Err("this is no base 64: its length is not a multiple of 4".to_owned());
     }
@@ -46,7 +50,8 @@ fn bits<'t>(
     let (mut held, mut count) = (0_u32, 0);
     for word in words {
         for octet in word {
-            let digit = digit(*octet).ok_or_else(|| format!("`{}` holds what is no digit", shown(word)))?;
+            let digit =
+                digit(*octet).ok_or_else(|| format!("`{}` holds what is no digit", shown(word)))?;
             held = held << size | digit;
             count += size;
             if count >= 8 {
@@ -119,7 +124,10 @@ pub(super) fn grouped(
 }
 
 pub(super) fn to_grouped(octets: &[u8], separator: char, size: usize) -> String {
-    let groups: Vec<String> = octets.chunks(size).map(|group| to_hex(group).to_lowercase()).collect();
+    let groups: Vec<String> = octets
+        .chunks(size)
+        .map(|group| to_hex(group).to_lowercase())
+        .collect();
     groups.join(&separator.to_string())
 }
 
@@ -129,7 +137,9 @@ pub(super) fn date(text: &[u8]) -> Result<u32, String> {
     if text.len() <= 10 {
         return super::rdata::decimal(text).map_err(|_| fault());
     }
-    let text_of = std::str::from_utf8(text).ok().filter(|text| text.len() == 14);
+    let text_of = std::str::from_utf8(text)
+        .ok()
+        .filter(|text| text.len() == 14);
     let text_of = text_of.filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()));
     let parsed = text_of.and_then(|text| DateTime::strptime("%Y%m%d%H%M%S", text).ok());
     let zoned = parsed.and_then(|time| time.to_zoned(TimeZone::UTC).ok());
@@ -150,7 +160,10 @@ mod tests {
             assert_eq!(base32(to_base32(&octets).as_bytes()), Ok(octets.clone()));
         }
         assert_eq!(to_base64(b"foobar1"), "Zm9vYmFyMQ==");
-        assert_eq!(base32(b"2t7b4g4vsa5smi47k61mv5bv1a22bojr").unwrap().len(), 20);
+        assert_eq!(
+            base32(b"2t7b4g4vsa5smi47k61mv5bv1a22bojr").unwrap().len(),
+            20
+        );
     }
 
     #[test]

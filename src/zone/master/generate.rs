@@ -26,7 +26,10 @@ impl Range {
         let mut parts = text.splitn(2, |octet| *octet == b'/');
         let (range, step) = (parts.next().unwrap_or_default(), parts.next());
         let mut ends = range.splitn(2, |octet| *octet == b'-');
-        let (start, stop) = (ends.next().unwrap_or_default(), ends.next().ok_or_else(fault)?);
+        let (start, stop) = (
+            ends.next().unwrap_or_default(),
+            ends.next().ok_or_else(fault)?,
+        );
         let number = |text: &[u8]| decimal::<u32>(text).map_err(|_| fault());
         let range = Self {
             start: number(start)?,
@@ -83,10 +86,13 @@ fn modified(inside: &[u8], number: u32) -> Result<Vec<u8>, String> {
     let fault = || format!("`${{{}}}` is not `${{OFFSET,WIDTH,BASE}}`", shown(inside));
     let mut parts = inside.split(|octet| *octet == b',');
     let offset = parts.next().unwrap_or_default();
-    let (sign, digits) = offset.strip_prefix(b"-").map_or((1, offset), |digits| (-1, digits));
+    let (sign, digits) = offset
+        .strip_prefix(b"-")
+        .map_or((1, offset), |digits| (-1, digits));
     let offset: u32 = decimal(digits).map_err(|_| fault())?;
     let number = i64::from(number) + sign * i64::from(offset);
-    let number = u32::try_from(number).map_err(|_| format!("the number {number} is out of range"))?;
+    let number =
+        u32::try_from(number).map_err(|_| format!("the number {number} is out of range"))?;
     let width = match parts.next() {
         None => 0,
         Some(width) => usize::from(decimal::<u8>(width).map_err(|_| fault())?),
@@ -113,7 +119,11 @@ fn nibbles(number: u32, width: usize, is_upper: bool) -> String {
     let mut rest = number;
     loop {
         let digit = char::from_digit(rest & 15, 16).unwrap_or('0');
-        text.push(if is_upper { digit.to_ascii_uppercase() } else { digit });
+        text.push(if is_upper {
+            digit.to_ascii_uppercase()
+        } else {
+            digit
+        });
         rest >>= 4;
         if rest == 0 && text.len() >= width {
             return text;
@@ -131,7 +141,11 @@ mod tests {
 
     #[test]
     fn ranges_are_bounded() {
-        let count = |text: &str| Range::parse(text.as_bytes()).ok().map(|range| range.numbers().count());
+        let count = |text: &str| {
+            Range::parse(text.as_bytes())
+                .ok()
+                .map(|range| range.numbers().count())
+        };
         for (text, expected) in [
             ("0-0", Some(1)),
             ("1-10", Some(10)),

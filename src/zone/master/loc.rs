@@ -26,7 +26,8 @@ pub(super) fn parse<'t>(words: impl Iterator<Item = &'t [u8]>) -> Result<Vec<u8>
     let longitude = angle(&mut rest, 180, ["E", "W"])?;
     let (altitude, sizes) = rest.split_first().ok_or("the altitude is missing")?;
     let altitude = centimetres(altitude)? + ALTITUDE_BASE;
-    let altitude = u32::try_from(altitude).map_err(|_| "the altitude is out of range".to_owned())?;
+    let altitude =
+        u32::try_from(altitude).map_err(|_| "the altitude is out of range".to_owned())?;
     let mut powers = DEFAULTS;
     if sizes.len() > powers.len() {
         return Err("there is more than a place has".to_owned());
@@ -36,7 +37,11 @@ pub(super) fn parse<'t>(words: impl Iterator<Item = &'t [u8]>) -> Result<Vec<u8>
     }
     let [size, horizontal, vertical] = powers;
     let mut data = vec![0, size, horizontal, vertical];
-    data.extend([latitude, longitude, altitude].map(u32::to_be_bytes).as_flattened());
+    data.extend(
+        [latitude, longitude, altitude]
+            .map(u32::to_be_bytes)
+            .as_flattened(),
+    );
     Ok(data)
 }
 
@@ -59,7 +64,9 @@ fn angle(rest: &mut &[&str], most: u32, [plus, minus]: [&str; 2]) -> Result<u32,
     let thousandths = numbers.get(2).map_or(Ok(0), |word| decimals(word, 3))?;
     let sum = i64::from(degrees * 3600 + minutes * 60) * 1000 + thousandths;
     if minutes > 59 || !(0..60_000).contains(&thousandths) || sum > i64::from(most) * 3_600_000 {
-        return Err(format!("an angle is out of range; {most} degrees are the most"));
+        return Err(format!(
+            "an angle is out of range; {most} degrees are the most"
+        ));
     }
     let sum = u32::try_from(sum).map_err(|_| fault())?;
     Ok(match direction.eq_ignore_ascii_case(plus) {
@@ -75,14 +82,28 @@ fn centimetres(word: &str) -> Result<i64, String> {
 
 /// A number with at most `places` decimals, in units of the last of them.
 fn decimals(word: &str, places: usize) -> Result<i64, String> {
-    let fault = || format!("`{}` is no number with at most {places} decimals", shown(word.as_bytes()));
-    let (sign, digits) = word.strip_prefix('-').map_or((1, word), |digits| (-1, digits));
+    let fault = || {
+        format!(
+            "`{}` is no number with at most {places} decimals",
+            shown(word.as_bytes())
+        )
+    };
+    let (sign, digits) = word
+        .strip_prefix('-')
+        .map_or((1, word), |digits| (-1, digits));
     let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
     let are_digits = |text: &str| text.bytes().all(|octet| octet.is_ascii_digit());
-    if !are_digits(whole) || !are_digits(part) || whole.is_empty() || part.len() > places || whole.len() > 9 {
+    if !are_digits(whole)
+        || !are_digits(part)
+        || whole.is_empty()
+        || part.len() > places
+        || whole.len() > 9
+    {
         return Err(fault());
     }
-    let number: i64 = format!("{whole}{part:0<places$}").parse().map_err(|_| fault())?;
+    let number: i64 = format!("{whole}{part:0<places$}")
+        .parse()
+        .map_err(|_| fault())?;
     Ok(sign * number)
 }
 
@@ -106,9 +127,10 @@ pub(super) fn shown_place(data: &[u8]) -> String {
     let [_, size, horizontal, vertical, numbers @ ..] = data else {
         return String::new();
     };
-    let mut numbers = numbers
-        .chunks_exact(4)
-        .map(|four| four.iter().fold(0_u32, |sum, octet| sum << 8 | u32::from(*octet)));
+    let mut numbers = numbers.chunks_exact(4).map(|four| {
+        four.iter()
+            .fold(0_u32, |sum, octet| sum << 8 | u32::from(*octet))
+    });
     let mut angle = |plus: &str, minus: &str| {
         let number = numbers.next().unwrap_or(MIDDLE);
         let direction = if number >= MIDDLE { plus } else { minus };
@@ -133,7 +155,11 @@ pub(super) fn shown_place(data: &[u8]) -> String {
         let value = i64::from(size >> 4) * 10_i64.pow(u32::from(size & 15));
         metres(value)
     });
-    format!("{latitude} {longitude} {} {}", metres(altitude), sizes.join(" "))
+    format!(
+        "{latitude} {longitude} {} {}",
+        metres(altitude),
+        sizes.join(" ")
+    )
 }
 
 #[cfg(test)]
@@ -156,7 +182,10 @@ mod tests {
                 "32 7 19 S 116 2 25 E 10m",
                 Some("32 7 19.000 S 116 2 25.000 E 10.00m 1.00m 10000.00m 10.00m"),
             ),
-            ("90 S 180 W -100000.00", Some("90 0 0.000 S 180 0 0.000 W -100000.00m 1.00m 10000.00m 10.00m")),
+            (
+                "90 S 180 W -100000.00",
+                Some("90 0 0.000 S 180 0 0.000 W -100000.00m 1.00m 10000.00m 10.00m"),
+            ),
             ("90 0 1 N 0 E 0", None),
             ("181 E 0 N 0", None),
             ("1 60 0 N 0 E 0", None),

@@ -45,9 +45,9 @@ use crate::wire::{Name, rtype};
 use tokens::{Lexer, Start, Token, shown};
 use types::Field;
 
-pub use types::type_name;
 pub(super) use types::canonical;
 use types::is_meta;
+pub use types::type_name;
 
 /// So many faults are told of a file: the first few are the cause of the others.
 const FAULTS_MAX: usize = 20;
@@ -225,7 +225,9 @@ impl Reader<'_> {
             && let Some(line) = lexer.next_line(&mut tokens)
         {
             let read = match line {
-                Ok(start) => self.line(start, &tokens, &mut context).map_err(|text| (start.line, text)),
+                Ok(start) => self
+                    .line(start, &tokens, &mut context)
+                    .map_err(|text| (start.line, text)),
                 Err(fault) => Err((fault.line, fault.text)),
             };
             if let Err((line, text)) = read {
@@ -245,7 +247,10 @@ impl Reader<'_> {
 
     fn fault(&mut self, context: &Context, line: u32, text: String) {
         let origin = self.at(context, line);
-        self.read.faults.push(Fault { origin: origin.clone(), text });
+        self.read.faults.push(Fault {
+            origin: origin.clone(),
+            text,
+        });
         if self.read.faults.len() == FAULTS_MAX && !self.is_full {
             self.is_full = true;
             let text = format!("{FAULTS_MAX} faults; what follows is not read");
@@ -253,7 +258,12 @@ impl Reader<'_> {
         }
     }
 
-    fn line(&mut self, start: Start, tokens: &[Token<'_>], context: &mut Context) -> Result<(), String> {
+    fn line(
+        &mut self,
+        start: Start,
+        tokens: &[Token<'_>],
+        context: &mut Context,
+    ) -> Result<(), String> {
         let (first, behind) = tokens.split_first().ok_or("nothing is here")?;
         if first.text.starts_with(b"$") && !first.is_quoted && !start.is_indented {
             return self.directive(start.line, first.text, behind, context);
@@ -265,7 +275,10 @@ impl Reader<'_> {
             }
             false => {
                 let wire = rdata::name(first.text, &context.origin)?;
-                (Name::from_wire(&wire).ok_or("the owner is no name")?, behind)
+                (
+                    Name::from_wire(&wire).ok_or("the owner is no name")?,
+                    behind,
+                )
             }
         };
         // Also where the rest is wrong: who leaves the owner out below means this one.
@@ -295,7 +308,9 @@ impl Reader<'_> {
         let ttl = match (told, self.minimum) {
             (Some(ttl), _) => ttl,
             (None, Some(minimum)) => {
-                let text = format!("no TTL stands here or before: {minimum}, MINIMUM of the SOA record, is taken");
+                let text = format!(
+                    "no TTL stands here or before: {minimum}, MINIMUM of the SOA record, is taken"
+                );
                 let origin = self.at(context, line);
                 self.read.warnings.push(Fault { origin, text });
                 minimum.min(ttl::TTL_MAX)
@@ -347,7 +362,9 @@ impl Reader<'_> {
             _ if is("$ORIGIN") => Err("`$ORIGIN` takes one name".to_owned()),
             _ if is("$TTL") => Err("`$TTL` takes one time".to_owned()),
             _ if is("$INCLUDE") => Err("`$INCLUDE` takes a file, and perhaps an origin".to_owned()),
-            _ if is("$GENERATE") => Err("`$GENERATE` takes a range, an owner, a type and data".to_owned()),
+            _ if is("$GENERATE") => {
+                Err("`$GENERATE` takes a range, an owner, a type and data".to_owned())
+            }
             _ => Err(format!("`{}` is no directive", shown(word))),
         }
     }
@@ -429,14 +446,20 @@ fn head(tokens: &[Token<'_>]) -> Result<Head, String> {
             ttl = Some(ttl::ttl(text)?);
         } else if !has_class && is_class(text) {
             if !is_internet(text) {
-                return Err(format!("the class `{}` is not served, only IN is", shown(text)));
+                return Err(format!(
+                    "the class `{}` is not served, only IN is",
+                    shown(text)
+                ));
             }
             has_class = true;
         } else {
             let rtype = types::number(text);
             let rtype = rtype.ok_or_else(|| format!("`{}` is no type", shown(text)))?;
             if is_meta(rtype) {
-                return Err(format!("{} is a type of questions, no record has it", type_name(rtype)));
+                return Err(format!(
+                    "{} is a type of questions, no record has it",
+                    type_name(rtype)
+                ));
             }
             return Ok(Head {
                 ttl,
@@ -454,10 +477,10 @@ fn is_internet(text: &[u8]) -> bool {
 
 fn is_class(text: &[u8]) -> bool {
     let is = |name: &str| name.as_bytes().eq_ignore_ascii_case(text);
-    let numbered = text
-        .split_at_checked(5)
-        .is_some_and(|(word, digits)| {
-            word.eq_ignore_ascii_case(b"CLASS") && !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
-        });
+    let numbered = text.split_at_checked(5).is_some_and(|(word, digits)| {
+        word.eq_ignore_ascii_case(b"CLASS")
+            && !digits.is_empty()
+            && digits.iter().all(u8::is_ascii_digit)
+    });
     ["IN", "CH", "HS", "CS", "ANY", "NONE"].into_iter().any(is) && !is("ANY") || numbered
 }

@@ -19,22 +19,33 @@ pub(super) fn parse(number: u16, tokens: &[Token<'_>], origin: &[u8]) -> Result<
         _ => of_fields(number, tokens, origin)?,
     };
     match data.len() > DATA_LEN_MAX {
-        true => Err(format!("{} octets of data, which are more than 65535", data.len())),
+        true => Err(format!(
+            "{} octets of data, which are more than 65535",
+            data.len()
+        )),
         false => Ok(data),
     }
 }
 
 /// "RDATA ... of any type may be represented in this format" (RFC 3597, section 5).
 fn generic(number: u16, tokens: &[Token<'_>]) -> Result<Vec<u8>, String> {
-    let (len, digits) = tokens.split_first().ok_or("the length is missing behind `\\#`")?;
+    let (len, digits) = tokens
+        .split_first()
+        .ok_or("the length is missing behind `\\#`")?;
     let len: u16 = decimal(len.text)?;
     let data = encoding::hex(digits.iter().map(|token| token.text))?;
     if data.len() != usize::from(len) {
-        return Err(format!("{len} octets were announced, {} are there", data.len()));
+        return Err(format!(
+            "{len} octets were announced, {} are there",
+            data.len()
+        ));
     }
     match types::parts(number, &data) {
         Some(_) => Ok(data),
-        None => Err(format!("these octets are no data of {}", types::type_name(number))),
+        None => Err(format!(
+            "these octets are no data of {}",
+            types::type_name(number)
+        )),
     }
 }
 
@@ -94,7 +105,9 @@ fn push<'a, 't>(
         }
         _ => {}
     }
-    let (token, rest) = tokens.split_first().ok_or("something is missing at the end")?;
+    let (token, rest) = tokens
+        .split_first()
+        .ok_or("something is missing at the end")?;
     let text = token.text;
     match field {
         Field::U8 => data.push(decimal(text)?),
@@ -150,7 +163,9 @@ pub(super) fn decimal<T: std::str::FromStr>(text: &[u8]) -> Result<T, String> {
 }
 
 fn address<T: std::str::FromStr>(text: &[u8], what: &str) -> Result<T, String> {
-    let address = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    let address = std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse().ok());
     address.ok_or_else(|| format!("`{}` is not {what}", shown(text)))
 }
 
@@ -162,7 +177,9 @@ fn push_text(text: &[u8], data: &mut Vec<u8>) -> Result<(), String> {
 
 fn push_with_length(octets: &[u8], data: &mut Vec<u8>) -> Result<(), String> {
     let len = u8::try_from(octets.len());
-    data.push(len.map_err(|_| format!("a string of {} octets, and 255 are the most", octets.len()))?);
+    data.push(
+        len.map_err(|_| format!("a string of {} octets, and 255 are the most", octets.len()))?,
+    );
     data.extend_from_slice(octets);
     Ok(())
 }

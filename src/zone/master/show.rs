@@ -13,7 +13,9 @@ pub(super) fn name(wire: &[u8]) -> String {
     while let Some((len, behind)) = rest.split_first()
         && *len > 0
     {
-        let (label, behind) = behind.split_at_checked(usize::from(*len)).unwrap_or_default();
+        let (label, behind) = behind
+            .split_at_checked(usize::from(*len))
+            .unwrap_or_default();
         for octet in label {
             match octet {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'*' | b'/' => {
@@ -50,7 +52,11 @@ pub(super) fn data(number: u16, data: &[u8]) -> String {
 }
 
 fn part(field: Field, octets: &[u8]) -> Option<String> {
-    let number = || octets.iter().fold(0_u64, |sum, octet| sum << 8 | u64::from(*octet));
+    let number = || {
+        octets
+            .iter()
+            .fold(0_u64, |sum, octet| sum << 8 | u64::from(*octet))
+    };
     let behind_length = || octets.get(1..);
     Some(match field {
         Field::U8 | Field::U16 | Field::U32 | Field::Seconds | Field::Algorithm => {

@@ -39,7 +39,9 @@ pub(super) fn push<'t>(
         };
         let number = key_number(key).ok_or_else(|| format!("`{}` is no key", shown(key)))?;
         let unquoted = value.map(|value| {
-            let inside = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\""));
+            let inside = value
+                .strip_prefix(b"\"")
+                .and_then(|v| v.strip_suffix(b"\""));
             inside.unwrap_or(value)
         });
         let value = param(number, unquoted).map_err(|why| format!("`{}`: {why}", shown(word)))?;
@@ -57,9 +59,18 @@ pub(super) fn push<'t>(
         data.extend(value);
     }
     let keys: Vec<u16> = params.iter().map(|(key, _)| *key).collect();
-    match consistent(&params.iter().map(|(k, v)| (*k, v.as_slice())).collect::<Vec<_>>(), &keys) {
+    match consistent(
+        &params
+            .iter()
+            .map(|(k, v)| (*k, v.as_slice()))
+            .collect::<Vec<_>>(),
+        &keys,
+    ) {
         true => Ok(()),
-        false => Err("`mandatory` names a key that is not there, or `no-default-alpn` stands without `alpn`".to_owned()),
+        false => Err(
+            "`mandatory` names a key that is not there, or `no-default-alpn` stands without `alpn`"
+                .to_owned(),
+        ),
     }
 }
 
@@ -69,14 +80,20 @@ fn key_number(key: &[u8]) -> Option<u16> {
         return Some(*number);
     }
     let digits = key.strip_prefix(b"key")?;
-    let is_number = digits.iter().all(u8::is_ascii_digit) && !digits.is_empty() && (digits.len() == 1 || !digits.starts_with(b"0"));
+    let is_number = digits.iter().all(u8::is_ascii_digit)
+        && !digits.is_empty()
+        && (digits.len() == 1 || !digits.starts_with(b"0"));
     let digits = std::str::from_utf8(digits).ok().filter(|_| is_number)?;
     // 65535 is kept for what is invalid (RFC 9460, section 14.3.2).
     digits.parse().ok().filter(|number| *number != u16::MAX)
 }
 
 fn param(key: u16, value: Option<&[u8]>) -> Result<Vec<u8>, String> {
-    let needed = || value.filter(|value| !value.is_empty()).ok_or("it needs a value");
+    let needed = || {
+        value
+            .filter(|value| !value.is_empty())
+            .ok_or("it needs a value")
+    };
     let mut data = Vec::new();
     match key {
         MANDATORY => {
@@ -194,10 +211,16 @@ fn params_value(key: u16, value: &[u8]) -> Option<()> {
         MANDATORY => {
             let keys: Vec<u16> = value
                 .chunks_exact(2)
-                .map(|pair| pair.iter().fold(0, |sum, octet| sum << 8 | u16::from(*octet)))
+                .map(|pair| {
+                    pair.iter()
+                        .fold(0, |sum, octet| sum << 8 | u16::from(*octet))
+                })
                 .collect();
             let rises = keys.windows(2).all(|pair| matches!(pair, [a, b] if a < b));
-            !value.is_empty() && value.len().is_multiple_of(2) && rises && !keys.contains(&MANDATORY)
+            !value.is_empty()
+                && value.len().is_multiple_of(2)
+                && rises
+                && !keys.contains(&MANDATORY)
         }
         ALPN => {
             let mut rest = value;
@@ -226,19 +249,27 @@ pub(super) fn shown_params(data: &[u8]) -> String {
             (NO_DEFAULT_ALPN, []) => " no-default-alpn".to_owned(),
             (IPV4HINT, value) => {
                 let addresses = value.chunks_exact(4).filter_map(|four| {
-                    <[u8; 4]>::try_from(four).ok().map(|four| Ipv4Addr::from(four).to_string())
+                    <[u8; 4]>::try_from(four)
+                        .ok()
+                        .map(|four| Ipv4Addr::from(four).to_string())
                 });
                 format!(" ipv4hint={}", addresses.collect::<Vec<_>>().join(","))
             }
             (IPV6HINT, value) => {
                 let addresses = value.chunks_exact(16).filter_map(|octets| {
-                    <[u8; 16]>::try_from(octets).ok().map(|octets| Ipv6Addr::from(octets).to_string())
+                    <[u8; 16]>::try_from(octets)
+                        .ok()
+                        .map(|octets| Ipv6Addr::from(octets).to_string())
                 });
                 format!(" ipv6hint={}", addresses.collect::<Vec<_>>().join(","))
             }
             (MANDATORY, value) => {
                 let keys = value.chunks_exact(2).map(|pair| {
-                    format!("key{}", pair.iter().fold(0, |sum, octet| sum << 8 | u16::from(*octet)))
+                    format!(
+                        "key{}",
+                        pair.iter()
+                            .fold(0, |sum, octet| sum << 8 | u16::from(*octet))
+                    )
                 });
                 format!(" mandatory={}", keys.collect::<Vec<_>>().join(","))
             }
@@ -250,7 +281,11 @@ pub(super) fn shown_params(data: &[u8]) -> String {
                     .split_first()
                     .and_then(|(len, rest)| rest.split_at_checked(usize::from(*len)))
                 {
-                    ids.push(id.iter().map(|octet| alpn_octet(*octet)).collect::<String>());
+                    ids.push(
+                        id.iter()
+                            .map(|octet| alpn_octet(*octet))
+                            .collect::<String>(),
+                    );
                     rest = behind;
                 }
                 format!(" alpn=\"{}\"", ids.join(","))
@@ -267,7 +302,9 @@ pub(super) fn shown_params(data: &[u8]) -> String {
 fn alpn_octet(octet: u8) -> String {
     match octet {
         b',' | b'\\' => format!("\\\\\\{:03}", octet),
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'/' => char::from(octet).to_string(),
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'/' => {
+            char::from(octet).to_string()
+        }
         _ => format!("\\{octet:03}"),
     }
 }
@@ -279,7 +316,11 @@ mod tests {
     fn check(text: &str, expected: Option<&[u8]>) {
         let mut data = Vec::new();
         let pushed = push(text.split_whitespace().map(str::as_bytes), &mut data);
-        assert_eq!(pushed.is_ok().then_some(data.as_slice()), expected, "{text}: {pushed:?}");
+        assert_eq!(
+            pushed.is_ok().then_some(data.as_slice()),
+            expected,
+            "{text}: {pushed:?}"
+        );
     }
 
     /// The vectors of RFC 9460, appendix D, without what stands before the parameters.
@@ -287,7 +328,10 @@ mod tests {
     fn the_vectors_of_rfc_9460() {
         check("port=53", Some(b"\x00\x03\x00\x02\x00\x35"));
         check("key667=hello", Some(b"\x02\x9b\x00\x05hello"));
-        check(r#"key667="hello\210qoo""#, Some(b"\x02\x9b\x00\x09hello\xd2qoo"));
+        check(
+            r#"key667="hello\210qoo""#,
+            Some(b"\x02\x9b\x00\x09hello\xd2qoo"),
+        );
         check(
             "mandatory=alpn,ipv4hint ipv4hint=192.0.2.1 alpn=h2,h3-19",
             Some(b"\x00\x00\x00\x04\x00\x01\x00\x04\x00\x01\x00\x09\x02h2\x05h3-19\x00\x04\x00\x04\xc0\x00\x02\x01"),

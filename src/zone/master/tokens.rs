@@ -45,7 +45,10 @@ impl<'t> Lexer<'t> {
 
     /// Puts the tokens of the next logical line that has any into `tokens`; `None` at the end. After a fault the next call goes
     /// on behind the logical line it was in.
-    pub(super) fn next_line(&mut self, tokens: &mut Vec<Token<'t>>) -> Option<Result<Start, Fault>> {
+    pub(super) fn next_line(
+        &mut self,
+        tokens: &mut Vec<Token<'t>>,
+    ) -> Option<Result<Start, Fault>> {
         tokens.clear();
         let mut start = self.start();
         let mut fault: Option<Fault> = None;
@@ -89,7 +92,9 @@ impl<'t> Lexer<'t> {
                 }
                 _ => match self.token() {
                     Ok(_) if tokens.len() >= TOKENS_MAX => {
-                        fault.get_or_insert_with(|| at(self.line, "more words than a record can have"));
+                        fault.get_or_insert_with(|| {
+                            at(self.line, "more words than a record can have")
+                        });
                     }
                     Ok(token) => tokens.push(token),
                     Err(wrong) => {
@@ -114,7 +119,10 @@ impl<'t> Lexer<'t> {
 
     fn skip_comment(&mut self) {
         let end = self.rest.iter().position(|octet| *octet == b'\n');
-        self.rest = self.rest.get(end.unwrap_or(self.rest.len())..).unwrap_or_default();
+        self.rest = self
+            .rest
+            .get(end.unwrap_or(self.rest.len())..)
+            .unwrap_or_default();
     }
 
     fn token(&mut self) -> Result<Token<'t>, Fault> {
@@ -272,16 +280,28 @@ mod tests {
     #[test]
     fn a_fault_costs_its_own_line() {
         for (text, expected) in [
-            ("a \"b\nc", ["1! the quote is not closed in its line", "2 c"]),
+            (
+                "a \"b\nc",
+                ["1! the quote is not closed in its line", "2 c"],
+            ),
             ("a \"\nc", ["1! the quote is not closed in its line", "2 c"]),
-            ("a \"b\\\nc", ["1! the quote is not closed in its line", "2 c"]),
+            (
+                "a \"b\\\nc",
+                ["1! the quote is not closed in its line", "2 c"],
+            ),
             ("a ) b\nc", ["1! `)` without `(`", "2 c"]),
             ("a b\\\nc", ["1! nothing stands behind the `\\`", "2 c"]),
-            ("a (\"b\n) d\nc", ["1! the quote is not closed in its line", "3 c"]),
+            (
+                "a (\"b\n) d\nc",
+                ["1! the quote is not closed in its line", "3 c"],
+            ),
         ] {
             assert_eq!(lines(text), expected, "{text}");
         }
-        assert_eq!(lines("c\na (b\nd\ne"), ["1 c", "2! the parenthesis is not closed"]);
+        assert_eq!(
+            lines("c\na (b\nd\ne"),
+            ["1 c", "2! the parenthesis is not closed"]
+        );
         assert_eq!(lines("a \\"), ["1! nothing stands behind the `\\`"]);
         assert_eq!(lines("\""), ["1! the quote is not closed in its line"]);
     }

@@ -7,7 +7,12 @@ pub(super) const TTL_MAX: u32 = i32::MAX.unsigned_abs();
 
 /// Seconds: `3600`, `1h`, `1W2d3h4m5s` in either case.
 pub(super) fn seconds(text: &[u8]) -> Result<u32, String> {
-    let fault = || format!("`{}` is no time: a number, or one such as `1h30m`", shown(text));
+    let fault = || {
+        format!(
+            "`{}` is no time: a number, or one such as `1h30m`",
+            shown(text)
+        )
+    };
     let (mut sum, mut number, mut has_unit) = (0_u64, None::<u64>, false);
     for octet in text {
         match octet {
@@ -62,7 +67,10 @@ mod tests {
             ("0", Some(0)),
             ("3600", Some(3600)),
             ("1h30m", Some(5400)),
-            ("1W2d3H4m5s", Some(604_800 + 2 * 86_400 + 3 * 3600 + 4 * 60 + 5)),
+            (
+                "1W2d3H4m5s",
+                Some(604_800 + 2 * 86_400 + 3 * 3600 + 4 * 60 + 5),
+            ),
             ("4294967295", Some(u32::MAX)),
             ("4294967296", None),
             ("99999999999999999999999", None),

@@ -92,11 +92,7 @@ const TYPES: &[(u16, &str, Option<&[Field]>)] = &[
     (rtype::AAAA, "AAAA", Some(&[V6])),
     (29, "LOC", Some(&[Location])),
     (rtype::SRV, "SRV", Some(&[U16, U16, U16, Name])),
-    (
-        35,
-        "NAPTR",
-        Some(&[U16, U16, Text, Text, Text, Name]),
-    ),
+    (35, "NAPTR", Some(&[U16, U16, Text, Text, Text, Name])),
     (36, "KX", Some(&[U16, Name])),
     (37, "CERT", Some(&[U16, U16, Algorithm, Base64])),
     (rtype::DNAME, "DNAME", Some(&[Name])),
@@ -175,7 +171,10 @@ pub(super) fn number(text: &[u8]) -> Option<u16> {
 /// The mnemonic of a type, else `TYPE666`.
 pub fn type_name(number: u16) -> String {
     let known = TYPES.iter().find(|(known, ..)| *known == number);
-    known.map_or_else(|| format!("TYPE{number}"), |(_, name, _)| (*name).to_owned())
+    known.map_or_else(
+        || format!("TYPE{number}"),
+        |(_, name, _)| (*name).to_owned(),
+    )
 }
 
 /// What a type's data is composed of; `None`: it is opaque.

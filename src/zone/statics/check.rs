@@ -73,8 +73,12 @@ pub(super) fn check(read: &Read, apex: &Name) -> (Names, Vec<Finding>) {
             text: fault.text.clone(),
         }
     };
-    check.findings.extend(read.faults.iter().map(finding(Severity::Error)));
-    check.findings.extend(read.warnings.iter().map(finding(Severity::Warning)));
+    check
+        .findings
+        .extend(read.faults.iter().map(finding(Severity::Error)));
+    check
+        .findings
+        .extend(read.warnings.iter().map(finding(Severity::Warning)));
     // What is wrong with half a zone is mostly that it is half.
     let is_whole = read.faults.is_empty();
     check.gather(read);
@@ -93,7 +97,9 @@ pub(super) fn check(read: &Read, apex: &Name) -> (Names, Vec<Finding>) {
     if more > 0 {
         // Errors come first within a line only: none may be cut off.
         findings.sort_by_key(|finding| finding.severity);
-        let severity = findings.get(FINDINGS_MAX).map_or(Severity::Warning, |f| f.severity);
+        let severity = findings
+            .get(FINDINGS_MAX)
+            .map_or(Severity::Warning, |f| f.severity);
         findings.truncate(FINDINGS_MAX);
         findings.push(Finding {
             origin: None,
@@ -130,7 +136,10 @@ impl Check<'_> {
                 continue;
             }
             if entry.rtype == rtype::SOA && entry.owner != *self.apex {
-                let text = format!("the SOA record of `{}` is not at the top of the zone", entry.owner);
+                let text = format!(
+                    "the SOA record of `{}` is not at the top of the zone",
+                    entry.owner
+                );
                 self.find(&origin, Severity::Error, text);
                 continue;
             }
@@ -175,14 +184,20 @@ impl Check<'_> {
             self.find(origin, Severity::Warning, text);
         }
         if matches!(*rtype, rtype::A | rtype::AAAA | rtype::MX) && !is_host(owner) {
-            let text = format!("`{owner}` is no name of a host, and has {}", type_name(*rtype));
+            let text = format!(
+                "`{owner}` is no name of a host, and has {}",
+                type_name(*rtype)
+            );
             self.find(origin, Severity::Warning, text);
         }
     }
 
     fn apex(&mut self) {
         let sets = self.names.get(self.apex);
-        let count = |of: u16| sets.and_then(|sets| sets.get(&of)).map_or(0, |set| set.records.len());
+        let count = |of: u16| {
+            sets.and_then(|sets| sets.get(&of))
+                .map_or(0, |set| set.records.len())
+        };
         let (soas, servers) = (count(rtype::SOA), count(rtype::NS));
         let mut find = |text: String| {
             self.findings.push(Finding {
@@ -219,8 +234,13 @@ impl Check<'_> {
         if let Some(alias) = sets.get(&rtype::CNAME) {
             let beside = |of: &u16| !matches!(*of, rtype::CNAME | rtype::RRSIG | rtype::NSEC);
             if let Some(other) = sets.keys().find(|of| beside(of)) {
-                let origin = sets.get(other).map_or(&alias.origin, |set| (&set.origin).max(&alias.origin));
-                let text = format!("`{name}` has a CNAME record, and {} beside it", type_name(*other));
+                let origin = sets
+                    .get(other)
+                    .map_or(&alias.origin, |set| (&set.origin).max(&alias.origin));
+                let text = format!(
+                    "`{name}` has a CNAME record, and {} beside it",
+                    type_name(*other)
+                );
                 self.find(origin, Severity::Error, text);
             }
         }
@@ -228,7 +248,11 @@ impl Check<'_> {
             if let Some(set) = sets.get(&of)
                 && set.records.len() > 1
             {
-                let text = format!("`{name}` has {} {} records, and may have one", set.records.len(), type_name(of));
+                let text = format!(
+                    "`{name}` has {} {} records, and may have one",
+                    set.records.len(),
+                    type_name(of)
+                );
                 self.find(&set.origin, Severity::Error, text);
             }
         }
@@ -237,7 +261,10 @@ impl Check<'_> {
     fn set(&mut self, existing: &Existing<'_>, name: &Name, of: u16, set: &RecordSet) {
         let len: usize = set.records.iter().map(|record| record.len() + 12).sum();
         if len > SET_LEN_MAX {
-            let text = format!("the {} records of `{name}` take {len} octets, more than a message has; they are cut", type_name(of));
+            let text = format!(
+                "the {} records of `{name}` take {len} octets, more than a message has; they are cut",
+                type_name(of)
+            );
             self.find(&set.origin, Severity::Warning, text);
         }
         if !matches!(of, rtype::NS | rtype::MX | rtype::SRV) {
@@ -257,7 +284,11 @@ impl Check<'_> {
             }
             let who = format!("{} `{target}` of `{name}`", type_name(of));
             if of != rtype::SRV && !is_host(&target) {
-                self.find(&set.origin, Severity::Warning, format!("{who} is no name of a host"));
+                self.find(
+                    &set.origin,
+                    Severity::Warning,
+                    format!("{who} is no name of a host"),
+                );
             }
             if !target.is_within(self.apex) {
                 continue;
@@ -269,18 +300,30 @@ impl Check<'_> {
                     self.find(&set.origin, severity, format!("{who} is a CNAME"));
                 }
                 Fate::Redirected(at) => {
-                    self.find(&set.origin, severity, format!("{who} is below the DNAME of `{at}`"));
+                    self.find(
+                        &set.origin,
+                        severity,
+                        format!("{who} is below the DNAME of `{at}`"),
+                    );
                 }
                 Fate::Elsewhere(cut) if of == rtype::NS => {
                     let kind = match cut == *name {
                         true => "the glue it cannot be reached without",
                         false => "glue",
                     };
-                    self.find(&set.origin, Severity::Warning, format!("{who} has no A or AAAA record, {kind}"));
+                    self.find(
+                        &set.origin,
+                        Severity::Warning,
+                        format!("{who} has no A or AAAA record, {kind}"),
+                    );
                 }
                 Fate::Elsewhere(_) => {}
                 Fate::Nothing => {
-                    self.find(&set.origin, severity, format!("{who} has no A or AAAA record"));
+                    self.find(
+                        &set.origin,
+                        severity,
+                        format!("{who} has no A or AAAA record"),
+                    );
                 }
             }
         }

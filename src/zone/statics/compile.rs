@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use super::check::{Finding, Names, RecordSet, Severity, SetsOfName, check};
+use super::check::{Finding, Names, RecordSet, SetsOfName, Severity, check};
 use super::weights::{Weights, address};
 use super::{BelowIt, Delegation, Renaming, Standing, StaticZone};
 use crate::wire::{AddressRecord, Body, BodyBuilder, Name, QueryName, Srv, SrvBuilder, rtype};
@@ -60,7 +60,8 @@ fn compile(names: &Names, apex: &Name, weights: &Weights) -> Option<StaticZone> 
         let mut above = name.parent().filter(|_| name != apex);
         while let Some(over) = above.filter(|over| !zone.names.contains_key(over.as_wire())) {
             if !names.contains_key(&over) {
-                zone.names.insert(over.as_wire().into(), Standing::default());
+                zone.names
+                    .insert(over.as_wire().into(), Standing::default());
             }
             above = over.parent().filter(|_| over != *apex);
         }
@@ -91,11 +92,18 @@ impl Compiler<'_> {
         false
     }
 
-    fn standing(&self, name: &Name, sets: &SetsOfName, weighted: &mut Vec<(Name, u16)>) -> Standing {
+    fn standing(
+        &self,
+        name: &Name,
+        sets: &SetsOfName,
+        weighted: &mut Vec<(Name, u16)>,
+    ) -> Standing {
         let delegation = sets.get(&rtype::NS).filter(|_| name != self.apex);
         let renaming = sets.get(&rtype::DNAME).and_then(renaming);
         let below = match (delegation, renaming) {
-            (Some(servers), _) => Some(BelowIt::Delegated(Arc::new(self.delegation(name, servers)))),
+            (Some(servers), _) => {
+                Some(BelowIt::Delegated(Arc::new(self.delegation(name, servers))))
+            }
             (None, Some(renaming)) => Some(BelowIt::Renamed(Arc::new(renaming))),
             (None, None) => None,
         };
@@ -131,8 +139,18 @@ impl Compiler<'_> {
     }
 
     /// One alone, chosen by weights, or all of them from a start that moves on.
-    fn addresses(&self, name: &Name, of: u16, set: &RecordSet, weighted: &mut Vec<(Name, u16)>) -> Set {
-        let addresses: Vec<IpAddr> = set.records.iter().filter_map(|data| address(data)).collect();
+    fn addresses(
+        &self,
+        name: &Name,
+        of: u16,
+        set: &RecordSet,
+        weighted: &mut Vec<(Name, u16)>,
+    ) -> Set {
+        let addresses: Vec<IpAddr> = set
+            .records
+            .iter()
+            .filter_map(|data| address(data))
+            .collect();
         if let [only] = addresses.as_slice() {
             return Set::Address(AddressRecord::new(set.ttl, *only));
         }
@@ -145,8 +163,9 @@ impl Compiler<'_> {
             true => {
                 weighted.push((name.clone(), of));
                 let served = shares.iter().filter(|(_, weight)| *weight > 0);
-                let (served, weights): (Vec<IpAddr>, Vec<u64>) =
-                    served.map(|(address, weight)| (*address, u64::from(*weight))).unzip();
+                let (served, weights): (Vec<IpAddr>, Vec<u64>) = served
+                    .map(|(address, weight)| (*address, u64::from(*weight)))
+                    .unzip();
                 match served.is_empty() {
                     // Where nothing weighs anything, all are equal, and none is lost.
                     true => all(&addresses),
@@ -190,7 +209,8 @@ impl Compiler<'_> {
                 (&**data, target.map(|(name, range)| (name, range.start)))
             })
             .collect();
-        let is_later = |target: &Option<(Name, usize)>| !target.as_ref().is_some_and(|(name, _)| first(name));
+        let is_later =
+            |target: &Option<(Name, usize)>| !target.as_ref().is_some_and(|(name, _)| first(name));
         records.sort_by_key(|(_, target)| is_later(target));
         let mut builder = SrvBuilder::default();
         let mut given: Vec<Name> = Vec::new();

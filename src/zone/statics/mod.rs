@@ -197,7 +197,10 @@ impl StaticZone {
 
     fn wildcard(&self, over: &[u8]) -> Stands<'_> {
         let mut key = [0; 257];
-        let Some((front, behind)) = key.get_mut(..over.len() + 2).and_then(|key| key.split_at_mut_checked(2)) else {
+        let Some((front, behind)) = key
+            .get_mut(..over.len() + 2)
+            .and_then(|key| key.split_at_mut_checked(2))
+        else {
             return Stands::Missing;
         };
         front.copy_from_slice(b"\x01*");
@@ -212,7 +215,10 @@ impl Renaming {
     /// The name that `name`, below a DNAME of `labels` labels, is instead, and its CNAME; `None`: it is too long (RFC 6672,
     /// section 2.2).
     pub fn renamed(&self, name: &QueryName, labels: usize) -> Option<Alias> {
-        let front = name.as_wire().len().checked_sub(name.suffix(labels).len())?;
+        let front = name
+            .as_wire()
+            .len()
+            .checked_sub(name.suffix(labels).len())?;
         let front = name.as_wire().get(..front)?;
         let target = Name::from_wire(&[front, self.target.as_wire()].concat())?;
         Some(Alias::to(&target, self.ttl))

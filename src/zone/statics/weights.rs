@@ -46,14 +46,22 @@ impl Weights {
                 records.iter().filter_map(|data| address(data))
             };
             let there: Vec<IpAddr> = of(rtype::A).chain(of(rtype::AAAA)).collect();
-            for address in weighted.addresses.keys().filter(|address| !there.contains(address)) {
-                find(format!("`{name}` has a weight for {address} and no such record"));
+            for address in weighted
+                .addresses
+                .keys()
+                .filter(|address| !there.contains(address))
+            {
+                find(format!(
+                    "`{name}` has a weight for {address} and no such record"
+                ));
             }
             // Nobody can tell what an address that was forgotten should weigh.
             for family in [IpAddr::is_ipv4, IpAddr::is_ipv6] {
                 let has_any = weighted.addresses.keys().any(family);
                 let forgotten = there.iter().filter(|address| family(address));
-                for address in forgotten.filter(|address| has_any && !weighted.addresses.contains_key(*address)) {
+                for address in forgotten
+                    .filter(|address| has_any && !weighted.addresses.contains_key(*address))
+                {
                     find(format!("`{name}` has weights, and none for {address}"));
                 }
             }
