@@ -65,6 +65,10 @@ impl Engine {
         self.free_slots();
         let (zones, left_out) = self.zones_with_files(&self.terms.zones);
         zones.continue_serials(&self.terms.zones);
+        if !served.is_empty() {
+            // Of zones that are the cluster's as well; that of a file is its author's.
+            zones.bump_serials(0);
+        }
         let terms = Terms {
             zones,
             identity: self.terms.identity.clone(),

@@ -482,5 +482,5 @@ fn is_class(text: &[u8]) -> bool {
             && !digits.is_empty()
             && digits.iter().all(u8::is_ascii_digit)
     });
-    ["IN", "CH", "HS", "CS", "ANY", "NONE"].into_iter().any(is) && !is("ANY") || numbered
+    ["IN", "CH", "HS", "CS", "NONE"].into_iter().any(is) || numbered
 }
