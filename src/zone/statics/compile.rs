@@ -201,17 +201,12 @@ impl Compiler<'_> {
 
     /// Records with the addresses of their targets, those first whose target is `first`.
     fn with_glue(&self, of: u16, set: &RecordSet, first: impl Fn(&Name) -> bool) -> Srv {
-        let mut records: Vec<(&[u8], Option<(Name, usize)>)> = set
-            .records
-            .iter()
-            .map(|data| {
-                let target = master::target(of, data);
-                (&**data, target.map(|(name, range)| (name, range.start)))
-            })
-            .collect();
-        let is_later =
-            |target: &Option<(Name, usize)>| !target.as_ref().is_some_and(|(name, _)| first(name));
-        records.sort_by_key(|(_, target)| is_later(target));
+        let records = set.records.iter().map(|data| {
+            let target = master::target(of, data);
+            (data, target.map(|(name, range)| (name, range.start)))
+        });
+        let mut records: Vec<_> = records.collect();
+        records.sort_by_key(|(_, target)| !target.as_ref().is_some_and(|(name, _)| first(name)));
         let mut builder = SrvBuilder::default();
         let mut given: Vec<Name> = Vec::new();
         for (data, target) in records {
