@@ -38,10 +38,11 @@ use super::{Reloads, now_secs, reloads};
 use crate::answer::{Counts, TYPES, Transport, View};
 use crate::engine::control::{Handle, Stopped};
 use crate::engine::{CountedVersions, Programming, Summary, Totals};
-use crate::files::snapshot;
+use crate::files::{self, snapshot};
 use crate::kubernetes;
 use crate::model::ServiceKey;
 use crate::wire::Rcode;
+use crate::zone::StaticZone;
 use crate::{server, upstream};
 
 use watches::watched;
@@ -66,6 +67,8 @@ pub(super) struct Meters {
     /// `None`: no snapshot is kept.
     pub(super) snapshot: Option<Arc<snapshot::Counters>>,
     pub(super) reloads: Arc<Reloads>,
+    /// `None`: there are no zone files.
+    pub(super) zone_files: Option<Arc<files::ZoneCounters>>,
 }
 
 /// The text of one scrape; `None` if it could not be written.
@@ -81,6 +84,7 @@ pub(super) async fn scrape(meters: &Meters) -> Option<String> {
         watches: meters.watches.clone(),
         snapshot: meters.snapshot.as_ref().map(|counters| counters.read()),
         reloads: meters.reloads.read(),
+        zone_files: meters.zone_files.as_ref().map(|counters| counters.read()),
         facts: facts.ok().and_then(Result::ok),
         now_secs: now_secs(),
     };
@@ -116,6 +120,7 @@ struct Snapshot {
     watches: Option<Arc<kubernetes::Status>>,
     snapshot: Option<snapshot::Counts>,
     reloads: reloads::Read,
+    zone_files: Option<(u64, u64)>,
     facts: Option<Facts>,
     now_secs: u64,
 }
@@ -138,6 +143,9 @@ impl Collector for Snapshot {
         self.sockets(&mut page)?;
         self.published(&mut page)?;
         read_anew(self.reloads, &mut page)?;
+        if let Some(counts) = self.zone_files {
+            zone_files(counts, &self.view, &mut page)?;
+        }
         if let Some(counts) = &self.upstream {
             looked_up(counts, self.now_secs, &mut page)?;
         }
@@ -345,6 +353,34 @@ fn read_anew(counts: reloads::Read, page: &mut Page<'_>) -> fmt::Result {
     page.family(name, help, Some(&Unit::Seconds), MetricType::Gauge)?
         .0
         .encode_gauge(&counts.in_force_since)
+}
+
+/// How zones of files fare. Only where there are any.
+fn zone_files((succeeded, failed): (u64, u64), view: &View, page: &mut Page<'_>) -> fmt::Result {
+    let mut loads = page.counters(
+        "shiftdns_static_zone_loads",
+        "How often a static zone was read that is another, by what came of it",
+    )?;
+    loads.counter(&[("result", "success")], succeeded)?;
+    loads.counter(&[("result", "failure")], failed)?;
+    let terms = view.terms();
+    let served = || terms.zones.iter().filter_map(|zone| zone.statics());
+    let name = |zone: &StaticZone| zone.name().to_string();
+    let mut serials = page.gauges(
+        "shiftdns_static_zone_serial",
+        "The serial of a static zone's file in force",
+    )?;
+    for zone in served() {
+        serials.gauge(&[("zone", &name(zone))], u64::from(zone.serial()))?;
+    }
+    let mut records = page.gauges(
+        "shiftdns_static_zone_records",
+        "How many records of a static zone are served",
+    )?;
+    for zone in served() {
+        records.gauge(&[("zone", &name(zone))], zone.records() as u64)?;
+    }
+    Ok(())
 }
 
 /// Only where names are looked up: no series tells of what is off.

@@ -74,7 +74,7 @@ use tracing::warn;
 use crate::answer::{self, View};
 use crate::engine::CountedVersions;
 use crate::engine::control::Handle;
-use crate::files::snapshot;
+use crate::files::{self, snapshot};
 use crate::{kubernetes, server, upstream};
 
 use answered::Answered;
@@ -125,6 +125,8 @@ pub struct Sources {
     pub snapshot: Option<Arc<snapshot::Counters>>,
     /// How the configuration fares that is read anew.
     pub reloads: Arc<Reloads>,
+    /// How zone files fare; `None`: there are none.
+    pub zone_files: Option<Arc<files::ZoneCounters>>,
 }
 
 /// Opens both listeners; nothing is accepted yet.
@@ -206,6 +208,7 @@ impl Bound {
             watches,
             snapshot,
             reloads,
+            zone_files,
         } = sources;
         let leaving = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(Answered::new(workers.clone(), Arc::clone(&versions)));
@@ -223,6 +226,7 @@ impl Bound {
                 watches: watches.clone(),
                 snapshot,
                 reloads,
+                zone_files,
             },
         });
         let (stop, stopping) = watch::channel(false);

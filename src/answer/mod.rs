@@ -12,11 +12,12 @@
 //!      ├─ in none of our zones ──────> REFUSED, EDE 20
 //!      ├─ cluster not read yet ──────> SERVFAIL, EDE 14
 //!      v
-//!   Node ── set of the type ──> records ── CNAME into our zones? ── once more, at most 8 times
+//!   Node ── set of the type ──> records ── CNAME into our zones? ── once more, at most 8 times; in zones of files, 15
 //!      │                                   └ out of them? ── the target's addresses, if the Node has them
 //!      ├─ no such set ────────> NODATA, SOA
 //!      └─ no Node ────────────> NXDOMAIN, SOA
 //! ```
+//! Zones of files have wildcards, delegations and DNAMEs besides; see [`crate::zone::StaticZone`].
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -25,6 +26,7 @@
 )]
 
 mod client;
+mod files;
 mod view;
 mod worker;
 
@@ -36,15 +38,17 @@ use crate::wire::{
     AddressRecord, Ede, MalformedSubnet, Owner, Query, QueryName, Rcode, Rejection, Reply, class,
     header_only, rtype,
 };
-use crate::zone::{Alias, Found, Kept, Node, Place, PortSet, Set, Sets, Zone};
+use crate::zone::{Alias, Found, Kept, Node, Place, PortSet, Set, Sets, Zone, ZoneKind};
 
 use client::Client;
 pub use view::{Identity, Limits, Terms, View};
 use worker::Tally;
 pub use worker::{Counts, TYPES, Worker};
 
-/// How many links of a CNAME chain are followed.
+/// How many targets of a CNAME chain are looked up.
 const LINKS_MAX: usize = 8;
+/// The same in zones of files, whose authors have longer ones: with the first link sixteen, as with BIND.
+const FILE_LINKS_MAX: usize = 15;
 /// The smallest datagram every client takes (RFC 1035, section 4.2.1).
 const UDP_SIZE_MIN: usize = 512;
 /// The longest message of a stream (RFC 1035, section 4.2.2).
@@ -181,25 +185,37 @@ impl Responder<'_> {
         }
         let transfer = matches!(query.qtype, rtype::AXFR | rtype::IXFR);
         let place = self.terms.zones.locate(query.name).filter(|_| !transfer);
-        let Some(place) = place else {
+        let Some(mut place) = place else {
             reply.set_rcode(Rcode::Refused);
             if !transfer {
                 reply.set_ede(Ede::NotAuthoritative);
             }
             return;
         };
-        if !self.view.is_synced() {
+        if query.qtype == rtype::DS && query.name.label_count() == place.zone.label_count() {
+            place = self.terms.zones.locate_above(query.name).unwrap_or(place);
+        }
+        if !self.is_answered(query.name, &place) {
             reply.set_rcode(Rcode::ServFail);
             return reply.set_ede(Ede::NotReady);
         }
-        if self
-            .view
-            .is_stale(self.now, self.terms.limits.stale_after_secs)
+        if place.zone.kind != ZoneKind::Static
+            && self
+                .view
+                .is_stale(self.now, self.terms.limits.stale_after_secs)
         {
             reply.set_ede(Ede::StaleAnswer);
         }
         reply.set_authoritative();
         self.follow(place, tally, reply);
+    }
+
+    /// Whether enough is known to answer a name there.
+    fn is_answered(&self, name: &QueryName, place: &Place<'_>) -> bool {
+        match place.zone.kind {
+            ZoneKind::Static => place.zone.statics().is_some(),
+            _ => self.view.is_synced() || self.stands_in_file(name, place.zone),
+        }
     }
 
     /// `version.bind`, `id.server`, `hostname.bind`, where configured (RFC 4892).
@@ -214,38 +230,58 @@ impl Responder<'_> {
         }
     }
 
-    /// Looks the question up, then the targets of CNAMEs that lie in our zones; a circle is left before it closes,
-    /// since no record may be there twice (RFC 2181, section 5).
+    /// Looks the question up, then the targets of CNAMEs that lie in our zones.
     fn follow(&self, place: Place<'_>, tally: &mut Tally, reply: &mut Reply<'_>) {
-        let mut targets: [Option<(Arc<Alias>, usize)>; LINKS_MAX] = Default::default();
-        let mut place = place;
-        for link in 0..=LINKS_MAX {
-            let target = link.checked_sub(1).and_then(|last| targets.get(last));
-            let (name, at, owner) = match target.and_then(Option::as_ref) {
-                None => (self.query.name, QUESTION_AT, Owner::Question),
-                Some((alias, at)) => (&alias.target, *at, Owner::At(*at)),
+        let name = self.query.name;
+        match self.look_up(name, &place, Owner::Question, tally, reply) {
+            Step::Done => {}
+            Step::NoData => negative(place.zone, name, QUESTION_AT, reply),
+            Step::Missing => {
+                reply.set_rcode(Rcode::NxDomain);
+                negative(place.zone, name, QUESTION_AT, reply);
+            }
+            Step::Follow(alias, at) => self.follow_chain(alias, at, tally, reply),
+        }
+    }
+
+    /// Looks up the target of a CNAME, which stands at `at`, and those of the CNAMEs it leads to; a circle is left before it
+    /// closes, since no record may be there twice (RFC 2181, section 5).
+    #[inline(never)]
+    fn follow_chain(&self, first: Arc<Alias>, at: usize, tally: &mut Tally, reply: &mut Reply<'_>) {
+        let mut known: [Option<Arc<Alias>>; FILE_LINKS_MAX] = Default::default();
+        let (mut next, mut at) = (first, at);
+        for link in 0..FILE_LINKS_MAX {
+            let is_next = |alias: &Arc<Alias>| alias.target == next.target;
+            if next.target == *self.query.name || known.iter().flatten().any(is_next) {
+                return;
+            }
+            let Some(place) = self.terms.zones.locate(&next.target) else {
+                return;
             };
-            match self.look_up(name, &place, owner, tally, reply) {
+            if place.zone.statics().is_none() && link >= LINKS_MAX {
+                return;
+            }
+            if !self.is_answered(&next.target, &place) {
+                // What the chain comes to is not known, and half of it would be kept as the whole.
+                reply.reject(Rcode::ServFail);
+                return reply.set_ede(Ede::NotReady);
+            }
+            let step = self.look_up(&next.target, &place, Owner::At(at), tally, reply);
+            let followed = match step {
                 Step::Done => return,
-                Step::NoData => return negative(place.zone, name, at, reply),
+                Step::NoData => return negative(place.zone, &next.target, at, reply),
                 Step::Missing => {
                     // The code speaks of the last name of the chain (RFC 6604, section 3).
                     reply.set_rcode(Rcode::NxDomain);
-                    return negative(place.zone, name, at, reply);
+                    return negative(place.zone, &next.target, at, reply);
                 }
-                Step::Follow(next, at) => {
-                    let is_next = |(alias, _): &(Arc<Alias>, usize)| alias.target == next.target;
-                    if next.target == *self.query.name || targets.iter().flatten().any(is_next) {
-                        return;
-                    }
-                    let next_place = self.terms.zones.locate(&next.target);
-                    let (Some(next_place), Some(target)) = (next_place, targets.get_mut(link))
-                    else {
-                        return;
-                    };
-                    place = next_place;
-                    *target = Some((next, at));
+                Step::Follow(alias, behind) => {
+                    at = behind;
+                    std::mem::replace(&mut next, alias)
                 }
+            };
+            if let Some(place) = known.get_mut(link) {
+                *place = Some(followed);
             }
         }
     }
@@ -266,8 +302,23 @@ impl Responder<'_> {
             reply.answer_one(rtype::SOA, soa.ttl, &rdata, owner);
             return Step::Done;
         }
+        match place.zone.statics() {
+            None => self.look_up_in_cluster(name, place, owner, tally, reply),
+            Some(statics) => self.look_up_in_file(statics, (name, place), owner, tally, reply),
+        }
+    }
+
+    #[inline]
+    fn look_up_in_cluster(
+        &self,
+        name: &QueryName,
+        place: &Place<'_>,
+        owner: Owner,
+        tally: &mut Tally,
+        reply: &mut Reply<'_>,
+    ) -> Step {
         let key = name.suffix(place.key_labels);
-        let prefix = labels - place.key_labels;
+        let prefix = name.label_count() - place.key_labels;
         let read = |node: &Node| {
             let (from, found) = (reply.offset(), node.find(name, prefix));
             let step = match found {

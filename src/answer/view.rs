@@ -65,7 +65,7 @@ impl Default for Limits {
 }
 
 /// What is told of this server to those who ask; empty: nothing.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Identity {
     id: String,
     chaos_id: Option<Body>,

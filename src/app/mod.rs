@@ -9,6 +9,7 @@ mod replace;
 mod reports;
 mod settings;
 mod snapshot;
+mod statics;
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
@@ -65,6 +66,7 @@ pub struct Running {
     admin: Admin,
     upstream: Option<Upstream>,
     feed: Feed,
+    zones: Option<files::Watch>,
     state: Option<Keeper>,
     snapshot: Option<snapshot::Kept>,
     offer: Option<replace::Offer>,
@@ -203,6 +205,10 @@ pub async fn start_as(
     let engine_tells = engine_settings.in_cluster;
     let mut engine =
         Engine::new(engine_settings, Arc::clone(&view), publisher).map_err(StartError::Zone)?;
+    let zone_files = match &config.static_zones {
+        Some(dir) => Some(statics::first(dir.clone(), &mut engine).await?),
+        None => None,
+    };
     let versions = engine.counted_versions();
     let state = match &config.state {
         Some(path) => {
@@ -292,11 +298,16 @@ pub async fn start_as(
         watches: watches.as_ref().map(|watches| Arc::clone(&watches.status)),
         snapshot: snapshot.as_ref().map(snapshot::Keeping::counters),
         reloads: live.reloads(),
+        zone_files: zone_files.as_ref().map(files::ZoneFiles::counters),
     };
     let mut admin = Begin::of(move || Ok(admin.start(sources)));
     if predecessor.is_none() {
         admin.begin()?;
     }
+    let zones = match zone_files {
+        Some(files) => Some(statics::watch(files, engine.clone())?),
+        None => None,
+    };
     let feed = match (source, watches) {
         (Source::Manifests(dir), _) => Feed::Manifests(feed(dir, engine.clone()).await?),
         (_, Some(watches)) => Feed::Kubernetes(watches),
@@ -332,6 +343,7 @@ pub async fn start_as(
         admin,
         upstream,
         feed,
+        zones,
         state,
         snapshot,
         offer,
@@ -374,6 +386,7 @@ impl Running {
     async fn end(self, drain: Duration, is_replaced: bool) {
         drop(self.upstream);
         drop(self.feed);
+        drop(self.zones);
         self.admin.leave();
         match is_replaced {
             true => self.server.hand_over(drain).await,

@@ -1,4 +1,4 @@
-//! `check`: what would be wrong with manifests and configuration files, without serving them.
+//! `check`: what would be wrong with manifests, zone files and configuration files, without serving them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::app;
 use crate::config::{self, ConfigError, Flags};
-use crate::files::{self, Manifests};
+use crate::files::{self, Manifests, ZoneFiles};
 use crate::model::Problem;
 use crate::objects::{Change, Kind, Object};
 
@@ -26,7 +26,16 @@ pub(super) fn check(paths: &[PathBuf]) -> anyhow::Result<Vec<Problem>> {
 fn check_path(path: &Path) -> anyhow::Result<Vec<Problem>> {
     if path.is_dir() {
         let loaded = Manifests::new(path.to_owned()).load()?;
-        return check_objects(loaded.changes, loaded.problems);
+        let mut problems = loaded.problems;
+        if has_zones(path) {
+            // Weights stand beside zones in YAML, and are no manifests.
+            problems.retain(|problem| !is_of_weights(problem));
+            problems.extend(check_zones(path)?);
+        }
+        return check_objects(loaded.changes, problems);
+    }
+    if is_zone(path) {
+        return check_zones(path);
     }
     let text = fs::read_to_string(path)?;
     if is_config(&text) {
@@ -38,6 +47,28 @@ fn check_path(path: &Path) -> anyhow::Result<Vec<Problem>> {
     }
     let (objects, problems) = files::parse(&path.to_string_lossy(), &text);
     check_objects(resets(objects), problems)
+}
+
+fn is_zone(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "zone")
+}
+
+/// Whether there is a zone file in a directory, or in one of those in it.
+fn has_zones(dir: &Path) -> bool {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut paths = entries.map(|entry| entry.path());
+    paths.any(|path| is_zone(&path) || (path.is_dir() && !path.is_symlink() && has_zones(&path)))
+}
+
+fn is_of_weights(problem: &Problem) -> bool {
+    let file = problem.origin.as_ref().map(|origin| &origin.file);
+    file.is_some_and(|file| file.ends_with(".weights.yaml"))
+}
+
+fn check_zones(path: &Path) -> anyhow::Result<Vec<Problem>> {
+    let loaded = ZoneFiles::new(path.to_owned()).load_if_changed()?;
+    Ok(loaded.unwrap_or_default().problems)
 }
 
 /// A configuration file says so in its first lines.

@@ -64,12 +64,7 @@ const KEYS: &[Key] = &[
     key!(AfterRestart "lameDuck" lame_duck),
     key!(AtOnce "staleAfter" stale_after),
     key!(AtOnce "unreadyAfter" unready_after),
-    Key {
-        name: "staticZones",
-        effect: Effect::AfterRestart,
-        // Not built: it has one value.
-        differs: |_, _| false,
-    },
+    key!(AfterRestart "staticZones" static_zones),
     key!(AfterRestart "upstream" upstream),
     key!(AtOnce "namespaces" namespaces),
     key!(AtOnce "namespaceSelector" namespace_selector),
@@ -140,6 +135,7 @@ pub fn without_restart(running: &Config, wanted: &Config) -> Config {
         manifests: running.manifests.clone(),
         kubernetes: running.kubernetes.clone(),
         state: running.state.clone(),
+        static_zones: running.static_zones.clone(),
         snapshot_max_age: running.snapshot_max_age,
         lame_duck: running.lame_duck,
         upstream: running.upstream.clone(),

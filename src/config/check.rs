@@ -50,7 +50,6 @@ pub(super) fn check(name: Option<&str>, file: &File, flags: &Flags) -> Result<Co
         problems: Vec::new(),
     };
     check.header(file);
-    check.unbuilt(file, flags);
     let config = check.config(file, flags);
     check.listeners(&config, file, flags);
     check.not_ourselves(&config, file);
@@ -156,21 +155,6 @@ impl Check {
         }
     }
 
-    /// What this release does not do is refused, so that nobody relies on it.
-    fn unbuilt(&mut self, file: &File, flags: &Flags) {
-        let mut key = |key: &str, differs: bool, line: u64| {
-            if differs {
-                let line = u32::try_from(line).unwrap_or(u32::MAX);
-                self.refuse(line, "", format!("`{key}` is not built yet"));
-            }
-        };
-        let mut text = |name: &str, value: &Spanned<String>| {
-            key(name, !value.value.is_empty(), value.referenced.line());
-        };
-        text("staticZones", &file.static_zones);
-        key("--zones", flags.zones.is_some(), 0);
-    }
-
     fn config(&mut self, file: &File, flags: &Flags) -> Config {
         let zones = many(&flags.zone, "--zone", &file.zones, "zones");
         if zones.is_empty() {
@@ -212,6 +196,7 @@ impl Check {
             state: flags.state.clone().or_else(|| path(&file.state)),
             snapshot_max_age: self.time_or_never(&asked(&file.snapshot_max_age, "snapshotMaxAge")),
             lame_duck: self.time_or_never(&asked(&file.lame_duck, "lameDuck")),
+            static_zones: flags.zones.clone().or_else(|| path(&file.static_zones)),
             upstream: self.upstream(&file.upstream),
             namespaces: self.list(listed(&file.namespaces, "namespaces"), Self::namespace),
             namespace_selector: self

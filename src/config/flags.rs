@@ -28,7 +28,7 @@ pub struct Flags {
     /// Network whose reverse names are ours; may be repeated
     #[arg(long, value_name = "CIDR")]
     pub reverse: Vec<String>,
-    /// Directory of zone files (not built yet)
+    /// Directory of zone files (NAME.zone, RFC 1035), served beside the cluster's names and reloaded on change
     #[arg(long, value_name = "DIR")]
     pub zones: Option<PathBuf>,
     /// Address for DNS, UDP and TCP; may be repeated

@@ -59,6 +59,8 @@ pub struct Config {
     pub snapshot_max_age: Duration,
     /// For how long queries are answered after SIGTERM, while this server says that it is not ready.
     pub lame_duck: Duration,
+    /// A directory of zone files; `None`: there are none.
+    pub static_zones: Option<PathBuf>,
     /// Resolvers for ExternalName targets outside our zones; empty: their CNAME alone is answered.
     pub upstream: Vec<SocketAddr>,
     /// Namespaces that are served; empty: all.

@@ -36,6 +36,11 @@ pub fn render(config: &Config) -> String {
         }
     };
     let state = config.state.as_deref().map(shown).unwrap_or_default();
+    let static_zones = config
+        .static_zones
+        .as_deref()
+        .map(shown)
+        .unwrap_or_default();
     let soak = Duration::from_secs(defaults.soak_secs.into());
     let token_file = api.token_file.as_deref().map(shown).unwrap_or_default();
     let version = identity
@@ -64,7 +69,7 @@ pub fn render(config: &Config) -> String {
         format!("lameDuck: {}", written(config.lame_duck)),
         format!("staleAfter: {}", written(config.stale_after)),
         format!("unreadyAfter: {}", written(config.unready_after)),
-        "staticZones: \"\"".to_owned(),
+        format!("staticZones: {}", quoted(&static_zones)),
         format!("upstream: {}", list(&config.upstream)),
         format!("namespaces: {}", list(&config.namespaces)),
         format!("namespaceSelector: {}", quoted(&selector)),

@@ -140,6 +140,7 @@ dnstap: {identity: dns-1}
         manifests: Some("zones/demo".into()),
         kubernetes: Kubernetes::default(),
         state: Some("/var/lib/shiftdns/state".into()),
+        static_zones: None,
         snapshot_max_age: Duration::from_secs(43_200),
         lame_duck: Duration::from_secs(15),
         upstream: [
@@ -372,10 +373,10 @@ fn a_flag_that_cannot_be_obeyed_is_named() {
 #[test]
 fn everything_that_is_wrong_is_told_at_once_in_the_order_of_lines() {
     refused(
-        "pods: some\nzones: [a-]\nstaticZones: x",
+        "pods: some\nzones: [a-]\nworkers: 5000",
         "shiftdns.yaml:3: pods: `some` is none of disabled, insecure, verified\n\
          shiftdns.yaml:4: zones: `a-` is not a DNS name\n\
-         shiftdns.yaml:5: `staticZones` is not built yet",
+         shiftdns.yaml:5: workers: `5000` is above 1024",
     );
 }
 
@@ -475,13 +476,13 @@ fn an_upstream_is_a_resolver_and_not_ourselves() {
 }
 
 #[test]
-fn what_is_not_built_is_refused_and_never_ignored() {
-    let (text, key) = ("staticZones: x", "staticZones");
-    refused(text, &format!("shiftdns.yaml:3: `{key}` is not built yet"));
-    let got = load(None, &flags("--zones x")).map_err(|error| error.to_string());
-    assert_eq!(got, Err("`--zones` is not built yet".to_owned()));
+fn zone_files_are_named_by_the_file_or_the_flag() {
+    let config = loaded(&format!("{HEADER}staticZones: x"), "").expect("a directory");
+    assert_eq!(config.static_zones, Some("x".into()));
+    let config = loaded(&format!("{HEADER}staticZones: x"), "--zones y").expect("a directory");
+    assert_eq!(config.static_zones, Some("y".into()));
     assert_eq!(
-        loaded(&format!("{HEADER}staleAfter: 1m"), ""),
+        loaded(&format!("{HEADER}staleAfter: 1m\nstaticZones: \"\""), ""),
         Ok(defaults())
     );
 }
@@ -730,6 +731,7 @@ prop_compose! {
                 false => Kubernetes { kubeconfig: text(&texts.1).map(PathBuf::from), context: text(&texts.0) },
             },
             state: text(&texts.1).filter(|_| flips[2]).map(PathBuf::from),
+            static_zones: text(&texts.0).filter(|_| flips[1]).map(PathBuf::from),
             namespaces: namespaces.iter().cloned().collect(),
             namespace_selector: LabelSelector::parse("env=prod").ok().filter(|_| flips[1]),
             snapshot_max_age: Duration::from_millis(numbers.1 - 1),

@@ -42,10 +42,13 @@ impl Engine {
         terms: Terms,
         now: Timestamp,
     ) -> Result<Applied, ConfigureError> {
-        let before = self.terms.zones.iter().map(apex_and_kind);
-        if !terms.zones.iter().map(apex_and_kind).eq(before) {
+        let is_of_file = |zone: &&Zone| zone.kind == ZoneKind::Static;
+        let before = self.terms.zones.iter().filter(|zone| !is_of_file(zone));
+        if !(terms.zones.iter().map(apex_and_kind)).eq(before.map(apex_and_kind)) {
             return Err(ConfigureError::OtherZones);
         }
+        let (zones, _) = self.zones_with_files(&terms.zones);
+        let terms = Terms { zones, ..terms };
         let mut own = Vec::new();
         for zone in terms.zones.iter() {
             let nodes = zone.own_nodes(&settings.name_server);

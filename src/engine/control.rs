@@ -25,13 +25,14 @@ use super::history::Happened;
 use super::waiting::Waiting;
 use super::{
     Acted, Applied, ConfigureError, Detail, Engine, Intent, IntentError, Known, Plan, Report,
-    Settings, Subject, Summary, Totals,
+    Served, Settings, Subject, Summary, Totals,
 };
 use crate::answer::Terms;
 use crate::model::{Problem, Resolved, ServiceKey};
 use crate::objects::Change;
 use crate::rollout::{Memory, Transition};
 use crate::wire::Name;
+use crate::zone::StaticZone;
 
 /// Batches that may wait; a source that is faster than the engine waits for it.
 const QUEUE_LEN_MAX: usize = 64;
@@ -82,6 +83,8 @@ pub enum Event {
         Box<(Settings, Terms)>,
         oneshot::Sender<Result<(), ConfigureError>>,
     ),
+    /// Files of zones were read: all zones that there are, with those that are another, and all that is wrong.
+    StaticZones(Vec<(Name, Option<Box<StaticZone>>)>, Vec<Problem>),
     /// What of the configuration is not in force, all of it at this moment.
     ConfigProblems(Vec<Problem>),
     /// All services.
@@ -388,6 +391,9 @@ impl Loop {
                 let applied = self.engine.configure(settings, terms, now());
                 drop(reply.send(applied.map(|applied| log_published(&applied, started))));
             }
+            Event::StaticZones(zones, problems) => {
+                log_served(&self.engine.set_static_zones(zones, problems));
+            }
             Event::ConfigProblems(problems) => self.engine.set_config_problems(problems),
             // Who asked may have gone; then the answer goes nowhere.
             Event::List(reply) => drop(reply.send(self.engine.list())),
@@ -555,6 +561,21 @@ fn log_published(applied: &Applied, started: Instant) {
             micros,
             "published"
         );
+    }
+}
+
+/// Tells which zones of files are served.
+pub fn log_served(served: &[Served]) {
+    for served in served {
+        match served {
+            Served::Begun(zone, serial, records) => {
+                info!(%zone, serial, records, "serving a static zone");
+            }
+            Served::Replaced(zone, serial, records) => {
+                info!(%zone, serial, records, "a static zone is another");
+            }
+            Served::Ended(zone) => info!(%zone, "a static zone is served no more"),
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod publish;
 mod reverse;
 mod scratch;
 mod slots;
+mod statics;
 mod targets;
 
 // What time does.
@@ -69,6 +70,7 @@ use reports::Reported;
 use reverse::{Claims, ReverseNames};
 use schedule::Schedule;
 use slots::ServiceSlots;
+use statics::Statics;
 use targets::Targets;
 
 pub use configure::ConfigureError;
@@ -81,6 +83,7 @@ pub use programming::Programming;
 pub use reports::{Notice, Occasion, Report, Revision, Standing, Status, TrackStatus};
 pub use restore::Known;
 pub use slots::CountedVersions;
+pub use statics::Served;
 pub use told::{Detail, Summary, Totals, TrackSummary, VersionSummary};
 
 /// How pods are named.
@@ -132,6 +135,7 @@ pub struct Engine {
     /// Whether there is a reverse zone; without one nobody's claims are kept.
     has_reverse: bool,
     slots: slots::Allocator,
+    statics: Statics,
     problems: Problems,
     /// Those of the index and of the source, as they were last counted among `problems`.
     index_problems: Vec<Problem>,
@@ -224,7 +228,7 @@ impl Engine {
         view: Arc<View>,
         publisher: Publisher,
     ) -> Result<Self, NameError> {
-        let is_reverse = |zone: &Zone| zone.kind != ZoneKind::Cluster;
+        let is_reverse = |zone: &Zone| matches!(zone.kind, ZoneKind::Reverse(_));
         let terms = view.terms();
         let has_reverse = terms.zones.iter().any(is_reverse);
         let mut engine = Self {
@@ -238,6 +242,7 @@ impl Engine {
             reverse: ReverseNames::default(),
             targets: Targets::default(),
             slots: slots::Allocator::default(),
+            statics: Statics::default(),
             problems: Problems::default(),
             index_problems: Vec::new(),
             source_problems: Vec::new(),

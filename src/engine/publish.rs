@@ -385,8 +385,8 @@ impl Engine {
         address: IpAddr,
     ) -> Option<(Name, Name, Option<Node>)> {
         let name = zone::reverse_name(address)?;
-        let place = self.terms.zones.locate(&(&name).into())?;
-        let apex = place.zone.name.clone();
+        let zone = self.terms.zones.locate_reverse(&(&name).into())?;
+        let apex = zone.name.clone();
         let origin = &self.terms.zones.clusters().next()?.name;
         let node = reverse.node(address, origin, self.settings.records.ttl_cluster_ip);
         Some((name, apex, node))

@@ -61,11 +61,15 @@ impl Allocator {
         Arc::clone(&self.counted)
     }
 
-    fn draw(&mut self) -> u32 {
+    pub(super) fn draw(&mut self) -> u32 {
         self.free_draws.pop().unwrap_or_else(|| {
             self.next_draw += 1;
             self.next_draw - 1
         })
+    }
+
+    pub(super) fn give_back(&mut self, draw: u32) {
+        self.free_draws.push(draw);
     }
 
     fn count(&mut self, key: &ServiceKey, alias: &Arc<str>, hash: &Arc<str>) -> u32 {

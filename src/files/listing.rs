@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// The manifest files below a directory at one moment, sorted by path.
+/// The files below a directory at one moment, sorted by path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Listing {
     pub(super) stamps: Vec<Stamp>,
@@ -54,7 +54,23 @@ impl Listing {
     /// # Errors
     /// The directory itself cannot be listed; one below it is hidden, no more.
     pub(super) fn of(dir: &Path) -> io::Result<Self> {
-        let mut walk = Walk::default();
+        Self::of_those(dir, is_manifest)
+    }
+
+    /// The same with every file, whatever it is called.
+    ///
+    /// # Errors
+    /// As [`Listing::of`].
+    pub(super) fn of_all(dir: &Path) -> io::Result<Self> {
+        Self::of_those(dir, |_| true)
+    }
+
+    fn of_those(dir: &Path, is_wanted: fn(&Path) -> bool) -> io::Result<Self> {
+        let mut walk = Walk {
+            listing: Self::default(),
+            seen: HashSet::new(),
+            is_wanted,
+        };
         if fs::metadata(dir)?.is_file() {
             let stamp = stamp(dir.to_owned(), &fs::metadata(dir)?);
             walk.listing.stamps.push(stamp);
@@ -76,9 +92,10 @@ impl Listing {
     }
 }
 
-#[derive(Default)]
 struct Walk {
     listing: Listing,
+    /// Which files are listed.
+    is_wanted: fn(&Path) -> bool,
     /// Where it was already, by the path without links.
     seen: HashSet<PathBuf>,
 }
@@ -107,7 +124,7 @@ impl Walk {
                 if metadata.is_dir() {
                     return self.enter(&path, depth + 1);
                 }
-                if is_manifest(&path) && self.seen.insert(fs::canonicalize(&path)?) {
+                if (self.is_wanted)(&path) && self.seen.insert(fs::canonicalize(&path)?) {
                     self.listing.stamps.push(stamp(path.clone(), &metadata));
                 }
                 Ok(())

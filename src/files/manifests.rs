@@ -53,6 +53,15 @@ pub enum LoadError {
         #[source]
         source: io::Error,
     },
+    /// The same of zone files.
+    #[error("cannot read the zone files in `{}`", path.display())]
+    Zones {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
 }
 
 /// What was last read from one file.

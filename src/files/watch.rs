@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 use notify::{EventKind, RecursiveMode, Watcher};
 use thiserror::Error;
 
+use super::listing::Listing;
 use super::manifests::{LoadError, Loaded, Manifests};
+use super::zones::{LoadedZones, ZoneFiles};
 
 /// A running watch; it ends when this is dropped.
 #[derive(Debug)]
@@ -57,9 +59,72 @@ pub fn watch(
     first: Manifests,
     on_load: impl FnMut(Result<Loaded, LoadError>) + Send + 'static,
 ) -> Result<Watch, WatchError> {
+    begin("manifests", dir, first, on_load)
+}
+
+/// The same for zone files; `on_load` is called whenever a file is another.
+///
+/// # Errors
+/// As [`watch()`].
+pub fn watch_zones(
+    dir: PathBuf,
+    first: ZoneFiles,
+    on_load: impl FnMut(Result<LoadedZones, LoadError>) + Send + 'static,
+) -> Result<Watch, WatchError> {
+    begin("zones", dir, first, on_load)
+}
+
+/// A directory that is read again and again.
+trait Directory: Send + 'static {
+    /// What it gives.
+    type Loaded;
+
+    fn load_if_changed(&mut self) -> Result<Option<Self::Loaded>, LoadError>;
+    fn is_unchanged(&self) -> bool;
+    fn look(&self) -> Option<Listing>;
+}
+
+impl Directory for Manifests {
+    type Loaded = Loaded;
+
+    fn load_if_changed(&mut self) -> Result<Option<Loaded>, LoadError> {
+        Self::load_if_changed(self)
+    }
+
+    fn is_unchanged(&self) -> bool {
+        Self::is_unchanged(self)
+    }
+
+    fn look(&self) -> Option<Listing> {
+        Self::look(self)
+    }
+}
+
+impl Directory for ZoneFiles {
+    type Loaded = LoadedZones;
+
+    fn load_if_changed(&mut self) -> Result<Option<LoadedZones>, LoadError> {
+        Self::load_if_changed(self)
+    }
+
+    fn is_unchanged(&self) -> bool {
+        Self::is_unchanged(self)
+    }
+
+    fn look(&self) -> Option<Listing> {
+        Self::look(self)
+    }
+}
+
+fn begin<D: Directory>(
+    name: &str,
+    dir: PathBuf,
+    first: D,
+    on_load: impl FnMut(Result<D::Loaded, LoadError>) + Send + 'static,
+) -> Result<Watch, WatchError> {
     let (signals, received) = mpsc::channel();
     let touched = signals.clone();
-    let builder = thread::Builder::new().name("manifests".into());
+    let builder = thread::Builder::new().name(name.into());
     builder
         .spawn(move || {
             // Dropped with the thread, which ends the events.
@@ -100,10 +165,10 @@ pub(super) fn subscribe(
         .ok()
 }
 
-fn run(
-    mut manifests: Manifests,
+fn run<D: Directory>(
+    mut manifests: D,
     signals: &Receiver<Signal>,
-    mut on_load: impl FnMut(Result<Loaded, LoadError>),
+    mut on_load: impl FnMut(Result<D::Loaded, LoadError>),
 ) {
     let mut last_error: Option<String> = None;
     // What changed before the events began is found at once.
@@ -145,7 +210,7 @@ pub(super) struct Stopped;
 
 /// Waits until two looks at the stamps, some time apart, see the same: where there are no events, this is how a
 /// writer is noticed who has not finished.
-fn settle_stamps(manifests: &Manifests, signals: &Receiver<Signal>) -> Result<(), Stopped> {
+fn settle_stamps(manifests: &impl Directory, signals: &Receiver<Signal>) -> Result<(), Stopped> {
     let latest = Instant::now() + QUIET_LATEST;
     let mut seen = manifests.look();
     while Instant::now() < latest {

@@ -195,6 +195,11 @@ pub struct Srv {
 }
 
 impl Srv {
+    /// Whether any target's addresses are known.
+    pub fn has_glue(&self) -> bool {
+        !self.glue.units.is_empty()
+    }
+
     /// Has the addresses of its targets in common with `other` where they are the same.
     pub fn share_glue(&mut self, other: &Self) {
         if self.glue.bytes == other.glue.bytes {
@@ -288,26 +293,53 @@ impl SrvBuilder {
         self.rdata.extend_from_slice(&weight.to_be_bytes());
         self.rdata.extend_from_slice(&port.to_be_bytes());
         self.rdata.extend_from_slice(target.as_wire());
-        // The owner takes 2 octets, the fixed part 10, priority, weight and port 6.
-        let target_at = self.answers.len() + 18;
-        self.answers.push(rtype::SRV, ttl, &self.rdata);
-        if glue.is_empty() {
-            return;
-        }
+        let rdata = std::mem::take(&mut self.rdata);
+        let glue = glue.iter().map(|address| (glue_ttl, *address));
+        // Priority, weight and port take 6 octets.
+        self.add(rtype::SRV, ttl, &rdata, 6, glue);
+        self.rdata = rdata;
+    }
+
+    /// Adds a record of any type whose target stands at `target_at` of its RDATA; `glue` are the target's addresses with
+    /// their times to live, as for [`SrvBuilder::push`].
+    pub fn push_record(
+        &mut self,
+        rtype: u16,
+        ttl: u32,
+        rdata: &[u8],
+        target_at: usize,
+        glue: &[(u32, IpAddr)],
+    ) {
+        self.add(rtype, ttl, rdata, target_at, glue.iter().copied());
+    }
+
+    fn add(
+        &mut self,
+        rtype: u16,
+        ttl: u32,
+        rdata: &[u8],
+        target_at: usize,
+        glue: impl Iterator<Item = (u32, IpAddr)>,
+    ) {
+        // The owner takes 2 octets, the fixed part 10.
+        let target_at = self.answers.len() + 12 + target_at;
+        self.answers.push(rtype, ttl, rdata);
         let start = self.glue.len();
-        for address in glue {
+        for (ttl, address) in glue {
             match address {
                 IpAddr::V4(v4) => {
-                    self.glue
-                        .extend_from_slice(&fixed_part(rtype::A, glue_ttl, 4));
+                    self.glue.extend_from_slice(&fixed_part(rtype::A, ttl, 4));
                     self.glue.extend_from_slice(&v4.octets());
                 }
                 IpAddr::V6(v6) => {
                     self.glue
-                        .extend_from_slice(&fixed_part(rtype::AAAA, glue_ttl, 16));
+                        .extend_from_slice(&fixed_part(rtype::AAAA, ttl, 16));
                     self.glue.extend_from_slice(&v6.octets());
                 }
             }
+        }
+        if self.glue.len() == start {
+            return;
         }
         let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         self.units.push(GlueUnit {

@@ -36,10 +36,15 @@ pub mod rtype {
     pub const CNAME: u16 = 5;
     pub const SOA: u16 = 6;
     pub const PTR: u16 = 12;
+    pub const MX: u16 = 15;
     pub const TXT: u16 = 16;
     pub const AAAA: u16 = 28;
     pub const SRV: u16 = 33;
+    pub const DNAME: u16 = 39;
     pub const OPT: u16 = 41;
+    pub const DS: u16 = 43;
+    pub const RRSIG: u16 = 46;
+    pub const NSEC: u16 = 47;
     pub const TSIG: u16 = 250;
     pub const IXFR: u16 = 251;
     pub const AXFR: u16 = 252;
@@ -71,6 +76,8 @@ pub enum Rcode {
     NotImp = 4,
     /// Not ours, or not for this client.
     Refused = 5,
+    /// A name that came out of a DNAME is too long (RFC 6672, section 2.2).
+    YxDomain = 6,
     /// Signed with a key that is not known (RFC 8945, section 5.2.1).
     NotAuth = 9,
     /// An EDNS version above 0.
@@ -79,13 +86,14 @@ pub enum Rcode {
 
 impl Rcode {
     /// Every code this server gives, for tables of counters.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NoError,
         Self::FormErr,
         Self::ServFail,
         Self::NxDomain,
         Self::NotImp,
         Self::Refused,
+        Self::YxDomain,
         Self::NotAuth,
         Self::BadVers,
     ];
@@ -99,6 +107,7 @@ impl Rcode {
             Self::NxDomain => "NXDOMAIN",
             Self::NotImp => "NOTIMP",
             Self::Refused => "REFUSED",
+            Self::YxDomain => "YXDOMAIN",
             Self::NotAuth => "NOTAUTH",
             Self::BadVers => "BADVERS",
         }

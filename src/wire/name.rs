@@ -93,6 +93,13 @@ impl Name {
         (1..=LABEL_LEN_MAX).contains(&label.len()) && label.len() + 1 + self.0.len() <= NAME_LEN_MAX
     }
 
+    /// The name that these octets are on the wire, in whatever case; `None` where they are none, or not all of it.
+    pub fn from_wire(wire: &[u8]) -> Option<Self> {
+        let mut read = QueryName::ROOT;
+        let end = read.read(wire, 0)?;
+        (end == wire.len()).then(|| Self(read.as_wire().into()))
+    }
+
     /// The octets on the wire, root label included.
     pub fn as_wire(&self) -> &[u8] {
         &self.0

@@ -9,6 +9,7 @@
 //! record.
 
 use super::body::{AddressRecord, Body, Glue, GlueUnit, QUESTION_POINTER, Srv, fixed_part};
+use super::name::QueryName;
 use super::query::{Header, Query};
 use super::{ClientSubnet, Rcode, rtype};
 
@@ -22,6 +23,8 @@ const TTL_AT: usize = 6;
 const RDATA_LEN_AT: usize = 10;
 /// Pointers have 14 bits (RFC 1035, section 4.1.4).
 const POINTER_MAX: usize = 0x3FFF;
+/// Where the name in the question stands.
+const QUESTION_AT: u8 = 12;
 
 /// What an answer tells beside its records (RFC 8914).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,6 +225,45 @@ impl<'o> Reply<'o> {
         }
     }
 
+    /// Adds the first record of `body`, unless the answers have it already: a chain may meet one again, and none stands there twice
+    /// (RFC 2181, section 5).
+    pub fn answer_once(&mut self, body: &Body, owner: Owner) {
+        if !self.has_answer(body.run(0, 1), owner) {
+            self.answer(body, 0, 1, owner);
+        }
+    }
+
+    fn has_answer(&self, wanted: &[u8], owner: Owner) -> bool {
+        let at = match owner {
+            Owner::Question => usize::from(QUESTION_AT),
+            Owner::At(at) => at,
+        };
+        let mut records = self.out.get(self.records_at..).unwrap_or_default();
+        for _ in 0..self.answers {
+            let len = super::u16_at(records, RDATA_LEN_AT).map_or(0, usize::from);
+            let Some((record, behind)) = records.split_at_checked(RECORD_HEAD_LEN + len) else {
+                return false;
+            };
+            let owner =
+                super::u16_at(record, 0).map_or(0, |pointer| usize::from(pointer) & POINTER_MAX);
+            let rest = QUESTION_POINTER.len()..;
+            if record.get(rest.clone()) == wanted.get(rest) && self.is_one_name(owner, at) {
+                return true;
+            }
+            records = behind;
+        }
+        false
+    }
+
+    /// Whether two names are one that stand in the message, which has no pointers inside of names.
+    fn is_one_name(&self, one: usize, other: usize) -> bool {
+        let name = |at: usize| {
+            let mut name = QueryName::default();
+            name.read(self.out, at).map(|_| name)
+        };
+        name(one).is_some_and(|one| name(other) == Some(one))
+    }
+
     /// Adds one record that was encoded ahead to the answers; as with [`Reply::answer`], TC if it does not fit.
     pub fn answer_address(&mut self, record: &AddressRecord, owner: Owner) {
         if self.truncated {
@@ -249,6 +291,26 @@ impl<'o> Reply<'o> {
         }
     }
 
+    /// Makes the answer a referral to the servers of `records`, whose name stands at `owner`: they go to the authority section,
+    /// their addresses to the additional one. AA is cleared, unless answers stand in front, of which it speaks (RFC 1035, section
+    /// 4.1.1). TC is set where a server is left out, or glue of the first `required` that have any: nobody gets to those without
+    /// it (RFC 9471, section 3).
+    pub fn refer(&mut self, records: &Srv, required: usize, owner: Owner) {
+        if self.answers == 0 {
+            self.authoritative = false;
+        }
+        let at = self.offset();
+        for index in 0..records.answers.count() {
+            if self.truncated || !self.record(records.answers.run(index, 1), owner) {
+                self.truncated = true;
+                return;
+            }
+            self.authorities = self.authorities.saturating_add(1);
+        }
+        let added = self.add_units(&records.glue, &records.glue.units, at, 0);
+        self.truncated |= added < required;
+    }
+
     /// Adds addresses of targets to the additional section, whole targets while they fit. `answers_at` is where
     /// the answers they belong to begin in the message. Targets past the reach of a pointer are left out as well.
     pub fn additional(&mut self, glue: &Glue, answers_at: usize) {
@@ -267,15 +329,22 @@ impl<'o> Reply<'o> {
         self.add_units(&srv.glue, units, answers_at, start);
     }
 
-    /// `skipped` is how many octets of the answers that the units count from are not in the message.
-    fn add_units(&mut self, glue: &Glue, units: &[GlueUnit], answers_at: usize, skipped: usize) {
+    /// `skipped` is how many octets of the answers that the units count from are not in the message. Gives how many units were
+    /// added.
+    fn add_units(
+        &mut self,
+        glue: &Glue,
+        units: &[GlueUnit],
+        answers_at: usize,
+        skipped: usize,
+    ) -> usize {
         let reserve = self.opt.as_ref().map_or(0, |opt| opt.len(self.ede));
-        for unit in units {
+        for (added, unit) in units.iter().enumerate() {
             let target = answers_at.saturating_add((unit.target as usize).saturating_sub(skipped));
             let records = glue.bytes.get(unit.start as usize..unit.end as usize);
             let Some(mut records) = records.filter(|_| target <= POINTER_MAX && !self.truncated)
             else {
-                return;
+                return added;
             };
             let before = (self.out.len(), self.additionals);
             while let Some(len) = super::u16_at(records, 8) {
@@ -288,9 +357,10 @@ impl<'o> Reply<'o> {
             if self.out.len() + reserve > self.limit {
                 self.out.truncate(before.0);
                 self.additionals = before.1;
-                return;
+                return added;
             }
         }
+        units.len()
     }
 
     /// Completes the message: OPT, flags and counts. Returns the response code and whether TC is set.

@@ -17,12 +17,16 @@ mod encode;
 mod hosts;
 mod node;
 mod ports;
+mod reverse;
 mod zones;
+
+// Zones of files: the reader, and what becomes of what it read.
+pub mod master;
+mod statics;
 
 pub use encode::{Encoded, Slots, encode, reshared, service_name, stamped};
 pub use kept::{Keeps, Kept, Sticky};
 pub use node::{Alias, Drawn, Found, Node, PortSet, Set, Sets};
-pub use zones::{
-    Authority, Place, Reverse, Soa, Zone, ZoneKind, Zones, address_node, pointer_node,
-    reverse_name, reverse_zones,
-};
+pub use reverse::{Reverse, reverse_name, reverse_zones};
+pub use statics::{Delegation, Finding, Renaming, Severity, Stands, StaticZone, Weighted, Weights};
+pub use zones::{Authority, Place, Soa, Zone, ZoneKind, Zones, address_node, pointer_node};

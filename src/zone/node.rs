@@ -19,7 +19,7 @@ use super::hosts::Hosts;
 use super::kept::Kept;
 use super::sample::Sampler;
 use crate::model::Protocol;
-use crate::wire::{AddressRecord, Body, QueryName, Srv, rtype};
+use crate::wire::{AddressRecord, Body, BodyBuilder, Name, QueryName, Srv, rtype};
 
 /// What stands at a published name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,6 +69,19 @@ pub struct Alias {
     pub target: QueryName,
     /// The addresses of a target that is not ours, where they are known.
     pub addresses: Sets,
+}
+
+impl Alias {
+    /// A CNAME to `target`, of whose addresses nothing is known. `ttl` is in seconds.
+    pub fn to(target: &Name, ttl: u32) -> Self {
+        let mut body = BodyBuilder::default();
+        body.push(rtype::CNAME, ttl, target.as_wire());
+        Self {
+            body: body.build(),
+            target: QueryName::from(target),
+            addresses: Sets::default(),
+        }
+    }
 }
 
 /// A record set whose answers are chosen by a draw.
@@ -201,6 +214,22 @@ impl Node {
             sets: Sets::new(sets),
             ..Self::default()
         }
+    }
+
+    /// Gives the drawn set of a type a slot for its draws.
+    pub(super) fn set_slot(&mut self, rtype: u16, slot: u32) {
+        let sets = self.sets.iter().map(|(of, set)| match set {
+            Set::Drawn(drawn) if *of == rtype => {
+                let slot = Some(slot);
+                let drawn = Drawn {
+                    slot,
+                    ..(**drawn).clone()
+                };
+                (*of, Set::Drawn(Arc::new(drawn)))
+            }
+            set => (*of, set.clone()),
+        });
+        self.sets = Sets::new(sets.collect());
     }
 
     /// How many seconds from `now` on its views are sure to stay, where it is known when they change; at least 1.

@@ -451,14 +451,19 @@ impl Offline {
     /// Publishes manifests, JSON or YAML.
     pub fn with(config: &Config, manifests: &[&str]) -> Self {
         let (engine, view) = app::offline(config).expect("the zones' own names fit");
-        let mut offline = Self {
+        let mut offline = Self::of(engine, view);
+        offline.apply(manifests);
+        offline
+    }
+
+    /// What this engine publishes, which has read nothing yet.
+    pub fn of(engine: Engine, view: Arc<View>) -> Self {
+        Self {
             engine,
             view,
             worker: Worker::new(1),
             out: Vec::new(),
-        };
-        offline.apply(manifests);
-        offline
+        }
     }
 
     /// Replaces all objects.
@@ -474,9 +479,14 @@ impl Offline {
 
     /// Asks; `None` is silence.
     pub fn ask(&mut self, query: &[u8], transport: Transport) -> Option<&[u8]> {
+        self.ask_at(query, transport, 1)
+    }
+
+    /// The same at another second since the epoch.
+    pub fn ask_at(&mut self, query: &[u8], transport: Transport, now: u64) -> Option<&[u8]> {
         let peer = Ipv4Addr::LOCALHOST.into();
         let (view, worker) = (&self.view, &mut self.worker);
-        match respond(query, peer, transport, view, worker, 1, &mut self.out) {
+        match respond(query, peer, transport, view, worker, now, &mut self.out) {
             Verdict::Reply => Some(&self.out),
             Verdict::Silence => None,
         }

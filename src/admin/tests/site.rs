@@ -144,6 +144,7 @@ impl Site {
             upstream: None,
             resolver: Worker::new(2),
             reloads: Arc::new(Reloads::new(0)),
+            zone_files: None,
             watches,
             snapshot: None,
         });
