@@ -2,7 +2,7 @@
 //!
 //! Given a text, the name it begins below, and a way to what it includes, [`read`] gives its records and everything that
 //! cannot be read, each with file and line. It opens no file itself: where `$INCLUDE` leads is the caller's to decide. It does
-//! not know what a zone must have; see [`super::statics`].
+//! not know what a zone must have; `zone::statics` does.
 //!
 //! | directive | |
 //! |---|---|
@@ -437,7 +437,7 @@ impl Reader<'_> {
     }
 }
 
-/// "[<TTL>] [<class>] <type>" or "[<class>] [<TTL>] <type>" (RFC 1035, section 5.1).
+/// `[<TTL>] [<class>] <type>` or `[<class>] [<TTL>] <type>` (RFC 1035, section 5.1).
 fn head(tokens: &[Token<'_>]) -> Result<Head, String> {
     let (mut ttl, mut has_class) = (None, false);
     for (index, token) in tokens.iter().enumerate() {

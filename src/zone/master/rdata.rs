@@ -169,7 +169,7 @@ fn address<T: std::str::FromStr>(text: &[u8], what: &str) -> Result<T, String> {
     address.ok_or_else(|| format!("`{}` is not {what}", shown(text)))
 }
 
-/// "<character-string> ... is treated as ... up to 256 characters in length (including the length octet)" (RFC 1035, section
+/// "`<character-string>` ... is treated as ... up to 256 characters in length (including the length octet)" (RFC 1035, section
 /// 3.3).
 fn push_text(text: &[u8], data: &mut Vec<u8>) -> Result<(), String> {
     push_with_length(&unescaped(text)?, data)
