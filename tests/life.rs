@@ -138,7 +138,9 @@ fn a_snapshot_that_is_not_whole_or_of_another_cluster_is_not_used() {
         );
         assert!(!server.is_ready());
     };
-    check(&Api::start(), "it is of another cluster");
+    let other = Api::start();
+    other.down();
+    check(&other, "it is of another cluster");
     fs::write(&path, &whole[..whole.len() / 2]).expect("written");
     check(&api, "it is broken: its checksum is another");
     fs::remove_file(&path).expect("removed");

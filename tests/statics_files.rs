@@ -207,6 +207,79 @@ fn static_zones_are_served_while_the_cluster_is_not_synced() {
     }
 }
 
+/// Nothing can be said of a name that a file may have; the cluster's own are answered all the same.
+#[test]
+fn a_file_beside_the_cluster_that_was_never_right_takes_no_name_away() {
+    let mut config = with_reverse();
+    config.reverse = vec!["10.96.0.0/25".parse().unwrap()];
+    let shop = rig::cluster("namespace shop\n clusterip web.shop 10.96.0.10 http:80");
+    let mut zones = Offline::with(&config, &[&shop]);
+    let broken =
+        ["cluster.local", "0.96.10.in-addr.arpa"].map(|name| (Name::parse(name).unwrap(), None));
+    let below = zone(
+        "example.test",
+        &format!("{SOA}in CNAME www.cluster.local.\n"),
+    );
+    let all = broken.into_iter().chain([below]).collect();
+    zones.engine.set_static_zones(all, Vec::new());
+    let fails = "SERVFAIL";
+    for (question, expected) in [
+        ("www.Z A", fails),
+        ("Z MX", fails),
+        ("in.example.test A", fails),
+        ("12.0.96.10.in-addr.arpa PTR", fails),
+        ("200.0.96.10.in-addr.arpa PTR", fails),
+        ("Z NS", "NOERROR aa\nZ. 30 NS ns.dns.Z."),
+        (
+            "web.shop.svc.Z A",
+            "NOERROR aa\nweb.shop.svc.Z. 30 A 10.96.0.10",
+        ),
+        ("no.shop.svc.Z A", "NXDOMAIN aa\nauth Z. 5 SOA"),
+        (
+            "10.0.96.10.in-addr.arpa PTR",
+            "NOERROR aa\n10.0.96.10.in-addr.arpa. 30 PTR web.shop.svc.Z.",
+        ),
+    ] {
+        check(&mut zones, question, expected);
+    }
+    // With the file gone it is as if it had never been there.
+    zones.engine.set_static_zones(Vec::new(), Vec::new());
+    check(&mut zones, "www.Z A", "NXDOMAIN aa\nauth Z. 5 SOA");
+    check(&mut zones, "200.0.96.10.in-addr.arpa PTR", "REFUSED");
+}
+
+/// "the parent zone is authoritative for the DS RRset" (RFC 4035, section 3.1.4.1), where it delegates at all.
+#[test]
+fn a_file_above_that_does_not_delegate_the_cluster_does_not_deny_it() {
+    let mut zones = Offline::with(&config(), &[]);
+    let publish = |zones: &mut Offline, more: &str| {
+        let above = zone("local", &format!("{SOA}{more}"));
+        zones.engine.set_static_zones(vec![above], Vec::new());
+    };
+    publish(&mut zones, "* CNAME elsewhere.\n");
+    check(&mut zones, "Z DS", "NOERROR aa\nauth Z. 5 SOA");
+    publish(&mut zones, "cluster NS ns\n");
+    check(&mut zones, "Z DS", "NOERROR aa\nauth local. 60 SOA");
+}
+
+/// A second name makes a file a second zone: parked domains are kept so.
+#[test]
+fn a_file_of_two_names_is_two_zones() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("b.test.zone"), SOA).unwrap();
+    for link in ["a.test.zone", "c.test.zone"] {
+        std::os::unix::fs::symlink("b.test.zone", dir.path().join(link)).unwrap();
+    }
+    let loaded = ZoneFiles::new(dir.path().into()).load_if_changed();
+    let loaded = loaded.unwrap().unwrap();
+    let names: Vec<String> = loaded
+        .zones
+        .iter()
+        .map(|(name, _)| name.to_string())
+        .collect();
+    assert_eq!(names, ["a.test.", "b.test.", "c.test."]);
+}
+
 #[test]
 fn data_of_files_is_never_stale() {
     let mut zones = merged(&config());
@@ -221,6 +294,7 @@ fn data_of_files_is_never_stale() {
     };
     assert!(ede(&mut zones, "web.shop.svc.Z A"));
     assert!(!ede(&mut zones, "host.local A"));
+    assert!(!ede(&mut zones, "mail.Z A"));
 }
 
 /// Shares of weighted sets, exactly: each record first by its weight, over as many answers as the weights sum to.

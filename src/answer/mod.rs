@@ -203,6 +203,7 @@ impl Responder<'_> {
             && self
                 .view
                 .is_stale(self.now, self.terms.limits.stale_after_secs)
+            && !self.stands_in_file(query.name, place.zone)
         {
             reply.set_ede(Ede::StaleAnswer);
         }
@@ -235,6 +236,10 @@ impl Responder<'_> {
         let name = self.query.name;
         match self.look_up(name, &place, Owner::Question, tally, reply) {
             Step::Done => {}
+            Step::NoData | Step::Missing if place.zone.is_unknown(name) => {
+                reply.reject(Rcode::ServFail);
+                reply.set_ede(Ede::NotReady);
+            }
             Step::NoData => negative(place.zone, name, QUESTION_AT, reply),
             Step::Missing => {
                 reply.set_rcode(Rcode::NxDomain);
@@ -269,6 +274,10 @@ impl Responder<'_> {
             let step = self.look_up(&next.target, &place, Owner::At(at), tally, reply);
             let followed = match step {
                 Step::Done => return,
+                Step::NoData | Step::Missing if place.zone.is_unknown(&next.target) => {
+                    reply.reject(Rcode::ServFail);
+                    return reply.set_ede(Ede::NotReady);
+                }
                 Step::NoData => return negative(place.zone, &next.target, at, reply),
                 Step::Missing => {
                     // The code speaks of the last name of the chain (RFC 6604, section 3).

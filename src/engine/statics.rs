@@ -3,7 +3,7 @@
 //! Whoever reads files tells which zones there are, and gives those that are another. The engine keeps the last good one of each
 //! and puts all of them in force with the terms: in one step, and without a name of the cluster being touched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Engine, sorted};
@@ -109,11 +109,10 @@ impl Engine {
     fn free_slots(&mut self) {
         let Statics { zones, slots, .. } = &mut self.statics;
         let free = &mut self.slots;
+        let used = zones.values().flatten().flat_map(|zone| zone.weighted());
+        let used: BTreeSet<&(Name, u16)> = used.collect();
         slots.retain(|key, slot| {
-            let is_used = zones
-                .values()
-                .flatten()
-                .any(|zone| zone.weighted().contains(key));
+            let is_used = used.contains(key);
             if !is_used {
                 free.give_back(*slot);
             }

@@ -54,22 +54,24 @@ impl Listing {
     /// # Errors
     /// The directory itself cannot be listed; one below it is hidden, no more.
     pub(super) fn of(dir: &Path) -> io::Result<Self> {
-        Self::of_those(dir, is_manifest)
+        Self::of_those(dir, is_manifest, Files::ByPlace)
     }
 
-    /// The same with every file, whatever it is called.
+    /// The same with every file, whatever it is called, and as often as it is called: where its name says what it is, a second
+    /// name makes it a second one.
     ///
     /// # Errors
     /// As [`Listing::of`].
     pub(super) fn of_all(dir: &Path) -> io::Result<Self> {
-        Self::of_those(dir, |_| true)
+        Self::of_those(dir, |_| true, Files::ByName)
     }
 
-    fn of_those(dir: &Path, is_wanted: fn(&Path) -> bool) -> io::Result<Self> {
+    fn of_those(dir: &Path, is_wanted: fn(&Path) -> bool, files: Files) -> io::Result<Self> {
         let mut walk = Walk {
             listing: Self::default(),
             seen: HashSet::new(),
             is_wanted,
+            files,
         };
         if fs::metadata(dir)?.is_file() {
             let stamp = stamp(dir.to_owned(), &fs::metadata(dir)?);
@@ -92,8 +94,18 @@ impl Listing {
     }
 }
 
+/// When two paths are one file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Files {
+    /// Where they lead to the same place.
+    ByPlace,
+    /// Never.
+    ByName,
+}
+
 struct Walk {
     listing: Listing,
+    files: Files,
     /// Which files are listed.
     is_wanted: fn(&Path) -> bool,
     /// Where it was already, by the path without links.
@@ -101,7 +113,7 @@ struct Walk {
 }
 
 impl Walk {
-    /// Follows symlinks, each file and directory once. Names with a leading dot are passed over: the `..data` of a
+    /// Follows symlinks, each directory once, and each file as `files` says. Names with a leading dot are passed over: the `..data` of a
     /// ConfigMap mount (its files are read through their links), and what editors and version control leave about.
     fn enter(&mut self, dir: &Path, depth: usize) -> io::Result<()> {
         if !self.seen.insert(fs::canonicalize(dir)?) || depth > DEPTH_MAX {
@@ -124,7 +136,9 @@ impl Walk {
                 if metadata.is_dir() {
                     return self.enter(&path, depth + 1);
                 }
-                if (self.is_wanted)(&path) && self.seen.insert(fs::canonicalize(&path)?) {
+                let place = fs::canonicalize(&path)?;
+                let is_new = self.files == Files::ByName || self.seen.insert(place);
+                if (self.is_wanted)(&path) && is_new {
                     self.listing.stamps.push(stamp(path.clone(), &metadata));
                 }
                 Ok(())

@@ -22,7 +22,7 @@ use crate::zone::{Finding, StaticZone, Weights};
 
 const ZONE: &str = ".zone";
 const WEIGHTS: &str = ".weights.yaml";
-/// The largest file that is read; five million records are not longer.
+/// The largest file that is read, and the most that one zone includes; five million records are not longer.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 /// So often a directory is read again that changes while it is read.
 const READS_MAX: usize = 5;
@@ -126,6 +126,7 @@ impl ZoneFiles {
             return Ok(None);
         }
         let mut loaded = LoadedZones::default();
+        let before = self.known.clone();
         for _ in 0..READS_MAX {
             let again = self.read_all(&listing);
             // Of a zone that was another at an earlier look the later one counts, or that one where the later is the same.
@@ -137,7 +138,15 @@ impl ZoneFiles {
                     *now = said;
                 }
             }
-            self.listing = std::mem::replace(&mut listing, self.list()?);
+            let next = match self.list() {
+                Ok(next) => next,
+                Err(error) => {
+                    // What was read is not handed over, so it is not known either.
+                    self.known = before;
+                    return Err(error);
+                }
+            };
+            self.listing = std::mem::replace(&mut listing, next);
             if listing == self.listing {
                 break;
             }
@@ -285,8 +294,9 @@ fn read_zone(
             .unwrap_or(Path::new(".")),
         false => dir,
     };
+    let mut left = FILE_BYTES_MAX;
     let mut include = |from: &str, file: &str| {
-        let included = included(root, Path::new(from), file);
+        let included = included(root, Path::new(from), file, &mut left);
         included.hash(hasher);
         included
     };
@@ -319,8 +329,9 @@ fn weights(path: &Path, name: &Name, hasher: &mut DefaultHasher) -> (Weights, Ve
     }
 }
 
-/// What stands in `file`, named in the file `from`: beside that, and inside the directory, whatever links say.
-fn included(root: &Path, from: &Path, file: &str) -> Result<Included, String> {
+/// What stands in `file`, named in the file `from`: beside that, and inside the directory, whatever links say. So many octets
+/// are `left` for what the zone includes.
+fn included(root: &Path, from: &Path, file: &str, left: &mut u64) -> Result<Included, String> {
     let path = from.parent().unwrap_or(Path::new("")).join(file);
     let cannot = |error: io::Error| format!("cannot include `{file}`: {error}");
     let inside = path.canonicalize().map_err(cannot)?;
@@ -330,7 +341,10 @@ fn included(root: &Path, from: &Path, file: &str) -> Result<Included, String> {
             root.display()
         ));
     }
-    let text = contents(&path).map_err(cannot)?;
+    let text = contents(&inside).map_err(cannot)?;
+    *left = left.checked_sub(text.len() as u64).ok_or_else(|| {
+        format!("cannot include `{file}`: more than {FILE_BYTES_MAX} octets are included")
+    })?;
     Ok((path.display().to_string().into(), text))
 }
 

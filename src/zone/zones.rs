@@ -48,6 +48,8 @@ pub struct Zone {
     soa: Soa,
     /// What a file adds; of a [`ZoneKind::Static`] zone all there is, and `None` while the file has never been right.
     statics: Option<Arc<StaticZone>>,
+    /// It has a file, which has never been right.
+    awaits_file: bool,
 }
 
 /// The SOA record of a zone; its serial is written by the engine and read by every answer.
@@ -147,6 +149,7 @@ impl Zone {
                 negative_ttl,
             },
             statics: None,
+            awaits_file: false,
         }
     }
 
@@ -169,8 +172,15 @@ impl Zone {
             server: name.clone(),
             name,
             soa,
+            awaits_file: statics.is_none(),
             statics,
         }
+    }
+
+    /// Whether there is nothing to be said of what may stand in a file: it has one, and that has never been right. The
+    /// cluster's own names are known all the same.
+    pub fn is_unknown(&self, name: &QueryName) -> bool {
+        self.awaits_file && !self.is_of_cluster(name)
     }
 
     /// What stands in a file of it.
@@ -345,7 +355,8 @@ impl Zones {
                 })
             }
             ZoneKind::Reverse(ranges) => {
-                let ours = zone.statics.is_some() || are_in(ranges, name, below);
+                let ours =
+                    zone.statics.is_some() || zone.awaits_file || are_in(ranges, name, below);
                 ours.then_some(Place {
                     zone,
                     key_labels: labels,
@@ -376,14 +387,15 @@ impl Zones {
         is_ours.then_some(zone)
     }
 
-    /// Where a DS record of `name` belongs, where `name` is an apex and we have the zone above as well: there (RFC 4035, section
-    /// 3.1.4.1).
+    /// Where a DS record of `name` belongs, where `name` is an apex and we have the zone above as well, which delegates it: there
+    /// (RFC 4035, section 3.1.4.1). A zone above that does not know of it would say that there is no such name.
     pub fn locate_above(&self, name: &QueryName) -> Option<Place<'_>> {
         let labels = name.label_count();
         let mut depths = self.depths.iter().filter(|depth| **depth < labels);
         let zone = depths.find_map(|depth| self.by_apex.get(name.suffix(*depth)))?;
         let zone = self.list.get(*zone)?;
-        (zone.kind == ZoneKind::Static).then_some(Place {
+        let is_above = zone.statics().is_some_and(|above| above.delegates(name));
+        (zone.kind == ZoneKind::Static && is_above).then_some(Place {
             zone,
             key_labels: labels,
             pod: false,
@@ -404,6 +416,7 @@ impl Zones {
         let mut left_out = Vec::new();
         for zone in &mut list {
             zone.statics = None;
+            zone.awaits_file = false;
         }
         let ours = list.len();
         for (name, statics) in files {
@@ -418,6 +431,7 @@ impl Zones {
             match ours.iter_mut().find(|zone| zone.name == *name) {
                 Some(zone) => {
                     zone.statics.clone_from(statics);
+                    zone.awaits_file = statics.is_none();
                     let hidden = statics.iter().flat_map(|statics| {
                         CLUSTER_LABELS
                             .into_iter()

@@ -57,6 +57,8 @@ const DEPTH_MAX: usize = 8;
 const INCLUDES_MAX: usize = 1000;
 /// Records of one zone; at 100 octets each, half a gigabyte.
 const RECORDS_MAX: usize = 5_000_000;
+/// Octets of their data together, which a line of `$GENERATE` can make of very few: as many as the largest file has.
+const OCTETS_MAX: usize = 256 << 20;
 
 /// A record as it was read, of class IN.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,6 +167,7 @@ pub fn read(
         default_ttl: None,
         minimum: None,
         includes: 0,
+        octets: 0,
         is_full: false,
     };
     let context = Context {
@@ -187,6 +190,8 @@ struct Reader<'i> {
     minimum: Option<u32>,
     includes: usize,
     /// A bound was met: nothing more is read.
+    /// Of the data of all records.
+    octets: usize,
     is_full: bool,
 }
 
@@ -321,6 +326,11 @@ impl Reader<'_> {
         if self.read.entries.len() >= RECORDS_MAX {
             self.is_full = true;
             return Err(format!("more than {RECORDS_MAX} records"));
+        }
+        self.octets += data.len();
+        if self.octets > OCTETS_MAX {
+            self.is_full = true;
+            return Err(format!("more than {OCTETS_MAX} octets of data"));
         }
         self.read.entries.push(Entry {
             owner,

@@ -1,6 +1,6 @@
 //! From record sets to what is answered.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -208,12 +208,12 @@ impl Compiler<'_> {
         let mut records: Vec<_> = records.collect();
         records.sort_by_key(|(_, target)| !target.as_ref().is_some_and(|(name, _)| first(name)));
         let mut builder = SrvBuilder::default();
-        let mut given: Vec<Name> = Vec::new();
+        let mut given: BTreeSet<Name> = BTreeSet::new();
         for (data, target) in records {
             let (at, glue) = match target {
                 Some((name, at)) if !given.contains(&name) => {
                     let glue = self.glue(&name);
-                    given.push(name);
+                    given.insert(name);
                     (at, glue)
                 }
                 _ => (0, Vec::new()),

@@ -153,6 +153,13 @@ impl StaticZone {
         name.is_ok_and(|name| self.names.contains_key(name.as_wire()))
     }
 
+    /// Whether exactly this name is somebody else's.
+    pub fn delegates(&self, name: &QueryName) -> bool {
+        let standing = self.names.get(name.as_wire());
+        let below = standing.and_then(|standing| standing.below.as_ref());
+        matches!(below, Some(BelowIt::Delegated(_)))
+    }
+
     /// What stands at exactly this name, which others know to exist.
     pub fn find_known(&self, name: &QueryName) -> Option<&Node> {
         let standing = self.names.get(name.as_wire())?;
@@ -181,7 +188,8 @@ impl StaticZone {
         let most = name.label_count().saturating_sub(1);
         for labels in (self.labels..=most).rev() {
             let over = name.suffix(labels);
-            let standing = self.names.get(over).filter(|_| labels <= self.depth);
+            let may_stand = labels <= self.depth;
+            let standing = may_stand.then(|| self.names.get(over)).flatten();
             match standing.map(|standing| &standing.below) {
                 Some(Some(BelowIt::Delegated(delegation))) => {
                     return Stands::Delegated(labels, delegation);

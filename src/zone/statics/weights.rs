@@ -1,6 +1,6 @@
 //! Weights of a static zone's addresses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::check::{Finding, Names, Severity};
@@ -45,7 +45,7 @@ impl Weights {
                 let records = sets.get(&of).map_or(&[][..], |set| &set.records);
                 records.iter().filter_map(|data| address(data))
             };
-            let there: Vec<IpAddr> = of(rtype::A).chain(of(rtype::AAAA)).collect();
+            let there: BTreeSet<IpAddr> = of(rtype::A).chain(of(rtype::AAAA)).collect();
             for address in weighted
                 .addresses
                 .keys()
